@@ -1,0 +1,45 @@
+"""Monkey patching made harmless: ordinary decorators put on other people's functions, at places
+that are named, guarded and undoable in any order."""
+
+from safepatch.errors import (
+    AliasWarning,
+    GuardError,
+    GuardWarning,
+    PatchError,
+    TargetError,
+    UnsupportedTargetError,
+)
+from safepatch.patches import Patch
+from safepatch.registry import Registry, default
+
+__version__ = "0.1.0"
+
+apply = default.apply
+patch = default.patch
+register = default.register
+apply_all = default.apply_all
+undo = default.undo
+undo_all = default.undo_all
+live = default.live
+explain = default.explain
+fingerprint = default.fingerprint
+
+__all__ = [
+    "AliasWarning",
+    "GuardError",
+    "GuardWarning",
+    "Patch",
+    "PatchError",
+    "Registry",
+    "TargetError",
+    "UnsupportedTargetError",
+    "apply",
+    "apply_all",
+    "explain",
+    "fingerprint",
+    "live",
+    "patch",
+    "register",
+    "undo",
+    "undo_all",
+]

@@ -1,0 +1,103 @@
+"""Who else holds the original, under a name that patching the site does not reach.
+
+Only namespaces are read, never attributes: asking a lazy module for one would import things.
+"""
+
+from __future__ import annotations
+
+import gc
+from types import CellType, FrameType, FunctionType, ModuleType
+from typing import Any
+
+from safepatch.sites import Site, modules
+
+Holder = tuple[Any, str]
+
+
+def in_modules(original: Any, site: Site) -> list[Holder]:
+    """The module globals that hold the original, but for the site itself and for the C module
+    that defines it. Costs a few milliseconds with a thousand modules."""
+    found: list[Holder] = []
+    wanted = id(original)
+    twin = None if type(original) is FunctionType else getattr(original, "__module__", None)
+    for name, module, namespace in modules():
+        if name == twin and module is not site.owner:
+            continue
+        # The values are taken in one step, since other threads may be importing.
+        if wanted in map(id, tuple(namespace.values())):
+            for attribute, value in list(namespace.items()):
+                if value is original and not (module is site.owner and attribute == site.name):
+                    found.append((module, attribute))
+    return list({(id(module), name): (module, name) for module, name in found}.values())
+
+
+def written(holders: list[Holder]) -> list[str]:
+    """Holders as string targets."""
+    return [
+        f"{owner.__module__}:{owner.__qualname__}.{name}"
+        if isinstance(owner, type)
+        else f"{owner.__name__}:{name}"
+        for owner, name in holders
+    ]
+
+
+def everywhere(original: Any, site: Site) -> tuple[list[Holder], list[str]]:
+    """All module globals and class attributes that hold the original, and, described, whatever
+    else holds it (dicts, lists, default arguments, closures), which cannot be re-pointed.
+
+    Asks the garbage collector; costs some ten milliseconds.
+    """
+    holders = in_modules(original, site)
+    namespaces = {id(namespace) for _, _, namespace in modules()}
+    lost: set[str] = set()
+    for referrer in gc.get_referrers(original):
+        if id(referrer) in namespaces:
+            continue
+        classes = [cls for cls in _referrers(referrer, type) if referrer is not cls.__mro__]
+        if type(referrer) is dict and classes:
+            holders += [
+                (cls, name)
+                for cls in classes
+                for name, value in list(vars(cls).items())
+                if value is original and not (cls is site.owner and name == site.name)
+            ]
+        else:
+            lost.update(_described(referrer))
+    return holders, sorted(lost)
+
+
+def _described(referrer: Any) -> list[str]:
+    """Say what an object that refers to the original is, for people; nothing if it is ours."""
+    if type(referrer) is CellType:
+        functions = [
+            function for closure in _referrers(referrer, tuple) for function in _functions(closure)
+        ]
+        return [f"a variable captured by {name}" for name in functions]
+    if type(referrer) is tuple:
+        return [f"a default argument of {name}" for name in _functions(referrer)] or ["a tuple"]
+    if type(referrer) is dict:
+        if _referrers(referrer, FrameType):  # somebody's local variables
+            return []
+        return [f"a dict with the keys {', '.join(map(repr, list(referrer)[:3]))} ..."]
+    if issubclass(type(referrer), (FrameType, ModuleType)) or _ours(type(referrer).__module__):
+        return []
+    return [f"an object of type {type(referrer).__qualname__}"]
+
+
+def _functions(held: Any) -> list[str]:
+    """The functions whose closure or default arguments a tuple is."""
+    return [
+        f"{function.__module__}:{function.__qualname__}"
+        for function in _referrers(held, FunctionType)
+        if (function.__closure__ is held or function.__defaults__ is held)
+        and not _ours(function.__module__)
+    ]
+
+
+def _referrers(thing: Any, kind: type) -> list[Any]:
+    # By type(): isinstance() would ask a proxy for its class, which may run anything.
+    return [referrer for referrer in gc.get_referrers(thing) if issubclass(type(referrer), kind)]
+
+
+def _ours(module: str | None) -> bool:
+    return str(module).partition(".")[0] == "safepatch"

@@ -1,0 +1,68 @@
+"""What can go wrong, each error also the builtin a caller would already catch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def nearest(
+    text: str, name: str, names: Iterable[str], otherwise: str
+) -> tuple[str, tuple[str, ...]]:
+    """A hint at the name that was probably meant, and `text` with that name in its place.
+
+    Where no name is near, the hint is `otherwise` and there is no text.
+    """
+    import difflib
+
+    near = difflib.get_close_matches(name, names, 1)
+    if not near:
+        return otherwise, ()
+    before, _, after = text.rpartition(name)
+    return f"did you mean {near[0]!r}?", (f"{before}{near[0]}{after}",)
+
+
+class PatchError(Exception):
+    """Base of every error raised by safepatch; the keyword arguments become attributes.
+
+    Errors are raised before anything is changed.
+    """
+
+    def __init__(self, message: str, **facts: object) -> None:
+        super().__init__(message)
+        self.__dict__.update(facts)
+
+
+class TargetError(PatchError, LookupError):
+    """The target names nothing, or more than one thing.
+
+    `.target` is what was asked; `.candidates` lists the string targets that would do, if any.
+    """
+
+    target: object = None
+    candidates: tuple[str, ...] = ()
+
+
+class GuardError(PatchError, RuntimeError):
+    """A guard said no: `.target`, `.name` of the patch, and `.reasons`, one sentence a guard."""
+
+    target: object = None
+    name: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+class UnsupportedTargetError(PatchError, TypeError):
+    """The target, or what was to be put on it, is of a kind that cannot be patched safely.
+
+    `.target` is what was asked, `.found` what stood there.
+    """
+
+    target: object = None
+    found: object = None
+
+
+class GuardWarning(UserWarning):
+    """A guard said no and the patch was skipped, or applied all the same, as its owner asked."""
+
+
+class AliasWarning(UserWarning):
+    """Somebody holds the original under a name that the patch does not reach."""

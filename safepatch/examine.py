@@ -1,0 +1,283 @@
+"""Looking at what is to be patched: which kind of attribute it is, and what may stand in for it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, cast
+
+from safepatch import kinds
+from safepatch.errors import TargetError, UnsupportedTargetError, nearest
+from safepatch.sites import MISSING, Site, slot
+from safepatch.stacks import Stack, weakly
+
+_IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
+# How the bottom of a stack calls the original, given ways to the owner and to what was found.
+_Bottom = Callable[[Callable[[], Any], Callable[[], Any]], Callable[..., Any]]
+
+
+def examine(owner: Any, name: str, text: str, target: Any) -> Site:
+    """Look at what is to be patched and prepare a site for it; changes nothing.
+
+    Raises TargetError if there is nothing, UnsupportedTargetError if it cannot be patched safely;
+    their `.target` is `target`.
+    """
+    try:
+        if not hasattr(owner, "__dict__"):
+            raise _refused(text, owner, "its owner keeps no namespace (slots)", "its class")
+        site = Site(owner, name, slot(owner, name), text)
+        if isinstance(owner, type):
+            _examine_class(site)
+        else:
+            _examine_object(site)
+    except (TargetError, UnsupportedTargetError) as error:
+        error.target = target
+        raise
+    return site
+
+
+def _start(site: Site, bottom: _Bottom, found: Any, look: Any = None) -> Stack:
+    """Start the site's stack over what `bottom` calls, which for others looks like `look`."""
+    from safepatch.proxies import Adapted
+
+    owner = site.owner
+    original = found
+    if bottom is not _itself:
+        original = Adapted(look, bottom(lambda: owner, lambda: found))
+    if bottom not in _BOUND.values():
+        site.found = found
+    site.stack = Stack(original, bottom(weakly(owner), weakly(found)), site)
+    return site.stack
+
+
+def _examine_object(site: Site) -> None:
+    """Prepare a site in a module or an instance."""
+    owner, name = site.owner, site.name
+    in_class = _look_up(type(owner), name)
+    if in_class is not MISSING and _special(name) and not isinstance(owner, ModuleType):
+        raise _refused(site.text, in_class, "Python looks it up in the class", "the class")
+    if hasattr(type(in_class), "__set__") or hasattr(type(in_class), "__delete__"):
+        raise _refused(site.text, in_class, "an attribute of its class hides it", "the class")
+    found, bottom = site.raw, cast(_Bottom, _itself)
+    if found is MISSING:
+        try:
+            found = getattr(owner, name)
+        except AttributeError as error:
+            raise _absent(site, dir(owner)) from error
+        if type(found) is MethodType and hasattr(type(in_class), "__get__"):
+            bottom = _by_class(name)
+    _require_callable(found, site.text)
+    site.face = _stand_in(found, _start(site, bottom, found, found))
+
+
+def _examine_class(site: Site) -> None:
+    """Prepare a site in a class, for each way in which an attribute can be found there."""
+    owner, name, text = site.owner, site.name, site.text
+    found = _look_up(owner, name)
+    if owner.__flags__ & _IMMUTABLE and found is not MISSING:
+        raise _refused(text, found, "its class is immutable", "a subclass, or whoever calls it")
+    if found is MISSING:
+        return _examine_metaclass(site)
+    inherited = site.raw is MISSING
+    if name == "__new__" and inherited:
+        # CPython never again accepts arguments for a class whose __new__ was set and deleted.
+        raise _refused(text, found, "its class does not define it", "'__init__'")
+    inner, site.binds = _opened(found, text)
+    inherited_bottom = _INHERITED[site.binds](name)
+    if inner is found and type(inner) is not FunctionType and _binding(inner):
+        from safepatch.proxies import BindingFace
+
+        bottom = inherited_bottom if inherited else _BOUND[site.binds]
+        stack = _start(site, bottom, found, found.__get__(None, owner))
+        site.face = BindingFace(found, stack, site.binds)
+    else:
+        stack = _start(site, inherited_bottom if inherited else _itself, inner, inner)
+        site.face = _closed(found, _stand_in(inner, stack), owner)
+    return None
+
+
+def _examine_metaclass(site: Site) -> None:
+    """Prepare a site in a class for a method that its metaclass has."""
+    from safepatch.proxies import ClassOnly
+
+    owner, name = site.owner, site.name
+    found = _look_up(type(owner), name)
+    if found is MISSING:
+        raise _absent(site, dir(owner))
+    if type(found) is not FunctionType or _special(name):
+        raise _refused(site.text, found, "its metaclass has it", f"{type(owner).__name__!r}")
+    stack = _start(site, _itself, found)
+    site.face = ClassOnly(kinds.dispatcher(found, stack), stack)
+
+
+def _special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def _look_up(cls: type, name: str) -> Any:
+    for base in cls.__mro__:
+        if name in vars(base):
+            return vars(base)[name]
+    return MISSING
+
+
+def _opened(raw: Any, text: str) -> tuple[Any, str]:
+    """The function inside a class attribute, and what it is bound to: instance, class or none."""
+    if type(raw) in (staticmethod, classmethod):
+        inner, binds = raw.__func__, "static" if type(raw) is staticmethod else "class"
+    elif type(raw) is property:
+        inner, binds = raw.fget, "property"
+    elif type(raw) is functools.cached_property:
+        inner, binds = raw.func, "property"
+    elif type(raw) in (functools.partialmethod, functools.singledispatchmethod):
+        return raw, "instance"
+    elif issubclass(type(raw), _DESCRIPTORS) or hasattr(type(raw), "__set__"):
+        raise _refused(text, raw, "it is a descriptor of an unknown kind", "what it calls")
+    else:
+        # A classmethod behind somebody's proxy says so by its __class__; C's have a type apart.
+        is_class = isinstance(raw, classmethod) or type(raw).__name__ == "classmethod_descriptor"
+        is_static = isinstance(raw, staticmethod) or not _binding(raw)
+        inner, binds = raw, "class" if is_class else "static" if is_static else "instance"
+    _require_callable(inner, text)
+    return inner, binds
+
+
+def _binding(value: Any) -> bool:
+    """Whether a class attribute binds what it is looked up on (a bound method does not again)."""
+    if isinstance(value, functools.partial) and sys.version_info < (3, 14):
+        return False  # 3.13 has the method, but only to warn of what 3.14 does with it
+    return hasattr(type(value), "__get__") and type(value) is not MethodType
+
+
+_DESCRIPTORS = (
+    staticmethod,
+    classmethod,
+    property,
+    functools.cached_property,
+    functools.partialmethod,
+    functools.singledispatchmethod,
+)
+
+
+def _closed(raw: Any, function: Any, owner: type) -> Any:
+    """The class attribute like `raw` around another function."""
+    if type(raw) is property:
+        return property(function, raw.fset, raw.fdel, raw.__doc__)
+    if type(raw) is functools.cached_property:
+        made = functools.cached_property(function)
+        made.__set_name__(owner, raw.attrname)  # type: ignore[arg-type]
+        return made
+    return type(raw)(function) if type(raw) in (staticmethod, classmethod) else function
+
+
+def _stand_in(function: Any, stack: Stack) -> Any:
+    """What stands in for a function: a function, or else a proxy that binds only if it did."""
+    if type(function) is FunctionType:
+        made: Any = kinds.dispatcher(function, stack)
+        address = stack.site.address()
+        # Functions are pickled by where they say they live. An alias or an inherited method says
+        # another place, where pickle would find another object than ours.
+        if address not in (None, (made.__module__, made.__qualname__)) and _at_home(function):
+            made.__module__, made.__qualname__ = address
+        return made
+    from safepatch.proxies import BindingFace, Face
+
+    return BindingFace(function, stack, "instance") if _binding(function) else Face(function, stack)
+
+
+def _at_home(function: FunctionType) -> bool:
+    """Whether a function is found where it says it lives, so that it can be pickled."""
+    found: Any = sys.modules.get(function.__module__)
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is function
+
+
+def _itself(owner: Callable[[], Any], found: Callable[[], Any]) -> Callable[..., Any]:
+    return lambda *args, **kwargs: found()(*args, **kwargs)
+
+
+_BOUND: dict[str, Any] = {
+    "instance": lambda owner, found: (
+        lambda self, /, *args, **kwargs: found().__get__(self, type(self))(*args, **kwargs)
+    ),
+    "class": lambda owner, found: (
+        lambda cls, /, *args, **kwargs: found().__get__(None, cls)(*args, **kwargs)
+    ),
+    "static": lambda owner, found: (
+        lambda *args, **kwargs: found().__get__(None, owner())(*args, **kwargs)
+    ),
+}
+
+
+# An inherited attribute is looked up anew at each call, as if nothing stood in the class: another
+# base may come before the one that has it in the order of a subclass, or get a patch of its own.
+def _next(owner: Callable[[], Any], found: Callable[[], Any], name: str) -> Callable[[Any], Any]:
+    def find(subject: Any) -> Any:
+        cls = owner()
+        if isinstance(subject, cls) or (isinstance(subject, type) and issubclass(subject, cls)):
+            return getattr(super(cls, subject), name)
+        return found().__get__(subject, type(subject))
+
+    return find
+
+
+_INHERITED: dict[str, Callable[[str], Any]] = {
+    "instance": lambda name: (
+        lambda owner, found: (
+            lambda self, /, *args, **kwargs: _next(owner, found, name)(self)(*args, **kwargs)
+        )
+    ),
+    "class": lambda name: (
+        lambda owner, found: (
+            lambda cls, /, *args, **kwargs: _next(owner, found, name)(cls)(*args, **kwargs)
+        )
+    ),
+    "static": lambda name: (
+        lambda owner, found: (
+            lambda *args, **kwargs: _next(owner, found, name)(owner())(*args, **kwargs)
+        )
+    ),
+    "property": lambda name: (
+        lambda owner, found: (
+            lambda self: (
+                getattr(super(owner(), self), name) if isinstance(self, owner()) else found()(self)
+            )
+        )
+    ),
+}
+
+
+def _by_class(name: str) -> _Bottom:
+    """The same for a method of an instance: its class is asked at each call."""
+
+    def find(instance: Any) -> Any:
+        return _look_up(type(instance), name).__get__(instance, type(instance))
+
+    return lambda owner, found: lambda *args, **kwargs: find(owner())(*args, **kwargs)
+
+
+def _require_callable(value: Any, text: str) -> None:
+    if isinstance(value, type):
+        raise _refused(text, value, "it is a class", "its '__init__' or another method")
+    if value is None:
+        raise _refused(text, value, "it has no getter, or is None", "a function or method")
+    if not callable(value):
+        raise _refused(text, value, "it is no function", "a function or method")
+
+
+def _refused(text: str, found: Any, why: str, instead: str) -> UnsupportedTargetError:
+    message = f"cannot patch {text!r} ({type(found).__name__}): {why}; patch {instead} instead"
+    return UnsupportedTargetError(message, target=text, found=found)
+
+
+def _absent(site: Site, names: list[str]) -> TargetError:
+    advice = "check the spelling and the version"
+    hint, candidates = nearest(site.text, site.name, names, advice)
+    return TargetError(
+        f"cannot patch {site.text!r}: {site.owner!r} has no attribute {site.name!r}; {hint}",
+        target=site.text,
+        candidates=candidates,
+    )

@@ -1,0 +1,149 @@
+"""Several patches under one name and one handle: all are applied, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from safepatch import callers
+from safepatch.patches import Patch, Plan, State
+from safepatch.running import patched_while_running
+
+if TYPE_CHECKING:
+    from safepatch.registry import Registry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Group:
+    """Patches that belong together; a handle with the methods of one Patch."""
+
+    def __init__(self, registry: Registry, name: str, parts: Sequence[Patch[Any]]) -> None:
+        self.registry, self.name, self.parts = registry, name, tuple(parts)
+        self.text = name
+        self.declared_at = callers.where()
+
+    @property
+    def target(self) -> tuple[Any, ...]:
+        return tuple(part.target for part in self.parts)
+
+    @property
+    def state(self) -> State:
+        """The furthest that a part has got: applied, pending, failed, skipped, undone, declared."""
+        states = {part.state for part in self.parts}
+        order: tuple[State, ...] = ("applied", "pending", "failed", "skipped", "undone")
+        return next((state for state in order if state in states), "declared")
+
+    @property
+    def reason(self) -> str | None:
+        return "; ".join(part.reason for part in self.parts if part.reason) or None
+
+    @property
+    def wrapper(self) -> Any:
+        """What the outermost decorator of the last part that has one returned."""
+        having = [part for part in self.parts if part.wrappers]
+        return (having or self.parts)[-1].wrapper
+
+    @property
+    def wrappers(self) -> tuple[Any, ...]:
+        return tuple(wrapper for part in self.parts for wrapper in part.wrappers)
+
+    @property
+    def original(self) -> Callable[..., Any]:
+        having = [part for part in self.parts if part.wrappers]
+        return (having or self.parts)[-1].original
+
+    @property
+    def superseded(self) -> bool:
+        return any(part.superseded for part in self.parts)
+
+    @property
+    def applied_from(self) -> str | None:
+        return next((part.applied_from for part in self.parts if part.applied_from), None)
+
+    def __repr__(self) -> str:
+        return f"<Group {self.name!r} {self.state}>"
+
+    def apply(self) -> Group:
+        return self._apply("warn")
+
+    def _apply(self, default_aliases: str) -> Group:
+        install(self.plans(default_aliases))
+        return self
+
+    def plans(self, default_aliases: str = "warn") -> list[tuple[Patch[Any], Plan | None]]:
+        """Do all that can fail, for each part that is not applied."""
+        return plans(self.parts, default_aliases)
+
+    def undo(self) -> None:
+        undo_each(reversed(self.parts), f"undoing {self.name!r}")
+
+    def __enter__(self) -> Group:
+        planned = self.plans("ignore")
+        for part in self.parts:
+            part.entered(1)
+        try:
+            install(planned)
+        except BaseException:
+            for part in self.parts:
+                part.entered(-1)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for part in reversed(self.parts):
+            part.__exit__(kind, error, traceback)
+
+    def __call__(self, function: F) -> F:
+        return patched_while_running(self, function)
+
+
+def plans(
+    patches: Sequence[Patch[Any]], default_aliases: str = "warn"
+) -> list[tuple[Patch[Any], Plan | None]]:
+    """Plan each patch that is not applied; if one cannot be, none has begun to wait either."""
+    before = {patch: patch.state for patch in patches}
+    made = []
+    try:
+        for patch in patches:
+            if before[patch] != "applied" or patch.superseded:
+                made.append((patch, patch.plan(default_aliases)))
+    except BaseException:
+        for patch in patches:
+            if patch.state == "pending" and before[patch] != "pending":
+                patch.undo()
+        raise
+    return made
+
+
+def install(planned: Sequence[tuple[Patch[Any], Plan | None]]) -> None:
+    """Call the decorators of what was planned, then install it all; none if one fails."""
+    done: list[Patch[Any]] = []
+    ready = [
+        (patch, patch.decorate(plan), patch.live) for patch, plan in planned if plan is not None
+    ]
+    try:
+        for patch, plan, live in ready:
+            patch.install(plan, live)
+            done.append(patch)
+    except BaseException:
+        undo_each(reversed(done), "taking back a half-applied set")
+        raise
+
+
+def undo_each(patches: Any, doing: str) -> None:
+    """Undo each in turn, going on past failures, which are raised together at the end."""
+    errors: list[Exception] = []
+    for patch in patches:
+        try:
+            patch.undo()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup(f"{doing} failed for {len(errors)}, and was done for the rest", errors)

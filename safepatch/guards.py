@@ -1,0 +1,305 @@
+"""Guards: reasons not to patch. A guard is a callable `guard(original) -> str | None`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from safepatch.errors import UnsupportedTargetError
+
+if TYPE_CHECKING:
+    import ast
+    from inspect import Parameter
+
+    from packaging.requirements import Requirement
+
+Guard = Callable[[Any], "str | None"]
+
+
+def requires(requirement: str) -> Guard:
+    """Want a distribution, or "python", in a range of versions, as a PEP 508 requirement.
+
+    Pre-releases count. A marker that does not hold here makes the guard pass. Raises ValueError
+    if the text is no requirement.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        wanted = Requirement(requirement)
+    except InvalidRequirement as error:
+        raise ValueError(
+            f"{requirement!r} is no requirement ({error}); write it as 'requests>=2.31,<3'"
+        ) from error
+
+    def guard(original: Any) -> str | None:
+        return _unmet(wanted)
+
+    guard.__qualname__ = f"requires {requirement}"
+    return guard
+
+
+def _unmet(wanted: Requirement) -> str | None:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    if wanted.marker is not None and not wanted.marker.evaluate():
+        return None
+    try:
+        # Between two releases CPython calls itself "3.12.1+", which is no version to packaging.
+        running = platform.python_version().rstrip("+")
+        found = running if wanted.name.lower() == "python" else version(wanted.name)
+    except PackageNotFoundError:
+        return f"guard wants {wanted} but {wanted.name} is not installed"
+    if wanted.specifier.contains(found, prereleases=True):
+        return None
+    return f"guard wants {wanted} but {found} is installed; check the patch, then widen the guard"
+
+
+def signature(expected: str) -> Guard:
+    """Want these parameters in this order, with these kinds and defaults.
+
+    `expected` reads like the parentheses of a `def`; a default `...` stands for any. Parameters
+    that the original has beyond them must have defaults. Raises ValueError if the text is no
+    parameter list.
+    """
+    wanted = _parameters(expected)
+
+    def guard(original: Any) -> str | None:
+        import inspect
+
+        try:
+            actual = inspect.signature(original)
+        except (ValueError, TypeError):
+            return f"guard wants the signature {expected} but none can be read from {original!r}"
+        return _differs(wanted, list(actual.parameters.values()), expected, str(actual))
+
+    guard.__qualname__ = f"signature {expected}"
+    return guard
+
+
+def _parameters(text: str) -> list[Parameter]:
+    import ast
+    import inspect
+
+    try:
+        source = f"def f{text.strip()}: pass"
+        tree = ast.parse(source).body[0]
+        compile(source, "<signature>", "exec")  # finds what the grammar allows: (a, a)
+    except SyntaxError as error:
+        raise ValueError(f"{text!r} is no signature; write it as '(host, port=0)'") from error
+    assert isinstance(tree, ast.FunctionDef)
+    arguments = tree.args
+    kinds = inspect._ParameterKind
+    positional = [(arg, kinds.POSITIONAL_ONLY) for arg in arguments.posonlyargs]
+    positional += [(arg, kinds.POSITIONAL_OR_KEYWORD) for arg in arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+    rows: list[tuple[ast.arg, Any, ast.expr | None]] = [
+        (arg, kind, default) for (arg, kind), default in zip(positional, defaults, strict=True)
+    ]
+    if arguments.vararg:
+        rows.append((arguments.vararg, kinds.VAR_POSITIONAL, None))
+    keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    rows += [(arg, kinds.KEYWORD_ONLY, default) for arg, default in keyword_only]
+    if arguments.kwarg:
+        rows.append((arguments.kwarg, kinds.VAR_KEYWORD, None))
+    empty = inspect.Parameter.empty
+    return [
+        inspect.Parameter(arg.arg, kind, default=empty if default is None else _Default(default))
+        for arg, kind, default in rows
+    ]
+
+
+class _Default:
+    """A default as it was written, equal to the value it denotes; `...` is equal to any."""
+
+    def __init__(self, written: ast.expr) -> None:
+        import ast
+
+        self.text = ast.unparse(written)
+        try:
+            self.value: Any = ast.literal_eval(written)
+        except ValueError:
+            self.value = _Default  # no literal: compared by how it is written
+
+    def matches(self, found: Any) -> bool:
+        if self.value is ...:
+            return True
+        if self.value is _Default:
+            return self.text in (repr(found), str(found))
+        return (type(found) is type(self.value) and bool(found == self.value)) or (
+            # An enum member such as AddressFamily.AF_UNSPEC stands for its number.
+            isinstance(found, int)
+            and isinstance(self.value, int)
+            and not isinstance(self.value, bool)
+            and not isinstance(found, bool)
+            and int(found) == self.value
+        )
+
+
+def _differs(
+    wanted: list[Parameter], actual: list[Parameter], expected: str, found: str
+) -> str | None:
+    prefix = f"guard wants the signature {expected} but found {found}"
+    ordered = [parameter for parameter in actual if parameter.kind is not parameter.KEYWORD_ONLY]
+    named = {parameter.name: parameter for parameter in actual}
+    seen = []
+    for position, want in enumerate(p for p in wanted if p.kind is not p.KEYWORD_ONLY):
+        variadic = want.kind in (want.VAR_POSITIONAL, want.VAR_KEYWORD)
+        have = named.get(want.name) if variadic else next(iter(ordered[position:]), None)
+        if have is None or (have.name, have.kind) != (want.name, want.kind):
+            return f"{prefix}: {want.name!r} is not where it was"
+        seen.append((want, have))
+    for want in wanted:
+        if want.kind is want.KEYWORD_ONLY:
+            if want.name not in named or named[want.name].kind is not want.kind:
+                return f"{prefix}: there is no keyword-only {want.name!r}"
+            seen.append((want, named[want.name]))
+    for want, have in seen:
+        if want.default is want.empty:
+            if have.default is not have.empty:
+                return f"{prefix}: {want.name!r} has a default now"
+        elif have.default is have.empty or not want.default.matches(have.default):
+            return f"{prefix}: the default of {want.name!r} is another"
+    known = {want.name for want in wanted}
+    for have in actual:
+        variadic = have.kind in (have.VAR_POSITIONAL, have.VAR_KEYWORD)
+        optional = variadic or have.default is not have.empty
+        if have.name not in known and not optional:
+            return f"{prefix}: {have.name!r} is new and has no default"
+    return None
+
+
+def fingerprint(*expected: str) -> Guard:
+    """Want the source of the original to be one that was looked at; see `fingerprint_of`."""
+    for text in expected:
+        if not text.startswith("sha256:"):
+            raise ValueError(
+                f"{text!r} is no fingerprint; take it from safepatch.fingerprint(target)"
+            )
+
+    def guard(original: Any) -> str | None:
+        try:
+            found = fingerprint_of(original)
+        except UnsupportedTargetError as error:
+            return str(error)
+        if found in expected:
+            return None
+        wanted = " or ".join(expected)
+        return f"guard wants source {wanted} but found {found}; read it, then add its fingerprint"
+
+    guard.__qualname__ = f"fingerprint {' '.join(expected)}"
+    return guard
+
+
+def fingerprint_of(function: Any) -> str:
+    """Hash a function's source: "sha256:..." over its tokens.
+
+    Comments, docstrings, blank lines and layout do not count, and the same source gives the same
+    fingerprint on every Python. Raises UnsupportedTargetError where there is no source (C code).
+    """
+    import hashlib
+    import inspect
+    import textwrap
+    import tokenize
+
+    while isinstance(function, property) or type(function).__name__ == "cached_property":
+        function = getattr(function, "fget", None) or function.func
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError) as error:
+        raise UnsupportedTargetError(
+            f"cannot take a fingerprint of {function!r}: it has no Python source; "
+            "guard it by requires= or signature= instead",
+            target=function,
+            found=function,
+        ) from error
+    try:
+        normal = "\0".join(_tokens(source))
+    except (tokenize.TokenError, SyntaxError):  # part of a line, as a lambda may be
+        normal = " ".join(source.split())
+    return "sha256:" + hashlib.sha256(normal.encode()).hexdigest()
+
+
+def _tokens(source: str) -> Iterator[str]:
+    """The tokens that matter, each string literal whole."""
+    import io
+    import tokenize
+
+    lines = io.StringIO(source).readlines()  # str.splitlines() splits at more than tokenize
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
+    opening = {number for name, number in vars(tokenize).items() if name.endswith("STRING_START")}
+    closing = {number for name, number in vars(tokenize).items() if name.endswith("STRING_END")}
+    marks = {tokenize.INDENT: "{", tokenize.DEDENT: "}", tokenize.NEWLINE: ";"}
+    statement: list[str] = []
+    only_text = True  # so far the statement is nothing but string literals, perhaps in brackets
+    depth, start = 0, (0, 0)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        # From 3.12 on an f-string is many tokens; taken as the text between its ends it is one.
+        if token.type in opening:
+            start = start if depth else token.start
+            depth += 1
+        elif token.type in closing:
+            depth -= 1
+            if not depth:
+                statement.append(_between(lines, start, token.end))
+                only_text = False
+        elif depth or token.type in skipped:
+            continue
+        elif token.type in marks:
+            # A statement that is but text only documents.
+            if statement and not only_text:
+                yield from statement
+                yield marks[tokenize.NEWLINE]
+            if token.type != tokenize.NEWLINE:
+                yield marks[token.type]
+            statement, only_text = [], True
+        else:
+            statement.append(token.string)
+            only_text = only_text and (token.string in "()" or _is_text(token.type, token.string))
+    yield from statement
+
+
+def _is_text(kind: int, literal: str) -> bool:
+    """Whether a token is a string literal, and no f-string: those are one token up to 3.11."""
+    import token
+
+    prefix = literal[: literal.find(literal[-1])].lower()
+    return kind == token.STRING and "f" not in prefix
+
+
+def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    if start[0] == end[0]:
+        return lines[start[0] - 1][start[1] : end[1]]
+    middle = lines[start[0] : end[0] - 1]
+    return "".join([lines[start[0] - 1][start[1] :], *middle, lines[end[0] - 1][: end[1]]])
+
+
+def reasons(guards: Iterable[Guard], original: Any) -> list[tuple[str, str | None]]:
+    """Ask each guard: (the guard as text, its reason not to patch or None), in order."""
+    return [(getattr(guard, "__qualname__", repr(guard)), guard(original)) for guard in guards]
+
+
+def collect(
+    versions: str | Sequence[str],
+    parameters: str | None = None,
+    sources: str | Sequence[str] = (),
+    own: Guard | Sequence[Guard] = (),
+) -> list[Guard]:
+    """Make guards of what a patch asks for, in this order; each may be one or several."""
+    made = [requires(text) for text in _several(versions)]
+    if parameters is not None:
+        made.append(signature(parameters))
+    if sources != ():
+        made.append(fingerprint(*_several(sources)))
+    for guard in _several(own):
+        if not callable(guard):
+            raise TypeError(
+                f"guard={guard!r} cannot be called; write guard(original) -> str | None"
+            )
+        made.append(guard)
+    return made
+
+
+def _several(one_or_more: Any) -> list[Any]:
+    is_many = isinstance(one_or_more, Iterable) and not isinstance(one_or_more, str)
+    return list(one_or_more) if is_many else [one_or_more]

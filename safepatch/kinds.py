@@ -1,0 +1,211 @@
+"""The kinds of function there are, and functions of each kind that call whatever tops a stack.
+
+A naive `functools.wraps` closure around a coroutine function is a plain function, and code that
+asks `inspect.iscoroutinefunction` takes another path. So what stands at a patched site is always
+a function of the original's kind, made here from one template a kind.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from types import CodeType, CoroutineType, FunctionType, GeneratorType, MethodType
+from typing import Any
+
+#: What the frames made here give as their file.
+FILE = "<safepatch>"
+
+# The values are flags of code objects (`inspect.CO_*`, which is slow to import).
+PLAIN, GENERATOR, COROUTINE, ITERABLE_COROUTINE, ASYNC_GENERATOR = 0, 0x20, 0x80, 0x120, 0x200
+_MASK = GENERATOR | COROUTINE | ITERABLE_COROUTINE | ASYNC_GENERATOR
+NAMES = {
+    PLAIN: "plain function",
+    GENERATOR: "generator function",
+    COROUTINE: "coroutine function",
+    ITERABLE_COROUTINE: "generator-based coroutine function",
+    ASYNC_GENERATOR: "async generator function",
+}
+
+
+def kind(function: Any) -> int:
+    """Say which of the kinds above a callable is, seeing through partials and bound methods."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, MethodType):
+            function = function.__func__
+        else:
+            flags = getattr(getattr(function, "__code__", None), "co_flags", PLAIN)
+            return flags & _MASK if isinstance(flags, int) else PLAIN
+
+
+def marked_coroutine(function: Any) -> bool:
+    """Whether a function says it is a coroutine function, by its kind or by a mark on it."""
+    import inspect
+
+    return inspect.iscoroutinefunction(function)
+
+
+class Top:
+    """The least stack there is: one call, for a dispatcher that stands at no site."""
+
+    __slots__ = ("top",)
+
+    def __init__(self, top: Callable[..., Any]) -> None:
+        self.top = top
+
+
+def awaitable(result: Any) -> bool:
+    """Say whether `await result` would work."""
+    if isinstance(result, GeneratorType):
+        return bool(result.gi_code.co_flags & (ITERABLE_COROUTINE & ~GENERATOR))
+    return type(result) is CoroutineType or hasattr(type(result), "__await__")
+
+
+def async_generator(result: Any) -> Any:
+    """Give `result` the methods of an async generator, whatever asynchronous iterable it is."""
+    return result if hasattr(result, "athrow") else _iterate(result)
+
+
+async def _iterate(iterable: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    async for item in iterable:
+        yield item
+
+
+# `stack.top` is read on every call, so re-pointing a stack takes effect at the next call and no
+# lock is needed. `yield from` hands send(), throw() and return values through by itself; for
+# async generators Python has no such statement.
+_TEMPLATES = {
+    PLAIN: """
+        def dispatch(*args, **kwargs):
+            {free}
+            return stack.top(*args, **kwargs)
+    """,
+    GENERATOR: """
+        def dispatch(*args, **kwargs):
+            {free}
+            return (yield from stack.top(*args, **kwargs))
+    """,
+    COROUTINE: """
+        async def dispatch(*args, **kwargs):
+            {free}
+            result = stack.top(*args, **kwargs)
+            return await result if awaitable(result) else result
+    """,
+    ASYNC_GENERATOR: """
+        async def dispatch(*args, **kwargs):
+            {free}
+            inner = async_generator(stack.top(*args, **kwargs))
+            try:
+                value = await inner.__anext__()
+                while True:
+                    try:
+                        sent = yield value
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        value = await inner.athrow(error)
+                    else:
+                        value = await inner.asend(sent)
+            except StopAsyncIteration:
+                return
+            finally:
+                await inner.aclose()
+    """,
+}
+_NAMES_USED = {
+    "awaitable": awaitable,
+    "async_generator": async_generator,
+    "GeneratorExit": GeneratorExit,
+    "BaseException": BaseException,
+    "StopAsyncIteration": StopAsyncIteration,
+}
+
+
+def _compile(kind: int, free: tuple[str, ...], rename: dict[str, str]) -> CodeType:
+    """Compile a template as a closure over the variables `free`."""
+    source = _TEMPLATES[kind & ~(ITERABLE_COROUTINE & ~GENERATOR)]
+    source = source.format(free=f"nonlocal {', '.join(free)}" if free else "pass")
+    for name, other in rename.items():
+        source = source.replace(name, other)
+    maker: Any = compile(f"def make({', '.join(free)}):\n{source}    return dispatch", FILE, "exec")
+    code = maker
+    for _ in range(2):
+        code = next(const for const in code.co_consts if isinstance(const, CodeType))
+    flags: int = code.co_flags | (kind & ITERABLE_COROUTINE)
+    compiled: CodeType = code.replace(co_flags=flags)
+    return compiled
+
+
+@functools.cache
+def _dispatch_code(kind: int) -> CodeType:
+    return _compile(kind, ("stack",), {})
+
+
+def dispatcher(like: Any, stack: Any) -> FunctionType:
+    """Make a function of the kind of `like`, and looking like it, that calls `stack.top`."""
+    import inspect
+
+    made = FunctionType(_dispatch_code(kind(like)), _GLOBALS, closure=(_cell(stack),))
+    functools.update_wrapper(made, like)
+    made.__defaults__ = getattr(like, "__defaults__", None)
+    made.__kwdefaults__ = getattr(like, "__kwdefaults__", None)
+    if "__signature__" not in made.__dict__:
+        # For those who ask without following __wrapped__, such as inspect.getfullargspec.
+        try:
+            made.__signature__ = inspect.signature(like)  # type: ignore[attr-defined]
+        except (ValueError, TypeError):
+            pass
+    return made
+
+
+def dispatched(function: Any) -> Any:
+    """Give the stack that a dispatcher made here calls, or None for any other object."""
+    if type(function) is FunctionType and function.__globals__ is _GLOBALS:
+        return function.__closure__[0].cell_contents  # type: ignore[index]
+    return None
+
+
+@functools.cache
+def _trampoline_code(kind: int, free: int) -> CodeType:
+    # The function that gets this code keeps its own globals, which may well shadow a builtin:
+    # every name is a constant instead, put in as a string here and as the object below.
+    rename = {name: f'"<{name}>"' for name in ("stack", *_NAMES_USED)}
+    return _compile(kind, tuple(f"free{i:04}" for i in range(free)), rename)
+
+
+def trampoline(function: FunctionType, stack: Any) -> CodeType:
+    """Make code of the kind of `function`, fit to stand in its place, that calls `stack.top`."""
+    import warnings
+
+    code = function.__code__
+    with warnings.catch_warnings():
+        # The compiler says that a string is not callable; the string does not stay.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        template = _trampoline_code(kind(function), len(code.co_freevars))
+    values = {f"<{name}>": value for name, value in _NAMES_USED.items()} | {"<stack>": stack}
+    return template.replace(
+        co_consts=tuple(
+            values.get(const, const) if isinstance(const, str) else const
+            for const in template.co_consts
+        ),
+        co_freevars=code.co_freevars,
+        co_name=code.co_name,
+        co_qualname=code.co_qualname,
+    )
+
+
+def trampolined(function: Any) -> Any:
+    """Give the stack that a function whose code was swapped calls, or None."""
+    if type(function) is FunctionType and function.__code__.co_filename == FILE:
+        for const in function.__code__.co_consts:
+            if hasattr(type(const), "top"):
+                return const
+    return None
+
+
+def _cell(value: Any) -> Any:
+    return (lambda: value).__closure__[0]  # type: ignore[index]
+
+
+_GLOBALS: dict[str, Any] = {"__name__": "safepatch.kinds", **_NAMES_USED}

@@ -1,0 +1,490 @@
+"""Patch: one decorator, or a few in order, at one site; declared, then applied, then undone."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
+
+from safepatch import aliases as alias
+from safepatch import callers, guards, imports, kinds, places, scopes, stacks, targets, wrappers
+from safepatch.errors import (
+    AliasWarning,
+    GuardError,
+    GuardWarning,
+    PatchError,
+    UnsupportedTargetError,
+)
+from safepatch.in_place import InPlace, untouched
+from safepatch.running import patched_while_running
+from safepatch.sites import Site
+
+if TYPE_CHECKING:
+    from safepatch.registry import Registry
+
+W_co = TypeVar("W_co", covariant=True)
+F = TypeVar("F", bound=Callable[..., Any])
+State = Literal["declared", "pending", "applied", "undone", "skipped", "failed"]
+Target = str | tuple[Any, str] | Callable[..., Any]
+
+
+class Options(TypedDict, total=False):
+    """The keyword options that `apply`, `patch` and `register` share."""
+
+    name: str | None
+    requires: str | Sequence[str]
+    signature: str | None
+    fingerprint: str | Sequence[str]
+    guard: guards.Guard | Sequence[guards.Guard]
+    on_mismatch: Literal["raise", "skip", "apply"]
+    aliases: Literal["warn", "rebind", "ignore"] | None
+    scope: Literal["process", "context"]
+    only_from: str | None
+    only_if: Callable[..., object] | None
+    when: Literal["now", "import"]
+
+
+class Plan(NamedTuple):
+    """What was found out before anything changes; `entry` and `made` come from the decorators."""
+
+    place: targets.Place
+    site: Site | InPlace
+    holders: list[alias.Holder]
+    rebinds: bool
+    entry: Any = None
+    made: tuple[Any, ...] = ()
+    token: object = None
+
+
+class Patch(Generic[W_co]):
+    """A patch and the handle for it; made by `safepatch.apply`, `patch` and `register`.
+
+    Safe to apply and undo from any thread or greenlet. As a context manager it is applied inside;
+    as a decorator, while the function runs (a generator: from its first value to its last).
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        target: Target,
+        decorators: Sequence[Callable[..., Any]],
+        *,
+        name: str | None = None,
+        requires: str | Sequence[str] = (),
+        signature: str | None = None,
+        fingerprint: str | Sequence[str] = (),
+        guard: guards.Guard | Sequence[guards.Guard] = (),
+        on_mismatch: Literal["raise", "skip", "apply"] = "raise",
+        aliases: Literal["warn", "rebind", "ignore"] | None = None,
+        scope: Literal["process", "context"] = "process",
+        only_from: str | None = None,
+        only_if: Callable[..., object] | None = None,
+        when: Literal["now", "import"] = "now",
+    ) -> None:
+        targets.check(target)
+        wrappers.check_decorators(targets.text_of(target), decorators)
+        _one_of("on_mismatch", on_mismatch, "raise", "skip", "apply")
+        _one_of("aliases", aliases, "warn", "rebind", "ignore", None)
+        _one_of("scope", scope, "process", "context")
+        _one_of("when", when, "now", "import")
+        if only_if is not None and not callable(only_if):
+            raise TypeError(
+                f"only_if={only_if!r} cannot be called; give a callable to ask per call"
+            )
+        for option, text in (("name", name), ("only_from", only_from)):
+            if text is not None and (not isinstance(text, str) or not text):
+                raise TypeError(f"{option}={text!r} is no name; give a text that is not empty")
+        if scope == "context" and when == "import":
+            raise ValueError("scope='context' goes with when='now': an import has no context")
+        self.text = targets.text_of(target)
+        self.name = name if name is not None else self.text
+        self.group: str | None = None
+        self.decorators = tuple(decorators)
+        self.declared_at = callers.where()
+        self.registry = registry
+        self._get_target: Callable[[], Any] = lambda: target
+        self._guards = guards.collect(requires, signature, fingerprint, guard)
+        self._early = guards.collect(requires)
+        self._on_mismatch = on_mismatch
+        self._aliases = aliases
+        self._scope, self._only_from, self._only_if = scope, only_from, only_if
+        self._module = targets.module_of(target) if when == "import" else None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.state: State = "declared"
+        self.reason: str | None = None
+        self.applied_from: str | None = None
+        self.verdicts: list[tuple[str, str | None]] = []
+        self._live: Plan | None = None
+        self._left: Callable[[], Any] | None = None
+        self._wrappers: tuple[Any, ...] = ()
+        self._original: Callable[[], Any] | None = None
+        self._watching = self._importing = False
+        self._entered = 0
+
+    def anew(self) -> Patch[W_co]:
+        """The same patch declared once more, for another registry to apply."""
+        made = copy.copy(self)
+        made._begin()
+        return made
+
+    # What a user can ask.
+
+    @property
+    def target(self) -> Any:
+        """What was named; as text once it was undone and its owner is gone."""
+        try:
+            return self._get_target()
+        except ReferenceError:
+            return self.text
+
+    @property
+    def wrapper(self) -> W_co:
+        """What the outermost decorator returned; raises PatchError before the first apply."""
+        if not self._wrappers:
+            raise PatchError(f"patch {self.name!r} has no wrapper: {self._why_not()}")
+        wrapper: W_co = self._wrappers[-1]
+        return wrapper
+
+    @property
+    def wrappers(self) -> tuple[Any, ...]:
+        """What each decorator returned, innermost first."""
+        return self._wrappers
+
+    @property
+    def original(self) -> Callable[..., Any]:
+        """Calls what was there before every patch; raises PatchError before the first apply."""
+        live = self._live
+        if live is not None:
+            return places.bare(live.site)  # type: ignore[no-any-return]
+        if self._original is None:
+            raise PatchError(f"patch {self.name!r} has no original: {self._why_not()}")
+        return self._original()  # type: ignore[no-any-return]
+
+    def _why_not(self) -> str:
+        return (
+            f"it is {self.state}: {self.reason}" if self.reason else f"it is {self.state}; apply it"
+        )
+
+    @property
+    def superseded(self) -> bool:
+        """Whether somebody put an object at the site that does not lead to this patch.
+
+        Leading is seen by `__wrapped__`; a closure without it counts as not leading.
+        """
+        live = self._live
+        return live is not None and not places.reaches(live.site)
+
+    @property
+    def live(self) -> Plan | None:
+        """What stands, or None."""
+        return self._live
+
+    @property
+    def place(self) -> targets.Place | None:
+        """Where it is applied, or None; not looked up again, for the module may have gone."""
+        live = self._live
+        return None if live is None else live.place
+
+    @property
+    def rebinds(self) -> bool:
+        """Whether it is applied, and reaches those who hold the original elsewhere."""
+        live = self._live
+        return live is not None and live.rebinds
+
+    def __repr__(self) -> str:
+        return f"<Patch {self.name!r} {self.state}>"
+
+    # Applying.
+
+    def apply(self) -> Patch[W_co]:
+        """Apply, or wait for the module to be imported; does nothing where that is done already.
+
+        Where somebody replaced the site meanwhile (`.superseded`), installs it on top again.
+        Raises GuardError, TargetError, UnsupportedTargetError or what a decorator raised, and
+        has then changed nothing.
+        """
+        return self._apply("warn")
+
+    def _apply(self, default_aliases: str) -> Patch[W_co]:
+        live = self._live
+        if live is None or self.state == "undone" or self.superseded:
+            plan = self.plan(default_aliases)
+            if plan is not None:
+                self.install(self.decorate(plan), live)
+        return self
+
+    def plan(self, default_aliases: str = "warn") -> Plan | None:
+        """Find the site and ask the guards. None if nothing is to be done: skipped or pending."""
+        if self._disabled():
+            self._skip("SAFEPATCH_DISABLE names it")
+            return None
+        if self._module is not None and not imports.complete(self._module):
+            self._wait()
+            if not imports.complete(self._module):
+                return None
+        target = self._get_target()
+        aliases = self._aliases or (
+            default_aliases if isinstance(target, (str, tuple)) else "rebind"
+        )
+        place, site = places.find(targets.resolve(target), aliases)
+        if not self._guards_agree(site):
+            return None
+        holders = self._look_for_holders(aliases, site, isinstance(target, (str, tuple)))
+        return Plan(place, site, holders, aliases == "rebind")
+
+    def decorate(self, plan: Plan) -> Plan:
+        """Call the decorators."""
+        token = object()  # of this apply: contexts that saw an earlier one do not see this
+        questions = self._questions(plan.site.stack.original, token)
+        entry, made = wrappers.decorate(self, plan.site, self.decorators, questions)
+        return plan._replace(entry=entry, made=made, token=token)
+
+    def install(self, plan: Plan, instead_of: Plan | None = None) -> None:
+        """Put a patch that was planned and decorated on its stack, taking it off another."""
+        while True:
+            with stacks.lock:
+                cancelled = self._importing and not self._watching
+                if self._live is not instead_of or cancelled:
+                    return  # another thread was first
+                # Noted first, so that whatever interrupts this, undo() and undo_all() find it.
+                self._live = plan
+                self.registry.note(self)
+                try:
+                    if plan.site.push(plan.entry):
+                        self._applied(plan)
+                        if instead_of is not None:
+                            instead_of.site.remove(instead_of.entry)
+                        break
+                    self._live = instead_of
+                except BaseException:
+                    self._undo()
+                    raise
+            # Somebody changed the site since we looked; look again.
+            plan = plan._replace(site=places.site_of(plan.place))
+        if self._module is not None:
+            self._wait()
+
+    def _applied(self, plan: Plan) -> None:
+        if isinstance(plan.site, Site):
+            places.rebind(plan.site, plan.holders)
+        self._wrappers = plan.made
+        self._original = places.recall(plan.site)
+        if self._scope == "context":
+            scopes.show(plan.token)
+        self.applied_from = callers.where()
+        self._set("applied", None)
+
+    def _disabled(self) -> bool:
+        listed = os.environ.get("SAFEPATCH_DISABLE", "").replace(":", ".").split(",")
+        mine = {"*", self.name.replace(":", "."), self.text.replace(":", "."), self.group}
+        disabled = not mine.isdisjoint(part.strip() for part in listed if part.strip())
+        if disabled and (self.name, self.text) not in _said:
+            import logging
+
+            _said.add((self.name, self.text))
+            logging.getLogger("safepatch").warning(
+                "patch %r of %r is skipped: SAFEPATCH_DISABLE names it", self.name, self.text
+            )
+        return disabled
+
+    def _guards_agree(self, site: Site | InPlace) -> bool:
+        original = untouched(site.stack.original)
+        self.verdicts = guards.reasons(self._guards, original)
+        return self._heed([reason for _, reason in self.verdicts if reason is not None])
+
+    def _heed(self, reasons: list[str]) -> bool:
+        """Do about the guards' reasons as was asked; True to go on."""
+        if not reasons:
+            return True
+        message = f"cannot patch {self.text!r}: {'; '.join(reasons)}"
+        if self._on_mismatch == "raise":
+            raise GuardError(message, target=self.target, name=self.name, reasons=tuple(reasons))
+        if self._on_mismatch == "apply":
+            self._warn(f"{message} (applied all the same)", GuardWarning)
+            return True
+        self._warn(f"{message} (skipped)", GuardWarning)
+        self._skip("; ".join(reasons))
+        return False
+
+    def _skip(self, reason: str) -> None:
+        if self._live is None:  # else it stays where it is
+            self._set("skipped", reason)
+            self.registry.note(self)
+
+    def _look_for_holders(
+        self, aliases: str, site: Site | InPlace, by_place: bool
+    ) -> list[alias.Holder]:
+        if aliases == "ignore" or isinstance(site, InPlace):
+            return []
+        original = site.stack.original
+        if aliases == "rebind":
+            holders, lost = alias.everywhere(original, site)
+            if lost:
+                self._warn(
+                    f"patch {self.name!r} cannot reach {', '.join(lost)}; they keep the original",
+                    AliasWarning,
+                )
+            return holders
+        held = alias.in_modules(original, site)
+        if not by_place:
+            mine = callers.caller().f_globals
+            held = [(owner, name) for owner, name in held if vars(owner) is not mine]
+        if held:
+            self._warn(
+                f"patch {self.name!r} does not reach {', '.join(alias.written(held))}, which "
+                "took the original before; apply earlier, or use aliases='rebind' or 'ignore'",
+                AliasWarning,
+            )
+        return []
+
+    def _questions(self, original: Any, token: object) -> list[Callable[..., bool]]:
+        """What is asked per call, for a patch that not all calls see."""
+        kind = kinds.kind(original)
+        questions: list[Callable[..., bool]] = []
+        if self._scope == "context":
+            is_generator = kind in (kinds.GENERATOR, kinds.ASYNC_GENERATOR)
+            self._require(not is_generator, "scope='context'")
+            questions.append(scopes.in_context(token))
+        if self._only_from is not None:
+            is_plain = kind == kinds.PLAIN and not kinds.marked_coroutine(original)
+            self._require(is_plain, f"only_from={self._only_from!r}")
+            questions.append(scopes.from_package(self._only_from))
+        if self._only_if is not None:
+            questions.append(scopes.picked_by(self._only_if))
+        return questions
+
+    def _require(self, possible: bool, option: str) -> None:
+        if not possible:
+            raise UnsupportedTargetError(
+                f"cannot patch {self.text!r} with {option}: its body runs after the call, piece "
+                "by piece, and whose it is then cannot be told; leave the option out",
+                target=self.target,
+            )
+
+    # Waiting for an import.
+
+    def _wait(self) -> None:
+        assert self._module is not None
+        with stacks.lock:
+            if not self._watching:
+                self._watching = True
+                imports.watch(self._module, self._imported)
+        if self._live is None and not imports.complete(self._module):
+            self._heed_early()
+            self._set("pending", f"waits for {self._module} to be imported")
+            self.registry.note(self)
+
+    def _heed_early(self) -> None:
+        """Say a version guard's no now, where it can be known: a late one cannot raise."""
+        reasons = [reason for guard in self._early if (reason := guard(None))]
+        installed = [reason for reason in reasons if "is not installed" not in reason]
+        if installed and self._on_mismatch == "raise":
+            imports.cancel(self._module or "", self._imported)
+            self._watching = False
+            self._heed(installed)
+
+    def _imported(self) -> None:
+        """The module is there, or there again; whatever goes wrong, its import goes on."""
+        self._importing = True
+        try:
+            live, plan = self._live, self.plan()
+            # After a reload a class is another one, and its methods with it.
+            if plan is not None and (live is None or plan.site is not live.site):
+                self.install(self.decorate(plan), live)
+        except GuardError as error:
+            self._skip("; ".join(error.reasons))
+            self._warn(f"{error} (skipped)", GuardWarning)
+        except Exception as error:
+            self._set("failed", f"{type(error).__name__}: {error}")
+            self.registry.note(self)
+            message = f"patch {self.name!r} failed when {self._module!r} was imported: {error!r}"
+            self._warn(message, GuardWarning)
+        finally:
+            self._importing = False
+
+    def _warn(self, message: str, category: type[Warning]) -> None:
+        """Warn at the caller's line; in an import, which must go on, where it was declared."""
+        if self._importing:
+            callers.warn_at(self.declared_at, message, category)
+        else:
+            callers.warn(message, category)
+
+    # Undoing.
+
+    def undo(self) -> None:
+        """Take the patch away, wherever it is in the stack; does nothing if it is not applied.
+
+        With the last patch the site is as it was before. What others put there is left alone.
+        """
+        with stacks.lock:
+            self._undo()
+
+    def _undo(self) -> None:
+        live = self._live
+        if self._watching:
+            self._watching = False
+            imports.cancel(self._module or "", self._imported)
+        if live is None and self._left is not None:
+            self._left()
+        # Each step can be done again: what interrupts one leaves the rest to the next undo.
+        if live is not None:
+            try:
+                live.site.remove(live.entry)
+            except BaseException:
+                if live.entry not in live.site.stack.entries:  # inert, though still seen
+                    self._set("undone", None)
+                    self.registry.forget(self)
+                raise
+            self._left = places.look_again(live.place)
+            if self._scope == "context":
+                scopes.hide(live.token)
+            self._get_target = targets.loosened(self._get_target())
+        if self.state in ("applied", "pending"):
+            self._set("undone", None)
+        self.registry.forget(self)
+        self._live = None
+
+    def _set(self, state: State, reason: str | None) -> None:
+        self.state, self.reason = state, reason
+
+    # In tests.
+
+    def __enter__(self) -> Patch[W_co]:
+        self.entered(1)
+        try:
+            return self._apply("ignore")
+        except BaseException:
+            self.entered(-1)
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with stacks.lock:
+            if self.entered(-1) == 0:
+                self._undo()
+
+    def entered(self, more: int) -> int:
+        """Count the blocks that have been entered and not left; the last one out undoes."""
+        with stacks.lock:
+            self._entered += more
+            return self._entered
+
+    def __call__(self, function: F) -> F:
+        return patched_while_running(self, function)
+
+
+_said: set[tuple[str, str]] = set()  # the patches of which it was logged that they are disabled
+
+
+def _one_of(option: str, value: object, *allowed: object) -> None:
+    if value not in allowed:
+        choices = ", ".join(repr(choice) for choice in allowed if choice is not None)
+        raise ValueError(f"{option}={value!r} is unknown; use one of {choices}")

@@ -1,0 +1,162 @@
+"""From the place that a target names to the live site there, or a fresh one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import Any
+
+from safepatch import aliases as alias
+from safepatch import kinds, targets
+from safepatch.errors import PatchError, TargetError
+from safepatch.examine import examine
+from safepatch.in_place import InPlace, in_place, untouched
+from safepatch.sites import MISSING, Site, opened, put, site_at, slot, stack_of
+from safepatch.stacks import weakly
+
+
+def find(place: targets.Place, aliases: str) -> tuple[targets.Place, Site | InPlace]:
+    """The site to patch: the place named or, with "rebind" and a Python function, itself."""
+    if place.function is not None and aliases != "rebind":
+        if not targets.same_function(place):
+            raise TargetError(
+                f"cannot tell which name of {place.function!r} to patch: {place.text!r} is not "
+                "it; give a string target, or use aliases='rebind'",
+                target=place.function,
+            )
+        place = place._replace(function=None)
+    site = site_of(place)
+    if aliases == "rebind" and isinstance(site, Site):
+        site = _shared(site)
+        original = site.stack.original
+        if type(original) is FunctionType:
+            place = place._replace(function=original)
+            return place, site_of(place)
+        _refuse_inherited(site)
+    return place, site
+
+
+def _shared(site: Site) -> Site:
+    """The site whose face stands at a name because a rebinding patch put it there, if one did."""
+    stack = stack_of(site.raw)
+    if stack is None or not stack.entries or stack.site.face is not site.raw:
+        return site
+    held = [(owner, name) for owner, name, _ in stack.site.holders]
+    is_held = any(owner is site.owner and name == site.name for owner, name in held)
+    return stack.site if is_held else site
+
+
+def _refuse_inherited(site: Site) -> None:
+    if isinstance(site.owner, type) and site.raw is MISSING:
+        for base in site.owner.__mro__[1:]:
+            if site.name in vars(base):
+                instead = f"{base.__module__}:{base.__qualname__}.{site.name}"
+                raise TargetError(
+                    f"cannot rebind {site.text!r}: it is inherited, and all of "
+                    f"{base.__qualname__!r} would be patched; patch {instead!r}",
+                    target=site.text,
+                    candidates=(instead,),
+                )
+
+
+def site_of(place: targets.Place) -> Site | InPlace:
+    """The live site of a place, or a fresh one."""
+    if place.function is not None:
+        return in_place(place.function) or InPlace(place.function)
+    has_namespace = hasattr(place.owner, "__dict__")
+    found = site_at(place.owner, place.name) if has_namespace else None
+    return found or examine(place.owner, place.name, place.text, place.target)
+
+
+def bare(site: Site | InPlace) -> Any:
+    """The function below every patch, of the site, of its bases and in place."""
+    function = site.stack.original
+    if isinstance(site, Site) and site.found is not None:
+        function = site.found
+    while (stack := kinds.dispatched(function) or kinds.trampolined(function)) is not None:
+        function = stack.original
+    if type(function) is MethodType:
+        return MethodType(untouched(function.__func__), function.__self__)
+    return function
+
+
+def recall(site: Site | InPlace) -> Callable[[], Any]:
+    """A way to the original, for when a patch is undone, that keeps nothing alive."""
+    weak = site.stack.weak_original
+    original = weakly(site.function if isinstance(site, InPlace) else bare(site))
+
+    def find() -> Any:
+        try:
+            return untouched(original())
+        except ReferenceError:
+            return weak
+
+    return find
+
+
+def look_again(place: targets.Place) -> Callable[[], Any]:
+    """A way to look at a place that was left, which removes what of ours was put back there."""
+    name, is_function = place.name, place.function is not None
+    owner = weakly(place.function if is_function else place.owner)
+
+    def look() -> None:
+        try:
+            in_place(owner()) if is_function else site_at(owner(), name)
+        except ReferenceError:
+            pass  # it has gone, and ours with it
+
+    return look
+
+
+def is_at(patch: Any, target: Any) -> bool:
+    """Whether a patch sits, or waits, at a target, however that is spelled; imports nothing."""
+    if isinstance(target, str) and target in (patch.name, patch.text):
+        return True
+    if not (_loaded(target) and _loaded(patch.target)):
+        return False
+    try:
+        wanted, mine = targets.resolve(target), targets.resolve(patch.target)
+        if wanted.function is None and mine.function is None:
+            return wanted.owner is mine.owner and wanted.name == mine.name
+        return _function_at(wanted) is _function_at(mine)
+    except PatchError:
+        return False
+
+
+def _loaded(target: Any) -> bool:
+    if not isinstance(target, str):
+        return True
+    first = target.partition(":")[0]
+    return first in sys.modules or (":" not in target and first.partition(".")[0] in sys.modules)
+
+
+def _function_at(place: targets.Place) -> Any:
+    return place.function or site_of(place).stack.original
+
+
+def rebind(site: Site, holders: list[alias.Holder]) -> None:
+    """Give the other holders of a C function the face of its site; call under the lock."""
+    for owner, name in holders:
+        raw = slot(owner, name)
+        if raw is site.stack.original:
+            put(owner, name, site.face)
+            site.holders.append((owner, name, raw))
+
+
+def reaches(site: Site | InPlace) -> bool:
+    """Whether what stands at the site is ours, or leads to ours by `__wrapped__`."""
+    if site.installed():
+        return True
+    owner = None if isinstance(site, InPlace) else site.owner
+    if isinstance(site, InPlace) or owner is None:
+        return False
+    standing = slot(owner, site.name)
+    for _ in range(100):
+        if standing is site.face or stack_of(standing) is site.stack:
+            return True
+        inner = opened(standing)
+        standing = getattr(inner, "__wrapped__", None)
+        if standing is None:
+            return False
+    return False

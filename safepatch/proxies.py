@@ -1,0 +1,111 @@
+"""Objects that look like one thing and call another, for what a plain function cannot stand in for.
+
+Imported at the first patch, because wrapt and what it needs take longer to import than the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+if TYPE_CHECKING:
+    from safepatch.stacks import Stack
+
+
+class Link(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
+    """What a decorator receives: it looks like, and calls, whatever lies below it right now.
+
+    Setting `__wrapped__` re-points it, which is how the patches of a stack come and go while
+    their wrappers keep their state. Calling it costs far less than a Python function would.
+    """
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        # For decorators that return descriptors (wrapt's do) and bind what they wrap.
+        return self if instance is None else MethodType(self, instance)
+
+
+class Adapted(wrapt.ObjectProxy):  # type: ignore[type-arg]
+    """Looks like `like` and calls `call`."""
+
+    def __init__(self, like: Any, call: Any) -> None:
+        super().__init__(like)
+        self._self_call = call
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self._self_call(*args, **kwargs)
+
+    # As it was before: functions and methods copy to themselves, other objects to new ones.
+    def __copy__(self) -> Any:
+        copied = copy.copy(self.__wrapped__)
+        return self if copied is self.__wrapped__ else copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        copied = copy.deepcopy(self.__wrapped__, memo)
+        return self if copied is self.__wrapped__ else copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__wrapped__.__reduce_ex__(protocol)
+
+
+def _by_address(face: Any, name: str) -> Any:
+    """Pickle by reference to the site, as functions are, or else to where the original lives."""
+    import pkgutil
+
+    for address in (face._self_stack.site.address(), (face.__module__, name)):
+        try:
+            text = ":".join(address)
+            if pkgutil.resolve_name(text) in (face, face.__wrapped__):
+                return (pkgutil.resolve_name, (text,))
+        except (ImportError, AttributeError, ValueError, TypeError):
+            continue
+    return name
+
+
+class Face(Adapted):
+    """Stands at a site in place of a callable that is no Python function; never binds self."""
+
+    def __init__(self, like: Any, stack: Stack) -> None:
+        super().__init__(like, None)
+        self._self_stack = stack
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self._self_stack.top(*args, **kwargs)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        reduced = super().__reduce_ex__(protocol)
+        return _by_address(self, reduced) if isinstance(reduced, str) else reduced
+
+
+class BindingFace(Face):
+    """The same for descriptors: binds as the original does, and calls with what it was bound to."""
+
+    def __init__(self, like: Any, stack: Stack, binds: str) -> None:
+        super().__init__(like, stack)
+        self._self_binds = binds
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        natural = self.__wrapped__.__get__(instance, owner)
+        if natural is self.__wrapped__:
+            return self
+        if self._self_binds == "class":
+            return Adapted(natural, MethodType(self, owner))
+        if self._self_binds == "static" or instance is None:
+            return Adapted(natural, self)
+        return Adapted(natural, MethodType(self, instance))
+
+
+class ClassOnly:
+    """Stands in for a method of the metaclass: found on the class, not on its instances."""
+
+    def __init__(self, function: Any, stack: Stack) -> None:
+        self.function, self.stack = function, stack
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is not None:
+            raise AttributeError(
+                f"{type(instance).__name__!r} object has no attribute {self.function.__name__!r}"
+            )
+        return MethodType(self.function, owner)

@@ -1,0 +1,348 @@
+"""Registry: patches by name, the applied ones in order, and the module's default registry."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
+
+from safepatch import callers, groups, places, stacks, targets
+from safepatch.errors import PatchError, TargetError, nearest
+from safepatch.explain import Explanation, explain_all, explain_target
+from safepatch.groups import Group
+from safepatch.guards import fingerprint_of
+from safepatch.in_place import untouched
+from safepatch.patches import Options, Patch, Target
+
+P = ParamSpec("P")
+R = TypeVar("R")
+W = TypeVar("W")
+#: What a name stands for: one patch, or several with the methods of one.
+Handle = Patch[Any] | Group
+Decorator = Callable[[Any], Any]
+Named = str | tuple[Any, str]
+
+_IN_USE = ("applied", "pending")
+_registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+
+
+class Registry:
+    """A set of patches under names of its own; a context manager that undoes all of them.
+
+    All registries patch the same sites and see each other's patches there. Methods may be called
+    from any thread or greenlet.
+    """
+
+    def __init__(self) -> None:
+        self._named: dict[str, Handle] = {}
+        self._noted: list[Handle] = []  # applied, pending, skipped or failed, oldest first
+        self._groups: dict[Patch[Any], Group] = {}
+        self._offered: set[str] = set()  # the names that came from entry points
+        self.created_at = callers.where()
+        _registries.add(self)
+
+    def __repr__(self) -> str:
+        if self is globals().get("default"):
+            return "<the default Registry>"
+        return f"<Registry made at {self.created_at}>"
+
+    @overload
+    def apply(self, name: str, /) -> Handle: ...
+    @overload
+    def apply(
+        self, target: Named, decorator: Callable[[Any], W], /, **options: Unpack[Options]
+    ) -> Patch[W]: ...
+    @overload
+    def apply(
+        self,
+        target: Callable[P, R],
+        decorator: Callable[[Callable[P, R]], W],
+        /,
+        **options: Unpack[Options],
+    ) -> Patch[W]: ...
+    @overload
+    def apply(
+        self,
+        target: Target,
+        first: Decorator,
+        second: Callable[[Any], W],
+        /,
+        **options: Unpack[Options],
+    ) -> Patch[W]: ...
+    @overload
+    def apply(
+        self,
+        target: Target,
+        first: Decorator,
+        second: Decorator,
+        third: Decorator,
+        /,
+        *more: Decorator,
+        **options: Unpack[Options],
+    ) -> Patch[Any]: ...
+    def apply(self, target: Any, /, *decorators: Decorator, **options: Unpack[Options]) -> Any:
+        """Apply decorators to a target at once, the last outermost; or a patch by its name.
+
+        Returns the Patch, whose `undo()` takes it away. See `Patch.apply` for what is raised;
+        nothing has changed then. Unknown names are looked for among the entry points of the
+        group `safepatch.patches`.
+        """
+        if isinstance(target, str) and not decorators and _is_name(target):
+            if options:
+                raise TypeError(f"{target!r} has its options already; say them in register()")
+            return self._lookup(target).apply()
+        return Patch(self, target, decorators, **options).apply()
+
+    @overload
+    def patch(
+        self, target: Named, decorator: Callable[[Any], W], /, **options: Unpack[Options]
+    ) -> Patch[W]: ...
+    @overload
+    def patch(
+        self,
+        target: Callable[P, R],
+        decorator: Callable[[Callable[P, R]], W],
+        /,
+        **options: Unpack[Options],
+    ) -> Patch[W]: ...
+    @overload
+    def patch(
+        self,
+        target: Target,
+        first: Decorator,
+        second: Callable[[Any], W],
+        /,
+        **options: Unpack[Options],
+    ) -> Patch[W]: ...
+    @overload
+    def patch(
+        self,
+        target: Target,
+        first: Decorator,
+        second: Decorator,
+        third: Decorator,
+        /,
+        *more: Decorator,
+        **options: Unpack[Options],
+    ) -> Patch[Any]: ...
+    def patch(self, target: Any, /, *decorators: Decorator, **options: Unpack[Options]) -> Any:
+        """Declare a patch, to be applied inside `with` or a decorated function, or by `apply()`."""
+        return Patch(self, target, decorators, **options)
+
+    def register(
+        self, name: str, target: Any, /, *decorators: Decorator, **options: Unpack[Options]
+    ) -> Handle:
+        """Declare a patch under a name, or give a name to a declared patch, or to several.
+
+        Its default is `when="import"`. Raises PatchError if the name is taken.
+        """
+        if not _is_name(name):
+            raise PatchError(f"{name!r} is no name for a patch: leave out ':' and '.'", name=name)
+        self._require_free(name)
+        handle: Handle
+        if _is_recipe(target, decorators):
+            if decorators or options:
+                raise TypeError(
+                    f"{name!r}: a declared patch has its decorators and options already"
+                )
+            handle = self._adopt(name, target)
+        else:
+            options.setdefault("when", "import" if isinstance(target, str) else "now")
+            options["name"] = name
+            handle = Patch(self, target, decorators, **options)
+        with stacks.lock:
+            self._require_free(name)
+            self._named[name] = handle
+            self._offered.discard(name)
+        return handle
+
+    def _require_free(self, name: str) -> None:
+        taken = self._named.get(name)
+        if name in self._offered and taken is not None and taken.state not in _IN_USE:
+            return  # nobody here has registered it; apply() found it among the entry points
+        if taken is not None:
+            raise PatchError(
+                f"the name {name!r} is taken by the patch of {taken.text!r} registered at "
+                f"{taken.declared_at}; choose another",
+                name=name,
+            )
+
+    def _adopt(self, name: str, recipe: Patch[Any] | Iterable[Patch[Any]]) -> Handle:
+        """Make declared patches this registry's own."""
+        parts = [recipe] if isinstance(recipe, Patch) else list(recipe)
+        for part in parts:
+            if not isinstance(part, Patch):
+                raise TypeError(f"{name!r}: {part!r} is no patch; make it with safepatch.patch()")
+            if part.state not in ("declared", "undone"):
+                raise PatchError(
+                    f"cannot register {part!r}: it is {part.state} already; undo it first"
+                )
+            for other in list(_registries):
+                if any(part in _parts(handle) for handle in other._named.values()):
+                    raise PatchError(
+                        f"cannot register {part!r} as {name!r}: {other!r} has it under the name "
+                        f"{part.group or part.name!r}; declare another"
+                    )
+        for part in parts:
+            part.registry = self
+        if isinstance(recipe, Patch):
+            recipe.name = name
+            return recipe
+        group = Group(self, name, parts)
+        self._groups.update(dict.fromkeys(parts, group))
+        for part in parts:
+            part.group = name
+        return group
+
+    def apply_all(self) -> list[Handle]:
+        """Apply all that is registered: all guards are asked first, then all or nothing."""
+        patches = [patch for handle in list(self._named.values()) for patch in _parts(handle)]
+        groups.install(groups.plans(patches))
+        return self.live()
+
+    def undo(self, which: Any, /) -> None:
+        """Undo by name, by Patch or by target (all patches of this registry there).
+
+        Raises TargetError, naming the nearest name or the registry that owns it, if this registry
+        knows nothing of it.
+        """
+        groups.undo_each(self._meant(which), f"undoing {which!r}")
+
+    def undo_all(self) -> None:
+        """Undo everything, last first; failures are raised together at the end."""
+        groups.undo_each(reversed(list(self._noted)), "undoing all patches")
+
+    def live(self) -> list[Handle]:
+        """The applied patches, oldest first."""
+        return [handle for handle in list(self._noted) if handle.state == "applied"]
+
+    def explain(self, target: Any = None, /) -> Explanation:
+        """Tell who patched a target, or without one, of every patch of every registry.
+
+        `str()` of it is for people, `.to_dict()` for programs.
+        """
+        if target is None:
+            return explain_all(list(_registries))
+        if isinstance(target, str) and _is_name(target):
+            handle = self._lookup(target)
+            parts = _parts(handle)
+            return Explanation.join([explain_target(part.target, self) for part in parts])
+        return explain_target(target, self)
+
+    def fingerprint(self, target: Any, /) -> str:
+        """Hash the source of a target's original: "sha256:...", the same on every Python."""
+        _, site = places.find(targets.resolve(target), "ignore" if _by_place(target) else "rebind")
+        return fingerprint_of(untouched(site.stack.original))
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.undo_all()
+
+    def handles(self) -> list[Handle]:
+        """All that is named, or was applied here and not undone, oldest first."""
+        return list(dict.fromkeys([*self._named.values(), *self._noted]))
+
+    def note(self, patch: Patch[Any]) -> None:
+        """Remember that a patch of this registry is applied or waits, or why it is not."""
+        with stacks.lock:
+            handle = self._groups.get(patch, patch)
+            if handle not in self._noted:
+                self._noted.append(handle)
+
+    def forget(self, patch: Patch[Any]) -> None:
+        with stacks.lock:
+            handle = self._groups.get(patch, patch)
+            if handle in self._noted and handle.state not in ("applied", "pending"):
+                self._noted.remove(handle)
+
+    def _lookup(self, name: str) -> Handle:
+        if name not in self._named:
+            self._load_entry_point(name)
+        if name in self._named:
+            return self._named[name]
+        raise self._unknown(name)
+
+    def _load_entry_point(self, name: str) -> None:
+        from importlib.metadata import entry_points
+
+        for entry_point in entry_points(group="safepatch.patches", name=name):
+            recipe = entry_point.load()
+            if callable(recipe) and not isinstance(recipe, Patch):
+                made: Any = recipe()
+            else:  # made once, and perhaps in use by another registry
+                made = recipe.anew() if isinstance(recipe, Patch) else [p.anew() for p in recipe]
+            try:
+                self.register(name, made)
+                self._offered.add(name)
+            except PatchError:
+                if name not in self._named:  # else another thread was first
+                    raise
+            return
+
+    def _meant(self, which: Any) -> list[Handle]:
+        if isinstance(which, (Patch, Group)):
+            if which.registry is not self:
+                raise TargetError(f"{which!r} belongs to {which.registry!r}", target=which)
+            return [which]
+        if isinstance(which, str) and _is_name(which):
+            named = [handle for handle in reversed(self._noted) if handle.name == which]
+            if named or which in self._named:
+                return named or [self._named[which]]
+            raise self._unknown(which)
+        found = [handle for handle in reversed(self.handles()) if _is_at(handle, which)]
+        if not found:
+            raise self._unknown(which)
+        return found
+
+    def _unknown(self, which: Any) -> TargetError:
+        from importlib.metadata import entry_points
+
+        names = [handle.name for handle in self.handles()]
+        names += [entry_point.name for entry_point in entry_points(group="safepatch.patches")]
+        text = str(which)
+        advice = "see explain() for all there are; a target is written 'module:function'"
+        hint, near = nearest(text, text, names, advice)
+        others = [
+            (handle.state, other)
+            for other in list(_registries)
+            for handle in other.handles()
+            if other is not self and _is_at(handle, which)
+        ]
+        for _, owner in sorted(others, key=lambda found: found[0] != "applied")[:1]:
+            hint = f"it belongs to {owner!r}"
+        return TargetError(f"no patch {which!r} in {self!r}; {hint}", target=which, candidates=near)
+
+
+def _is_name(text: str) -> bool:
+    return ":" not in text and "." not in text
+
+
+def _is_recipe(target: Any, decorators: tuple[Decorator, ...]) -> bool:
+    """Whether register() was given declared patches, rather than a target."""
+    if isinstance(target, Patch):
+        return True
+    return not decorators and not isinstance(target, str) and isinstance(target, Iterable)
+
+
+def _is_at(handle: Handle, which: Any) -> bool:
+    """Whether a handle has a name, or patches a target."""
+    return handle.name == which or any(places.is_at(part, which) for part in _parts(handle))
+
+
+def _parts(handle: Handle) -> tuple[Patch[Any], ...]:
+    return handle.parts if isinstance(handle, Group) else (handle,)
+
+
+def _by_place(target: Any) -> bool:
+    return isinstance(target, (str, tuple))
+
+
+default = Registry()

@@ -1,0 +1,193 @@
+"""A site: an owner and the name of one of its attributes, with what stood there before.
+
+What stands there while patches live is the *face*: an object of the same kind as the original,
+around a dispatcher that calls the site's stack. The face is the only record of the site: finding
+it in its slot finds the stack, whoever put it there and whenever.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import FunctionType, ModuleType
+from typing import Any, Final
+
+from safepatch import kinds, stacks
+from safepatch.stacks import Entry, Stack, weakly
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+#: Stands for an attribute that is not there.
+MISSING: Final = _Missing()
+
+
+class Site:
+    """One attribute of one owner, and the stack over what stood there; made by `examine`.
+
+    `raw` is the very object that stood in the owner's namespace, or MISSING where it was
+    inherited or served by `__getattr__`; it comes back when the last patch goes. `binds` says
+    what the attribute is bound to when it is looked up: "instance", "class", "property", "static"
+    or, outside a class, "". `found` is the function that the original leads to, where that is not
+    another at each call. `owner` is None once the last patch is gone.
+    """
+
+    def __init__(self, owner: Any, name: str, raw: Any, text: str) -> None:
+        self.owner, self.name, self.raw, self.text = owner, name, raw, text
+        self.home = weakly(owner)
+        self.face: Any = None
+        self.stack: Stack
+        self.binds = ""
+        self.found: Any = None
+        self.holders: list[tuple[Any, str, Any]] = []
+
+    def address(self) -> tuple[str, str] | None:
+        """The module and qualified name under which pickle would look for what stands here."""
+        try:
+            owner = self.home()
+        except ReferenceError:
+            return None
+        if isinstance(owner, ModuleType):
+            return owner.__name__, self.name
+        if isinstance(owner, type):
+            return owner.__module__, f"{owner.__qualname__}.{self.name}"
+        return None
+
+    def installed(self) -> bool:
+        owner = self.owner  # read once: another thread may be undoing
+        return owner is not None and slot(owner, self.name) is self.face
+
+    def install(self) -> bool:
+        """Put the face in place, unless somebody changed the slot since it was looked at."""
+        if slot(self.owner, self.name) is not self.raw:
+            return False
+        put(self.owner, self.name, self.face)
+        return True
+
+    def push(self, entry: Entry) -> bool:
+        """Add an entry; False, and nothing changed, if the site is no longer what it was."""
+        with stacks.lock:
+            if self.owner is None or not (self.stack.entries or self.install()):
+                return False
+            self.stack.push(entry)
+            return True
+
+    def remove(self, entry: Entry) -> None:
+        """Take an entry out; with the last one, give the site back as it was."""
+        with stacks.lock:
+            # In an order in which an interruption loses nothing: a second call does the rest.
+            self.stack.remove(entry)
+            self.give_back_holders()
+            if not self.stack.entries and self.owner is not None:
+                self.restore(self.owner)
+                site_at(self.owner, self.name)  # what came back may be as dead as this one
+                self.owner = None
+
+    def restore(self, owner: Any) -> None:
+        """Put back what stood here, unless somebody else's object stands here now."""
+        if slot(owner, self.name) is self.face:
+            put(owner, self.name, self.raw)
+
+    def give_back_holders(self) -> None:
+        """Give those who held the original under another name their original back."""
+        if any(entry.patch.rebinds for entry in self.stack.entries):
+            return
+        for owner, name, raw in self.holders:
+            if slot(owner, name) is self.face:
+                put(owner, name, raw)
+            above = site_at(owner, name)
+            if above is not None and above.raw is self.face:
+                above.raw = raw  # a patch of that name alone, made over ours
+        self.holders = []
+
+
+def slot(owner: Any, name: str) -> Any:
+    """What stands in the owner's own namespace, or MISSING; never asks `getattr`."""
+    return vars(owner).get(name, MISSING)
+
+
+def modules() -> list[tuple[str, ModuleType, dict[str, Any]]]:
+    """The imported modules, by name, with their namespaces.
+
+    Anything may be in `sys.modules`, and asking it for an attribute may import things; so only
+    real modules count, and their namespaces are read past whatever they define.
+    """
+    return [
+        (name, module, namespace(module))
+        for name, module in list(sys.modules.items())
+        if type(name) is str and issubclass(type(module), ModuleType)
+    ]
+
+
+namespace = vars(ModuleType)["__dict__"].__get__
+
+
+def put(owner: Any, name: str, value: Any) -> None:
+    """Set, or with MISSING delete, what stands in the owner's own namespace."""
+    if not isinstance(owner, type):
+        # Straight into the namespace: a __setattr__ of the owner's own is foreign code.
+        if value is MISSING:
+            del vars(owner)[name]
+        else:
+            vars(owner)[name] = value
+    elif value is MISSING:
+        delattr(owner, name) if _guarded(owner) else type.__delattr__(owner, name)
+    elif _guarded(owner):
+        setattr(owner, name, value)
+    else:
+        type.__setattr__(owner, name, value)
+
+
+def _guarded(owner: type) -> bool:
+    """Whether the metaclass has a __setattr__ in C, which Python lets nobody pass by."""
+    meta: Any = type(owner)
+    first = next(base for base in meta.__mro__ if "__setattr__" in vars(base))
+    return first is not type and type(vars(first)["__setattr__"]) is not FunctionType
+
+
+def opened(value: Any) -> Any:
+    """The function inside a descriptor of a known kind; any other value itself.
+
+    Asks for the exact type: a proxy has the attributes of what it stands for.
+    """
+    if type(value) in (staticmethod, classmethod):
+        return value.__func__
+    if type(value) is property:
+        return value.fget
+    return value.func if type(value) is functools.cached_property else value
+
+
+def stack_of(value: Any) -> Stack | None:
+    """The stack behind an object of ours, live or not; None for anybody else's object."""
+    value = opened(value)
+    stack: Stack | None = kinds.dispatched(value)
+    if stack is None and type(value).__module__ == "safepatch.proxies":
+        from safepatch.proxies import ClassOnly, Face
+
+        if issubclass(type(value), Face):
+            return value._self_stack  # type: ignore[no-any-return]
+        return value.stack if type(value) is ClassOnly else None
+    return stack
+
+
+def site_at(owner: Any, name: str) -> Site | None:
+    """The site whose face stands at an owner's name, if one does.
+
+    The face of a site that has no patches any more may have been put back by somebody (a mock
+    started over it and stopped after our undo); it is removed on sight.
+    """
+    with stacks.lock:
+        standing = slot(owner, name)
+        stack = stack_of(standing)
+        if stack is None or stack.site.face is not standing:
+            return None
+        site: Site = stack.site
+        if site.home() is not owner or site.name != name:
+            return None  # somebody keeps our face under another name
+        if stack.entries:
+            return site
+        site.restore(owner)
+        return None

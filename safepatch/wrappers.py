@@ -1,0 +1,116 @@
+"""Calling the decorators of a patch, and fitting what they return into a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import FunctionType, MethodType
+from typing import Any
+
+from safepatch import kinds, scopes
+from safepatch.errors import UnsupportedTargetError
+from safepatch.in_place import InPlace
+from safepatch.sites import Site
+from safepatch.stacks import Entry
+
+Decorator = Callable[[Any], Any]
+Question = Callable[..., bool]
+
+
+def decorate(
+    patch: Any, site: Site | InPlace, decorators: Sequence[Decorator], questions: list[Question]
+) -> tuple[Entry, tuple[Any, ...]]:
+    """Call the decorators, innermost first, on a link to the original.
+
+    Gives the entry for the site's stack and what each decorator returned. Raises
+    UnsupportedTargetError for a wrapper that cannot stand there, and whatever a decorator raises.
+    """
+    from safepatch.proxies import Link
+
+    original = site.stack.original
+    link = Link(original)
+    wrappers = []
+    call: Any = link
+    below: Any = link
+    for decorator in decorators:
+        wrapper = decorator(below)
+        _check(patch, decorator, wrapper, original)
+        wrappers.append(wrapper)
+        call = _bound_like_a_method(site, wrapper)
+        below = _shown(original, call)
+    if questions:
+        call = scopes.gate(call, link, questions)
+        below = _shown(original, call)
+    return Entry(patch, link, call, below), tuple(wrappers)
+
+
+def check_decorators(text: str, decorators: Sequence[Any]) -> None:
+    """Refuse what is no decorator before anything else is looked at."""
+    if not decorators:
+        raise TypeError(f"no decorator given for {text!r}; write apply({text!r}, decorator)")
+    for decorator in decorators:
+        if _is_mock(decorator) or not callable(decorator):
+            raise UnsupportedTargetError(
+                f"cannot patch {text!r} with {decorator!r}: a decorator takes a function and "
+                "returns one; to call something else in its place use replace(func)",
+                target=text,
+                found=decorator,
+            )
+
+
+def _is_mock(decorator: Any) -> bool:
+    # A function made by create_autospec is known by its attribute.
+    behind = getattr(decorator, "__dict__", {}).get("mock", decorator)
+    bases = [*type(decorator).__mro__, *type(behind).__mro__]
+    return any(base.__name__ == "NonCallableMock" for base in bases)
+
+
+# What a wrapper that visibly is of a kind may stand over. A plain one may over anything, since
+# what it returns is looked at; a generator may over what returns any iterable.
+_OVER = {
+    kinds.COROUTINE: (kinds.COROUTINE, kinds.ITERABLE_COROUTINE),
+    kinds.ASYNC_GENERATOR: (kinds.ASYNC_GENERATOR,),
+    kinds.GENERATOR: (kinds.PLAIN, kinds.GENERATOR, kinds.ITERABLE_COROUTINE),
+}
+
+
+def _check(patch: Any, decorator: Decorator, wrapper: Any, original: Any) -> None:
+    if not callable(wrapper):
+        raise UnsupportedTargetError(
+            f"cannot patch {patch.text!r}: the decorator {decorator!r} returned {wrapper!r}, "
+            "which cannot be called; a decorator takes a function and returns one",
+            target=patch.text,
+            found=wrapper,
+        )
+    was = kinds.kind(original)
+    becomes = kinds.kind(wrapper) or kinds.kind(type(wrapper).__call__)
+    fits = was in _OVER.get(becomes, (was,))
+    if becomes == kinds.COROUTINE and was == kinds.PLAIN:
+        fits = kinds.marked_coroutine(original)
+    if not fits:
+        raise UnsupportedTargetError(
+            f"cannot patch {patch.text!r}, a {kinds.NAMES[was]}: the decorator {decorator!r} "
+            f"returned one that is a {kinds.NAMES[becomes]}, which its callers neither expect "
+            "nor await",
+            target=patch.text,
+            found=wrapper,
+        )
+
+
+def _bound_like_a_method(site: Site | InPlace, wrapper: Any) -> Any:
+    """Call a wrapper that is a descriptor as a class body would: bound to its first argument."""
+    in_class = isinstance(site, Site) and site.binds not in ("", "static")
+    binds_itself = hasattr(type(wrapper), "__get__")
+    if not in_class or not binds_itself or type(wrapper) in (FunctionType, MethodType):
+        return wrapper
+
+    def bound(subject: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return wrapper.__get__(subject, type(subject))(*args, **kwargs)
+
+    return bound
+
+
+def _shown(original: Any, call: Any) -> Any:
+    """What a decorator above sees of a wrapper: a function of the kind of the original."""
+    if kinds.kind(call) == kinds.kind(original):
+        return call
+    return kinds.dispatcher(original, kinds.Top(call))

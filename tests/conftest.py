@@ -1,0 +1,50 @@
+"""Every test must leave nothing patched."""
+
+import os
+
+import hypothesis
+import pytest
+
+import safepatch
+from safepatch import imports, registry
+
+# A machine that is busy with something else is not a failure.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
+
+# Where everything is installed, as in CI, a skip hides something.
+NOTHING_MAY_BE_SKIPPED = "SAFEPATCH_REQUIRE_ALL" in os.environ
+
+
+def _required(report):
+    if NOTHING_MAY_BE_SKIPPED and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"nothing may be skipped here: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    return _required((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    return _required((yield))
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_patched():
+    yield
+    left = [patch for other in list(registry._registries) for patch in other.live()]
+    for other in list(registry._registries):
+        other.undo_all()
+    assert left == []
+    assert imports._hooks == {}
+
+
+@pytest.fixture
+def patches():
+    """A registry of the test's own, undone at its end."""
+    with safepatch.Registry() as own:
+        yield own

@@ -1,0 +1,30 @@
+"""Child processes with a clean interpreter, for tests of what a process does only once."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import safepatch
+
+#: Where the package that is tested here was imported from.
+ROOT = pathlib.Path(safepatch.__file__).resolve().parents[1]
+
+
+def child(source, *options, path=(), timeout=30):
+    """Run source in a Python of its own; what it printed, or the test fails with its traceback."""
+    return run_python(*options, "-c", textwrap.dedent(source), path=path, timeout=timeout)
+
+
+def run_python(*arguments, path=(), timeout=30):
+    search = os.pathsep.join(map(str, (ROOT, *path)))
+    ran = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": search, "PYTHONFAULTHANDLER": "1"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert ran.returncode == 0, f"exit {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+    return ran.stdout.strip()

@@ -1,0 +1,113 @@
+"""A RecursionError, or Ctrl-C, may strike inside of apply and undo."""
+
+import linecache
+import pathlib
+import sys
+
+import pytest
+from helpers import pass_through, spaces
+
+import safepatch
+from safepatch import stacks
+
+PACKAGE = str(pathlib.Path(safepatch.__file__).parent)
+# A trace function may raise at these lines before a lock is guarded, or after; they are no
+# instruction at which a signal is heeded.
+NO_INSTRUCTION = ("with ", "try:", "break")
+
+
+def make_class():
+    class Owner:
+        def method(self):
+            return "original"
+
+    return Owner
+
+
+TARGETS = {"by place": lambda owner: (owner, "method"), "in place": lambda owner: owner.method}
+
+
+@pytest.mark.parametrize("make", TARGETS.values(), ids=TARGETS.keys())
+def test_undo_near_the_recursion_limit_can_be_repeated(make, patches):
+    def at(depth, function):
+        return function() if depth == 0 else at(depth - 1, function)
+
+    failed = 0
+    for depth in range(700, 1000):
+        owner = make_class()
+        raw, code = owner.method, owner.method.__code__
+        patch = patches.apply(make(owner), pass_through)
+        try:
+            at(depth, patch.undo)
+        except RecursionError:
+            failed += 1
+        patch.undo()
+        patches.undo_all()
+
+        assert owner.method is raw, depth
+        assert owner.method.__code__ is code, depth
+        assert owner().method() == "original"
+        assert patches.live() == []
+
+    assert failed
+
+
+class Interrupting:
+    """Raises KeyboardInterrupt, once, at the n-th line that is run inside of the package."""
+
+    def __init__(self, at):
+        self.left = at
+
+    def __call__(self, frame, event, argument):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "line":
+            self.left -= 1
+            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+            if self.left <= 0 and not line.startswith(NO_INSTRUCTION):
+                self.left = sys.maxsize
+                raise KeyboardInterrupt
+        return self
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self)
+
+    def __exit__(self, *exception):
+        sys.settrace(self.before)
+
+
+@pytest.mark.parametrize("make", TARGETS.values(), ids=TARGETS.keys())
+@pytest.mark.parametrize("during", ["apply", "undo"])
+def test_whatever_line_is_interrupted_undo_takes_all_away(make, during, patches):
+    # To look for aliases would be to look at thousands of modules, line by line.
+    options = {"by place": "ignore", "in place": "rebind"}
+    aliases = next(options[name] for name, other in TARGETS.items() if other is make)
+    patches.apply(make(make_class()), pass_through).undo()  # imports what is imported late
+    for line in range(1, 1000):
+        owner = make_class()
+        before, code = spaces(owner, owner.method), owner.method.__code__
+        patch = patches.patch(make(owner), pass_through, aliases=aliases)
+        if during == "undo":
+            patch.apply()
+        try:
+            with Interrupting(line):
+                getattr(patch, during)()
+            interrupted = False
+        except KeyboardInterrupt:
+            interrupted = True
+        while stacks.lock._is_owned():  # left by the trace function: see above
+            stacks.lock.release()
+
+        patch.undo()
+        patches.undo_all()
+
+        safepatch.explain((owner, "method"))  # removes what is inert
+        assert before == spaces(owner, owner.method), line
+        assert owner.method.__code__ is code, line
+        assert patches.live() == []
+        if not interrupted:
+            break
+
+    assert not interrupted
+    assert line > 20

@@ -1,0 +1,96 @@
+"""Imports run downwards only, and importing the front door stays cheap."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import safepatch
+
+PACKAGE = pathlib.Path(safepatch.__file__).parent
+
+# From the bottom up. A module imports only what stands before it, and never what stands on top.
+CORE = [
+    "errors",
+    "kinds",
+    "stacks",
+    "callers",
+    "scopes",
+    "proxies",
+    "sites",
+    "in_place",
+    "examine",
+    "aliases",
+    "targets",
+    "guards",
+    "imports",
+    "places",
+    "running",
+    "wrappers",
+    "patches",
+    "groups",
+    "explain",
+    "registry",
+]
+ABOVE = ["__init__", "__main__", "decorators", "recipes"]
+
+
+def imported(path):
+    """The parts of safepatch that a file imports, but for type checkers only."""
+    tree = ast.parse(path.read_text())
+    for_checkers = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and ast.unparse(test.test) == "TYPE_CHECKING"
+        for node in ast.walk(test)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_checkers:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module == "safepatch":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("safepatch."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (
+                alias.name.split(".")[1] if "." in alias.name else "__init__"
+                for alias in node.names
+                if alias.name.partition(".")[0] == "safepatch"
+            )
+
+
+def test_every_file_of_the_core_has_a_layer():
+    found = {path.stem for path in PACKAGE.glob("*.py")} | {
+        path.parent.name for path in PACKAGE.glob("*/__init__.py")
+    }
+
+    assert found == {*CORE, *ABOVE}
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_imports_only_what_lies_below(name):
+    # explain asks the registry it is given which patches are its own; it is told apart in there.
+    below = {*CORE[: CORE.index(name)]}
+
+    assert set(imported(PACKAGE / f"{name}.py")) <= below
+
+
+def test_decorators_import_nothing_of_the_core():
+    for path in (PACKAGE / "decorators").glob("*.py"):
+        assert set(imported(path)) <= {"decorators"}, path
+
+
+def test_recipes_use_the_public_names_and_the_decorators_alone():
+    for path in (PACKAGE / "recipes").glob("*.py"):
+        assert set(imported(path)) <= {"decorators", *safepatch.__all__, "__init__"}, path
+
+
+def test_importing_safepatch_imports_neither_its_dependencies_nor_slow_modules():
+    unwanted = ["wrapt", "packaging", "cachetools", "gevent", "inspect", "asyncio", "difflib"]
+    source = f"import sys, safepatch; print([name for name in {unwanted} if name in sys.modules])"
+
+    printed = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+
+    assert printed.stdout.strip() == "[]", printed.stderr
