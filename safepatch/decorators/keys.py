@@ -1,0 +1,93 @@
+"""Keys for calls: equal for calls that mean the same, and unequal for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import inspect
+
+KeyFunction = Callable[..., Hashable]
+
+
+def key_function(wrapped: Callable[..., Any], typed: bool) -> KeyFunction:
+    """Make a function that takes the calls of `wrapped` and returns a tuple to know them by.
+
+    With a signature, `f(1)`, `f(a=1)` and `f(1, b=<its default>)` have one key; without one, how
+    a call is spelled matters, but not the order of its keyword arguments. With `typed`, the types
+    of the arguments are part of the key, so that 1, 1.0 and True differ.
+
+    The function raises TypeError for a call that the signature does not allow; the key may turn
+    out to be unhashable when it is used.
+    """
+    import inspect
+
+    try:
+        signature = inspect.signature(wrapped)
+    except (ValueError, TypeError):
+        return _with_rest(lambda *args, **kwargs: (*args, kwargs), typed)
+    arguments = _arguments(signature)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
+        return _with_rest(arguments, typed)
+    return _with_types(arguments) if typed else arguments
+
+
+class _Text:
+    """Its repr is a given text: in a signature, the source of a default."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _arguments(signature: inspect.Signature) -> Callable[..., tuple[Any, ...]]:
+    """Compile `lambda a, b=defaults[1], *c, d, **e: (a, b, d, *c, e)`.
+
+    Python itself then sorts out positions, names and defaults, many times faster than
+    `Signature.bind`. The body uses no name but the parameters, so that one called `type` or
+    `tuple` shadows nothing; defaults are evaluated outside of it. What varies in number comes
+    last, so that no two calls look alike.
+    """
+    defaults, bare = [], []
+    fixed, variadic = "", ""
+    for position, parameter in enumerate(signature.parameters.values()):
+        has_default = parameter.default is not parameter.empty
+        default = _Text(f"defaults[{position}]") if has_default else parameter.empty
+        bare.append(parameter.replace(annotation=parameter.empty, default=default))
+        defaults.append(parameter.default)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            variadic += f"*{parameter.name}, "
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            variadic += f"{parameter.name}, "
+        else:
+            fixed += f"{parameter.name}, "
+    head = str(signature.replace(parameters=bare, return_annotation=signature.empty))[1:-1]
+    # No text but the names goes in, and inspect.Parameter wants those to be identifiers.
+    made: Callable[..., tuple[Any, ...]] = eval(  # noqa: S307
+        f"lambda {head}: ({fixed}{variadic})", {"defaults": defaults, "__builtins__": {}}
+    )
+    return made
+
+
+def _with_types(arguments: Callable[..., tuple[Any, ...]]) -> KeyFunction:
+    def key(*args: Any, **kwargs: Any) -> Hashable:
+        values = arguments(*args, **kwargs)
+        return (*values, *map(type, values))
+
+    return key
+
+
+def _with_rest(arguments: Callable[..., tuple[Any, ...]], typed: bool) -> KeyFunction:
+    """Take the last value, a dict of further keyword arguments, as a set of pairs."""
+
+    def key(*args: Any, **kwargs: Any) -> Hashable:
+        *values, rest = arguments(*args, **kwargs)
+        if not typed:
+            return (*values, frozenset(rest.items()))
+        types = {(name, type(value)) for name, value in rest.items()}
+        return (*values, *map(type, values), frozenset(rest.items()), frozenset(types))
+
+    return key

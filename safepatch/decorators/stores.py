@@ -1,0 +1,130 @@
+"""Where cached results stay, and how they are kept safe from those who get them."""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import math
+from collections.abc import Callable, Hashable, MutableMapping
+from itertools import islice
+from typing import Any
+
+Copier = Callable[[Any], Any]
+
+_SHALLOW: dict[type, Copier] = {
+    list: list.copy,
+    dict: dict.copy,
+    set: set.copy,
+    bytearray: bytearray.copy,
+}
+
+
+def _auto(value: Any) -> tuple[Any, Copier | None]:
+    copier = _SHALLOW.get(type(value))
+    return (value if copier is None else copier(value)), copier
+
+
+def _deep(value: Any) -> tuple[Any, Copier | None]:
+    from copy import deepcopy
+
+    copied = deepcopy(value)
+    # What copies to itself has nothing in it that could change.
+    return copied, None if copied is value else deepcopy
+
+
+def _as_it_is(value: Any) -> tuple[Any, Copier | None]:
+    return value, None
+
+
+#: By name: functions that give a value to keep, and what makes a copy of it for each caller.
+COPYING = {"auto": _auto, "deep": _deep, "no": _as_it_is}
+
+
+class Entry:
+    """A result, fresh as long as the clock says less than `expires`."""
+
+    __slots__ = ("copier", "expires", "value")
+
+    def __init__(self, value: Any, copier: Copier | None, expires: float = math.inf) -> None:
+        self.value, self.copier, self.expires = value, copier, expires
+
+    def give(self) -> Any:
+        return self.value if self.copier is None else self.copier(self.value)
+
+
+class DictStore:
+    """Entries in a dict, read and written without a lock; the oldest leave when it overflows."""
+
+    def __init__(self, maxsize: int | None) -> None:
+        self.maxsize = maxsize
+        self._entries: dict[Hashable, Entry] = {}
+        self.get: Callable[[Hashable], Entry | None] = self._entries.get
+
+    def keep(self, key: Hashable, entry: Entry, is_wanted: Callable[[], bool]) -> None:
+        # First put it there, still expired, then ask, then make it fresh: a clear between any
+        # two of these leaves nothing fresh behind, and needs no lock.
+        expires, entry.expires = entry.expires, -math.inf
+        self._entries.pop(key, None)  # so that it goes to the end, as the youngest
+        self._entries[key] = entry
+        if is_wanted():
+            entry.expires = expires
+        else:
+            self.drop(key)
+        if self.maxsize is not None and len(self._entries) > self.maxsize:
+            self._evict(self.maxsize)
+
+    def _evict(self, maxsize: int) -> None:
+        # Some at a time, because finding the first of a dict passes over all that left before.
+        # Under free threading the dict may change meanwhile; who changed it evicts as well.
+        with contextlib.suppress(RuntimeError):
+            for key in list(islice(self._entries, 1 + maxsize // 16)):
+                self.drop(key)
+
+    def drop(self, key: Hashable) -> None:
+        self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class MappingStore:
+    """Values in somebody's own mapping, such as a cachetools cache, behind a lock."""
+
+    def __init__(
+        self,
+        mapping: MutableMapping[Any, Any],
+        copying: Callable[[Any], tuple[Any, Copier | None]],
+    ) -> None:
+        self.maxsize: int | None = getattr(mapping, "maxsize", None)
+        self._mapping, self._copying = mapping, copying
+        # The native one, whether or when gevent patches; no call of the function happens in it.
+        self._lock = _thread.RLock()
+
+    def get(self, key: Hashable) -> Entry | None:
+        with self._lock:
+            try:
+                value = self._mapping[key]
+            except KeyError:
+                return None
+        return Entry(self._copying(value)[0], None)
+
+    def keep(self, key: Hashable, entry: Entry, is_wanted: Callable[[], bool]) -> None:
+        # cachetools raises ValueError for a value that is larger than the cache.
+        with self._lock, contextlib.suppress(ValueError):
+            if is_wanted():
+                self._mapping[key] = entry.value
+
+    def drop(self, key: Hashable) -> None:
+        with self._lock:
+            self._mapping.pop(key, None)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._mapping.clear()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._mapping)

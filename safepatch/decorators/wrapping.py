@@ -1,0 +1,60 @@
+"""What every decorator here asks of the function it is given."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+
+def configured(decorator: Callable[..., Any], **options: Any) -> functools.partial[Any]:
+    """Bind options to a decorator, leaving out those that are its defaults.
+
+    A partial, because `safepatch.explain()` prints one as the line it stands for:
+    `@ttl_cache(ttl=300)`.
+    """
+    defaults = getattr(decorator, "__kwdefaults__", None) or {}
+    given = {
+        name: value
+        for name, value in options.items()
+        if name not in defaults or value is not defaults[name]
+    }
+    return functools.partial(decorator, **given)
+
+
+def need_callable(verb: str, wrapped: Any) -> None:
+    """Raise TypeError for what cannot be called."""
+    if not callable(wrapped):
+        raise TypeError(
+            f"cannot {verb} {wrapped!r}: it is a {type(wrapped).__name__}, which cannot be called; "
+            "decorate a function, below any @classmethod or @property, and give options by name"
+        )
+
+
+def need_results(verb: str, wrapped: Any) -> None:
+    """Raise TypeError for what cannot be called, and for generator functions."""
+    import inspect
+
+    need_callable(verb, wrapped)
+    call = wrapped.__class__.__call__
+    for function in (wrapped, call):
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"cannot {verb} {name_of(wrapped)!r}: it is a generator function, whose work is "
+                "done only after the call; decorate a function that returns a list"
+            )
+
+
+def is_async(wrapped: Any) -> bool:
+    """Say whether calls are to be awaited: coroutine functions, and objects called like one."""
+    import inspect
+
+    # `__class__`, not type(): a proxy, such as a patch's link, tells the truth there.
+    call = wrapped.__class__.__call__
+    return inspect.iscoroutinefunction(wrapped) or inspect.iscoroutinefunction(call)
+
+
+def name_of(wrapped: Any) -> str:
+    """The name of a function with its module, or, for what has none, that of its class."""
+    named = wrapped if hasattr(wrapped, "__qualname__") else type(wrapped)
+    return f"{getattr(named, '__module__', None) or '?'}.{named.__qualname__}"

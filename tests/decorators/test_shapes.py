@@ -1,0 +1,90 @@
+"""What all decorators have in common."""
+
+import functools
+import subprocess
+import sys
+
+import pytest
+import wrapt
+
+from safepatch import decorators
+from safepatch.decorators import count_calls, log_calls, memoize, replace, retry, ttl_cache
+from safepatch.explain import written
+
+
+@pytest.mark.parametrize(
+    ("decorator", "line"),
+    [
+        (memoize, "@memoize"),
+        (memoize(), "@memoize()"),
+        (memoize(maxsize=5, key=len), "@memoize(maxsize=5, key=len)"),
+        (ttl_cache(ttl=300), "@ttl_cache(ttl=300)"),
+        (ttl_cache(jitter=0.1, ttl=300, copy="no"), "@ttl_cache(ttl=300, copy='no', jitter=0.1)"),
+        (log_calls, "@log_calls"),
+        (log_calls(level="INFO", hide=["pin"]), "@log_calls(level='INFO', hide=('pin',))"),
+        (retry(on=OSError, attempts=5), "@retry(on=OSError, attempts=5)"),
+        (retry(on="socket:gaierror"), "@retry(on='socket:gaierror')"),
+        (count_calls(), "@count_calls()"),
+        (replace(len), "@replace(len)"),
+    ],
+)
+def test_a_decorator_is_explained_as_it_is_written(decorator, line):
+    assert written(decorator) == line
+
+
+every = pytest.mark.parametrize(
+    "decorate",
+    [memoize, ttl_cache(ttl=1), log_calls, retry(on=OSError), count_calls],
+    ids=["memoize", "ttl_cache", "log_calls", "retry", "count_calls"],
+)
+
+
+@every
+def test_a_wrapper_calls_whatever_a_link_points_to_now(decorate):
+    link = wrapt.CallableObjectProxy(lambda x: ("one", x))
+    wrapper = decorate(link)
+    assert wrapper(1) == ("one", 1)
+
+    link.__wrapped__ = lambda x: ("two", x)
+
+    assert wrapper(2) == ("two", 2)
+
+
+@every
+@pytest.mark.parametrize("wrapped", [functools.partial(int, base=10), int, "5".replace])
+def test_what_has_no_name_can_be_decorated(decorate, wrapped):
+    arguments = ("5", "6") if wrapped not in (int,) and not hasattr(wrapped, "func") else ("5",)
+
+    assert decorate(wrapped)(*arguments) == wrapped(*arguments)
+
+
+@every
+def test_decorators_can_be_stacked_and_controls_stay_in_reach(decorate):
+    stacked = decorate(count_calls(memoize(lambda x: x)))
+
+    stacked(1)
+
+    assert stacked.stats().calls == 1
+    assert stacked.cache_info().misses == 1
+
+
+def test_importing_the_decorators_imports_little_else():
+    code = """
+import sys
+before = set(sys.modules)
+import safepatch
+core = set(sys.modules)
+import safepatch.decorators
+heavy = {"asyncio", "gevent", "logging", "inspect", "random", "cachetools", "copy"}
+print(*sorted(heavy & (set(sys.modules) - core)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []
+
+
+def test_what_is_public_is_documented_with_its_assumptions():
+    for name in decorators.__all__:
+        thing = getattr(decorators, name)
+        assert thing.__doc__
+        assert isinstance(thing, type) or "**Assumes**" in thing.__doc__
