@@ -1,0 +1,1 @@
+"""Ready patches for real trouble: a target, a decorator, a guard."""

@@ -1,0 +1,463 @@
+"""The recipe `dns-cache`: answers of DNS lookups are kept, for all of a program's clients.
+
+    import safepatch
+
+    p = safepatch.apply("dns-cache")                # or: safepatch.register("dns-cache",
+    p.wrapper.cache_info()                          #         dns_cache(ttl=60)).apply()
+    p.wrapper.cache_invalidate("example.com")       # ask for this host anew
+    safepatch.undo("dns-cache")
+
+Whoever resolves names through `socket` is served: http.client, urllib, requests, urllib3, httpx,
+and asyncio, whose loop calls `socket.getaddrinfo` in a thread. Under gevent everybody ends at
+the hub's resolver, monkey-patched or not, so its classes are patched too, once gevent is
+imported; `sock.connect((name, port))` is served there as well.
+
+**Not reached** are those who do not ask Python: `sock.connect((name, port))` without gevent,
+uvloop, aiohttp with aiodns, pycurl, dnspython; `from socket import gethostbyname` made before
+(the same of getaddrinfo is reached); a gevent resolver of your own that defines `getaddrinfo`
+and does not call AbstractResolver's.
+
+**Assumes** that an answer holds for `ttl` seconds. How long its records live is not visible to
+getaddrinfo, so a host that moves may be looked for at its old address for that long. Changes of
+/etc/hosts, of search domains or of the machine's own addresses are seen no earlier either.
+
+**When not to use it**: where a local nscd, systemd-resolved, dnsmasq or unbound answers in
+microseconds and heeds the records; where addresses are given out for a few seconds each, as in
+failover by DNS; with gevent's ares resolver, if the cache inside of c-ares (1.31 and later) will
+do. Who watches a site should ask anew (`cache_invalidate`) before calling it down, and check its
+DNS apart: a warm cache hides that it is broken.
+
+What is kept, and for whom:
+
+- One entry per question: host (ASCII letters in either case, str or bytes), family, type, proto,
+  flags. Numeric ports share it, however written: it is asked with port 0, and each caller gets
+  rows of its own, made for its port. A service such as "http", or None, is another question,
+  since it may decide which rows there are. So is a host with a dot at its end, which is absolute.
+  With AI_CANONNAME the spelling counts, because it may come back.
+- Called through, as if there were no cache, is what needs no lookup or is no plain question: host
+  None or "", scope ids ("fe80::1%eth0"), NUL in a host, ports that are neither an int in 0..65535
+  nor text, and values of other types, such as 80.0 and True, which would only compare equal. So
+  errors are always the original's. They are never kept.
+- Of several addresses each comes first in turn, as without a cache. The order of families, and of
+  public and private addresses, is RFC 6724's, so only neighbours that rank alike take turns; the
+  rows of one address stay together. Nothing turns with AI_CANONNAME, since only the first row has
+  the name, nor for gethostbyname, which gives only one address.
+- Of many who ask the same at once, one looks up. Nobody waits for another host's lookup.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import ipaddress
+import itertools
+import socket
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import safepatch
+from safepatch.decorators import CacheInfo, ttl_cache
+
+Function = Callable[..., Any]
+Marks = dict[str, object]
+
+
+def dns_cache(
+    *,
+    ttl: float = 300.0,
+    maxsize: int | None = 65536,
+    jitter: float = 0.1,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[safepatch.Patch[Any]]:
+    """Declare the patches that cache DNS lookups, for `safepatch.register(name, ...)`.
+
+    An answer is kept for `ttl` seconds, less a share of up to `jitter`, so that what was looked up
+    together does not expire together; a monitor wants it several times its interval. `maxsize` is
+    how many answers each function (under gevent: each hub's resolver) keeps; have more than there
+    are hosts, for who visits all in turn gains nothing from a cache too small for them. None is
+    no limit; an entry takes about 1 kB. `clock` tells seconds and never goes back.
+
+    The wrappers carry `cache_info()`, `cache_clear()` and `cache_invalidate(host)`, which act on
+    all parts: any wrapper will do. All may be used from any thread or greenlet. Raises ValueError
+    for options out of range. Does not import gevent.
+    """
+    options: dict[str, Any] = {"ttl": ttl, "maxsize": maxsize, "jitter": jitter, "clock": clock}
+    ttl_cache(**options)  # raises for wrong options now, rather than when gevent is imported
+    parts: list[DnsCache] = []
+    marks: Marks = {}
+    return [_part(target, guards, DnsCache(parts, marks), options) for target, guards in _PARTS]
+
+
+def _part(
+    target: str, guards: dict[str, Any], cache: DnsCache, options: dict[str, Any]
+) -> safepatch.Patch[Any]:
+    decorator = getattr(cache, target.replace(":", ".").rpartition(".")[2])
+    # A partial, because explain() shows its options.
+    cached = functools.partial(decorator, **options)
+    return safepatch.patch(target, cached, name="dns-cache", when="import", **guards)
+
+
+# Guards want the shapes relied on; functions in C have no signature to look at. getaddrinfo is
+# the one function here that is written in Python and not a method, so that "rebind" reaches all
+# who imported it by name before. That gevent's modules hold the others by name is no trouble.
+_STDLIB = {"requires": "python>=3.11", "aliases": "ignore"}
+_GEVENT = {"requires": "gevent>=24.2", "aliases": "ignore"}
+_PARTS: list[tuple[str, dict[str, Any]]] = [
+    ("socket:gethostbyname", _STDLIB),
+    ("socket:gethostbyname_ex", _STDLIB),
+    (
+        "socket:getaddrinfo",
+        {"signature": "(host, port, family=0, type=0, proto=0, flags=0)", "aliases": "rebind"},
+    ),
+    ("gevent.resolver.blocking:Resolver.gethostbyname", _GEVENT),
+    ("gevent.resolver.blocking:Resolver.gethostbyname_ex", _GEVENT),
+    ("gevent.resolver.blocking:Resolver.getaddrinfo", _GEVENT),
+    (
+        "gevent.resolver.thread:Resolver.gethostbyname",
+        _GEVENT | {"signature": "(self, *args)"},
+    ),
+    (
+        "gevent.resolver.thread:Resolver.gethostbyname_ex",
+        _GEVENT | {"signature": "(self, *args)"},
+    ),
+    (
+        "gevent.resolver.thread:Resolver.getaddrinfo",
+        _GEVENT | {"signature": "(self, *args, **kwargs)"},
+    ),
+    # What ares, dnspython and others inherit. Its gethostbyname asks its gethostbyname_ex.
+    (
+        "gevent.resolver:AbstractResolver.gethostbyname_ex",
+        _GEVENT | {"signature": "(self, hostname, family=2)"},
+    ),
+    (
+        "gevent.resolver:AbstractResolver.getaddrinfo",
+        _GEVENT | {"signature": "(self, host, port, family=0, socktype=0, proto=0, flags=0)"},
+    ),
+]
+
+
+class DnsCache:
+    """What one part of the recipe keeps, and controls over what all its parts keep.
+
+    The methods named like functions of `socket` are decorators for them, and for the methods of
+    resolvers, of which each instance then has a cache of its own.
+    """
+
+    def __init__(self, parts: list[DnsCache], marks: Marks) -> None:
+        parts.append(self)
+        # A host that was invalidated has a new mark, which is part of every question.
+        self._parts, self._marks = parts, marks
+        self._lookups: list[weakref.ref[Any]] = []
+        self._maxsize: int | None = None
+
+    def getaddrinfo(self, wrapped: Function, **options: Any) -> Function:
+        """Cache a getaddrinfo; `options` are those of ttl_cache."""
+        return self._cached(_getaddrinfo, wrapped, options)
+
+    def gethostbyname(self, wrapped: Function, **options: Any) -> Function:
+        """Cache a gethostbyname; `options` are those of ttl_cache."""
+        return self._cached(_gethostbyname, wrapped, options)
+
+    def gethostbyname_ex(self, wrapped: Function, **options: Any) -> Function:
+        """Cache a gethostbyname_ex; `options` are those of ttl_cache."""
+        return self._cached(_gethostbyname_ex, wrapped, options)
+
+    def cache_info(self) -> CacheInfo:
+        """Count, over all parts and all resolvers that are alive; a miss is one lookup."""
+        infos = [lookup.cache_info() for lookup in self._all()]
+        hits, misses, sizes = (sum(info[place] for info in infos) for place in (0, 1, 3))
+        return CacheInfo(hits, misses, self._maxsize, sizes)
+
+    def cache_clear(self) -> None:
+        """Forget everything, also what is being looked up right now, and start counting anew."""
+        for lookup in self._all():
+            lookup.cache_clear()
+
+    def cache_invalidate(self, host: str | bytes) -> None:
+        """Forget all there is about a host, also what is being looked up right now."""
+        if len(self._marks) >= (self._maxsize or 65536):
+            self.cache_clear()
+            self._marks.clear()
+        self._marks[_marked(host if isinstance(host, str) else host.decode("latin-1"))] = object()
+
+    def _all(self) -> Iterator[Any]:
+        for part in self._parts:
+            for reference in list(part._lookups):
+                lookup = reference()
+                if lookup is not None:
+                    yield lookup
+
+    def _cached(self, make: Function, wrapped: Function, options: dict[str, Any]) -> Function:
+        """Make a wrapper by `make`, of the functions below, and put the controls on it."""
+        self._lookups, self._maxsize = [], options["maxsize"]
+        keep = functools.partial(self._keep, ttl_cache(**options))
+        wrapper: Any
+        if (getattr(wrapped, "__module__", None) or "").startswith("gevent._socket"):
+            # What gevent put into `socket` asks the resolver, which has a cache; a cache before
+            # a cache would keep an answer for twice its time.
+            wrapper = _through(wrapped)
+        elif next(iter(_names(wrapped)), "") == "self":
+            wrapper = _per_resolver(make, wrapped, keep, self._marks)
+        else:
+            wrapper = make(wrapped, keep, self._marks)
+        wrapper = functools.update_wrapper(wrapper, wrapped)
+        wrapper.cache_info = self.cache_info
+        wrapper.cache_clear = self.cache_clear
+        wrapper.cache_invalidate = self.cache_invalidate
+        return wrapper  # type: ignore[no-any-return]
+
+    def _keep(self, cached: Function, look_up: Function) -> Any:
+        """Put a cache before a lookup, and note it, for as long as it is used."""
+        kept = cached(look_up)
+        self._lookups.append(weakref.ref(kept, self._lookups.remove))
+        return kept
+
+
+def _through(wrapped: Function) -> Function:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return wrapped(*args, **kwargs)
+
+    return call
+
+
+def _per_resolver(make: Function, wrapped: Function, keep: Function, marks: Marks) -> Function:
+    """A method that calls, for each resolver, the function that `make` makes for it."""
+    functions: weakref.WeakKeyDictionary[Any, Function] = weakref.WeakKeyDictionary()
+
+    def method(resolver: Any, /, *args: Any, **kwargs: Any) -> Any:
+        function = functions.get(resolver)
+        if function is None:
+            function = functions.setdefault(resolver, function_of(resolver))
+        return function(*args, **kwargs)
+
+    def function_of(resolver: Any) -> Function:
+        reference = weakref.ref(resolver)
+
+        @functools.wraps(wrapped)
+        def bound(*args: Any, **kwargs: Any) -> Any:
+            return wrapped(reference(), *args, **kwargs)
+
+        if make is _gethostbyname_ex and _asks_getaddrinfo(resolver):
+            return bound
+        return make(bound, keep, marks)  # type: ignore[no-any-return]
+
+    return method
+
+
+def _asks_getaddrinfo(resolver: Any) -> bool:
+    """Whether a resolver has AbstractResolver's way to a gethostbyname_ex, by its getaddrinfo."""
+    inner = getattr(type(resolver), "_gethostbyname_ex", None)
+    return getattr(inner, "__module__", None) == "gevent.resolver"
+
+
+# Each of the next three makes a function that takes the place of `wrapped`. What they have in
+# common: they look up by a cached function of their own, whose arguments are the whole question.
+# A UnicodeError may be due to the question's spelling; then the caller's own is asked.
+
+
+def _getaddrinfo(wrapped: Function, keep: Function, marks: Marks) -> Function:
+    names = _names(wrapped)[-6:]
+    names = names if "port" in names else _NAMES
+
+    @keep
+    def look_up(
+        host: str, service: Any, family: int, kind: int, proto: int, flags: int, mark: object
+    ) -> _Turns | None:
+        rows = wrapped(host, service, family, kind, proto, flags)
+        return _addresses(rows, take_turns=not flags & _AI_CANONNAME)
+
+    def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
+        question = _question(args, kwargs, names)
+        addresses = None
+        if question is not None:
+            host, port, *rest = question
+            try:
+                addresses = look_up(host, *rest, marks.get(_marked(host)) if marks else None)
+            except UnicodeError:
+                pass
+        return wrapped(*args, **kwargs) if addresses is None else _rows(addresses, port)
+
+    return getaddrinfo
+
+
+def _gethostbyname(wrapped: Function, keep: Function, marks: Marks) -> Function:
+    @keep
+    def look_up(host: str, mark: object) -> Any:
+        return wrapped(host)
+
+    def gethostbyname(*args: Any, **kwargs: Any) -> Any:
+        host = _host(args[0]) if len(args) == 1 and not kwargs else None
+        if host is not None:
+            host = _folded(host)
+            try:
+                return look_up(host, marks.get(_marked(host)) if marks else None)
+            except UnicodeError:
+                pass
+        return wrapped(*args, **kwargs)
+
+    return gethostbyname
+
+
+def _gethostbyname_ex(wrapped: Function, keep: Function, marks: Marks) -> Function:
+    # The name that is returned may be as it was spelled, so hosts in other cases are others here.
+    @keep
+    def look_up(host: str, family: tuple[int, ...], mark: object) -> Any:
+        name, aliases, addresses = wrapped(host, *family)
+        return name, tuple(aliases), _Turns(addresses, _rank)
+
+    def gethostbyname_ex(*args: Any, **kwargs: Any) -> Any:
+        host = _host(args[0]) if args and not kwargs else None
+        if host is not None and _NUMBERS.issuperset(map(type, args[1:])):
+            try:
+                name, aliases, addresses = look_up(
+                    host, args[1:], marks.get(_marked(host)) if marks else None
+                )
+                return name, list(aliases), list(addresses.take())
+            except UnicodeError:
+                pass
+        return wrapped(*args, **kwargs)
+
+    return gethostbyname_ex
+
+
+# What is asked.
+
+#: Types of which equal values mean the same; a bool or a float does not to everybody.
+_NUMBERS = frozenset((int, socket.AddressFamily, socket.SocketKind, socket.AddressInfo))
+# A plain number, because `&` with an enum takes ten times as long.
+_AI_CANONNAME = int(socket.AI_CANONNAME)
+_NAMES = ["host", "port", "family", "type", "proto", "flags"]
+_DEFAULTS: tuple[Any, ...] = (..., ..., 0, 0, 0, 0)  # no call has ... as its host or port
+
+
+def _names(function: Function) -> list[str]:
+    """The names of a function's parameters; none for functions in C, which do not tell."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (ValueError, TypeError):
+        return []
+
+
+def _question(
+    args: tuple[Any, ...], kwargs: dict[str, Any], names: list[str]
+) -> tuple[Any, ...] | None:
+    """What a call of getaddrinfo asks: (host, port, service, family, type, proto, flags), where
+    rows are to be made for the port, if it is a number. None if it is to be called through."""
+    if kwargs:
+        args = _in_order(args, kwargs, names)
+    args += _DEFAULTS[len(args) :]
+    if len(args) != 6:
+        return None
+    given, port, family, kind, proto, flags = args
+    host = _host(given)
+    if type(port) is not int:
+        port = _port(port)
+    service = 0 if type(port) is int else port
+    # Spelled out, because this is the way of every hit.
+    if (
+        host is None
+        or service is ...
+        or (service == 0 and not 0 <= port <= 65535)
+        or type(family) not in _NUMBERS
+        or type(kind) not in _NUMBERS
+        or type(proto) not in _NUMBERS
+        or type(flags) not in _NUMBERS
+    ):
+        return None
+    if not flags & _AI_CANONNAME:
+        host = _folded(host)
+    return host, port, service, family, kind, proto, flags
+
+
+def _in_order(args: tuple[Any, ...], kwargs: dict[str, Any], names: list[str]) -> tuple[Any, ...]:
+    """The six arguments of a call that has names for some; more if it is wrong."""
+    rest = dict(kwargs)
+    for name, default in zip(names[len(args) :], _DEFAULTS[len(args) :], strict=True):
+        args += (rest.pop(name, default),)
+    return (*args, *rest)
+
+
+def _port(given: Any) -> Any:
+    """A port that is no int: as int, if it is the plain text of one, as a service name, or None;
+    ... for what is neither, and is to be called through."""
+    port = given.decode() if type(given) is bytes and given.isascii() else given
+    if type(port) is str and port.isdecimal():
+        return int(port) if len(port) < 6 and str(int(port)) == port else ...
+    return port if type(port) is str or port is None else ...
+
+
+def _host(given: Any) -> str | None:
+    """A host as text; None for what is not looked up, or not as it is written."""
+    host = given.decode() if type(given) is bytes and given.isascii() else given
+    return host if type(host) is str and host and "%" not in host and "\0" not in host else None
+
+
+def _folded(host: str) -> str:
+    # Other letters are folded by IDNA, and not as lower() does.
+    return host.lower() if host.isascii() else host
+
+
+def _marked(host: str) -> str:
+    """The name that a host is invalidated by, whatever its case and with or without a last dot."""
+    return host.lower().rstrip(".")
+
+
+# What is answered.
+
+
+class _Turns:
+    """Things in order, but that neighbours of the same rank come first in turn."""
+
+    __slots__ = ("_runs", "_things", "_turn")
+
+    def __init__(self, things: Iterable[Any], rank: Function) -> None:
+        self._things = tuple(things)
+        self._runs: list[tuple[Any, ...]] = []
+        if len(self._things) > 1:
+            self._runs = [tuple(run) for _, run in itertools.groupby(self._things, rank)]
+        self._turn = itertools.count()
+
+    def take(self) -> tuple[Any, ...]:
+        """All things, in the order of the next turn."""
+        if not self._runs:
+            return self._things
+        turn = next(self._turn)
+        return tuple(
+            run[(place + turn) % len(run)] for run in self._runs for place in range(len(run))
+        )
+
+
+def _addresses(rows: Iterable[Any], take_turns: bool) -> _Turns | None:
+    """The rows of each address, taking turns; None for rows that cannot be made for a port."""
+    rows = [tuple(row) for row in rows]
+    if not rows or any(row[0] not in (socket.AF_INET, socket.AF_INET6) for row in rows):
+        return None
+    by_address: dict[Any, list[Any]] = {}
+    for row in rows:
+        by_address.setdefault((row[4][0], row[4][2:]), []).append(row)
+    groups = [tuple(group) for group in by_address.values()]
+    if not take_turns or [*itertools.chain(*groups)] != rows:
+        groups = [tuple(rows)]
+    return _Turns(groups, lambda group: _rank(group[0][4][0]))
+
+
+def _rank(address: str) -> Any:
+    """What RFC 6724 tells addresses apart by, as far as it matters where there are several."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return ip.version, ip.is_global, ip.is_link_local
+
+
+def _rows(addresses: _Turns, port: int | str | None) -> list[Any]:
+    """The rows for a caller, made for its port if that is a number."""
+    if type(port) is not int:
+        return [row for rows in addresses.take() for row in rows]
+    return [
+        (family, kind, proto, name, (at[0], port, *at[2:]))
+        for rows in addresses.take()
+        for family, kind, proto, name, at in rows
+    ]
