@@ -1,0 +1,186 @@
+"""A crawler that asks its DNS server far less often once `dns-cache` is applied.
+
+    python examples/crawler.py                            # offline, with servers of its own
+    python examples/crawler.py https://example.com ...    # these URLs
+    python examples/crawler.py --file urls.txt            # those in a file, one a line
+
+All URLs are fetched twice with gevent and urllib3, over a new connection each time: first as
+things are, then with the patch applied. What fetches them knows nothing of the cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import pathlib
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+try:
+    from gevent import monkey
+
+    monkey.patch_all()
+    import gevent.pool
+    import urllib3
+    from gevent.resolver.ares import Resolver
+    from loopback import Loopback
+    from urllib3.util.connection import allowed_gai_family
+
+    import safepatch
+    from safepatch.decorators import count_calls
+    from safepatch.recipes.dns import dns_cache
+except ImportError as error:
+    raise SystemExit(f"{error}; install what this needs with: pip install '.[examples]'") from error
+
+
+def main() -> None:
+    arguments = parsed_arguments()
+    if arguments.urls:
+        # No server to count at, so count the lookups. What is applied first is innermost, and
+        # sees only what a cache applied later lets through.
+        resolver = (resolver_class(), "getaddrinfo")
+        lookups = safepatch.apply(resolver, count_calls(), aliases="ignore")
+        compare(arguments, arguments.urls, "lookups", lambda: lookups.wrapper.stats().calls)
+        lookups.undo()
+        return
+    with Loopback(latency=arguments.latency) as servers, resolving_at(servers):
+        urls = [f"http://site{n}.test:{servers.http_port}/" for n in range(arguments.hosts)]
+        compare(arguments, urls, "queries", lambda: sum(servers.queries().values()))
+
+
+def compare(
+    arguments: argparse.Namespace, urls: list[str], counted: str, count: Callable[[], int]
+) -> None:
+    """Crawl as things are, then with the patch, and tell the difference."""
+    urls = urls * arguments.requests_per_host
+    random.Random(0).shuffle(urls)
+    unpatched = measure(urls, arguments.concurrency, counted, count)
+
+    cache = safepatch.register("dns-cache", dns_cache())
+    cache.apply()
+    patched = measure(urls, arguments.concurrency, counted, count)
+    results = {
+        "unpatched": unpatched,
+        "patched": patched,
+        "misses": cache.wrapper.cache_info().misses,
+        "per_miss": queries_per_lookup() if counted == "queries" else 1,
+    }
+    print(json.dumps(results, indent=2) if arguments.json else told(results, counted))
+    cache.undo()
+
+
+def measure(
+    urls: list[str], concurrency: int, counted: str, count: Callable[[], int]
+) -> dict[str, float]:
+    """Crawl once, and say how much was asked and how long it took."""
+    before, started = count(), time.perf_counter()
+    fetched = list(gevent.pool.Pool(concurrency).imap_unordered(fetch, urls))
+    wall = time.perf_counter() - started
+    latencies = sorted(latency for latency, _ in fetched)
+    return {
+        "requests": len(urls),
+        "errors": sum(failed for _, failed in fetched),
+        counted: count() - before,
+        "wall s": round(wall, 2),
+        "p50 ms": round(latencies[len(latencies) // 2] * 1000, 1),
+        "p99 ms": round(latencies[len(latencies) * 99 // 100] * 1000, 1),
+    }
+
+
+def fetch(url: str) -> tuple[float, bool]:
+    """Get a URL: how many seconds it took, and whether it failed."""
+    started = time.perf_counter()
+    try:
+        with urllib3.PoolManager(retries=False, timeout=10) as client:
+            client.request("GET", url)
+        failed = False
+    except (urllib3.exceptions.HTTPError, OSError):
+        failed = True
+    return time.perf_counter() - started, failed
+
+
+def told(results: dict[str, Any], counted: str) -> str:
+    """The results as text: a table, the ratio, and who patched the resolver."""
+    rows = [results["unpatched"], results["patched"]]
+    lines = [f"{'':10}" + "".join(f"{column:>10}" for column in rows[0])]
+    for name, row in zip(("unpatched", "patched"), rows, strict=True):
+        lines.append(f"{name:10}" + "".join(f"{value:>10}" for value in row.values()))
+    asked_before, asked = (row[counted] for row in rows)
+    misses, per_miss = results["misses"], results["per_miss"]
+    kinds = {1: "A", 2: "(A + AAAA)"}[per_miss] if counted == "queries" else "one lookup"
+    sign = "==" if misses * per_miss == asked else "!="
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{asked_before / max(asked, 1):.1f} times fewer {counted}; "
+            f"misses x {kinds} == {counted}: {misses} x {per_miss} {sign} {asked}",
+            "",
+            str(safepatch.explain((resolver_class(), "getaddrinfo"))),
+        ]
+    )
+
+
+def resolver_class() -> type:
+    """The class that getaddrinfo of the hub's resolver comes from."""
+    classes = type(gevent.get_hub().resolver).__mro__
+    return next(cls for cls in classes if "getaddrinfo" in vars(cls))
+
+
+def queries_per_lookup() -> int:
+    """How many questions urllib3 has c-ares ask for a name: A, and with IPv6 here also AAAA."""
+    return 2 if allowed_gai_family() == socket.AF_UNSPEC else 1
+
+
+@contextlib.contextmanager
+def resolving_at(servers: Loopback) -> Iterator[None]:
+    """Let gevent resolve names at a DNS server of ours."""
+    hub = gevent.get_hub()
+    port = servers.dns_port
+    hub.resolver = resolver = Resolver(servers="127.0.0.1", udp_port=port, tcp_port=port)
+    try:
+        yield
+    finally:
+        del hub.resolver
+        resolver.close()
+
+
+def parsed_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("urls", nargs="*", metavar="URL", help="fetch these, over the network")
+    parser.add_argument("--file", type=pathlib.Path, help="more URLs, one a line")
+    parser.add_argument("--hosts", type=positive, default=200, help="offline: how many hosts")
+    parser.add_argument("--latency", type=float, default=0.02, help="offline: of DNS, in seconds")
+    parser.add_argument("--requests-per-host", type=positive, default=5, help="or per URL given")
+    parser.add_argument("--concurrency", type=positive, default=50, help="requests at a time")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    arguments = parser.parse_args()
+    if arguments.file:
+        try:
+            lines = arguments.file.read_text().split("\n")
+        except OSError as error:
+            parser.error(f"cannot read URLs from {str(arguments.file)!r}: {error.strerror}")
+        arguments.urls += [url for line in lines if (url := line.strip()) and url[0] != "#"]
+        if not arguments.urls:
+            parser.error(f"there are no URLs in {str(arguments.file)!r}; write one a line")
+    for url in arguments.urls:
+        if not url.startswith(("http://", "https://")):
+            parser.error(f"{url!r} is no URL; write it as 'https://{url}'")
+    return arguments
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is too few; give 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The example that newcomers run first, as they run it."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import safepatch
+
+# The package as it is installed; the examples are not.
+ROOT = pathlib.Path(safepatch.__file__).parents[1]
+EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
+
+for needed in ("gevent", "urllib3", "dnslib"):
+    if importlib.util.find_spec(needed) is None:
+        pytest.skip(f"the crawler needs {needed}", allow_module_level=True)
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / "crawler.py"), *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def crawl(*arguments):
+    ran = run(*arguments)
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+    return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def servers():
+    file = EXAMPLES / "loopback.py"
+    spec = importlib.util.spec_from_file_location("loopback", file)
+    loopback = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loopback)
+    with loopback.Loopback() as running:
+        yield running
+
+
+def test_offline_the_dns_server_is_asked_once_a_host_for_each_kind_of_address():
+    results = json.loads(crawl("--hosts=20", "--requests-per-host=4", "--json"))
+
+    unpatched, patched, kinds = results["unpatched"], results["patched"], results["per_miss"]
+    assert unpatched["requests"] == patched["requests"] == 80
+    assert unpatched["errors"] == patched["errors"] == 0
+    assert kinds in (1, 2)  # A, and AAAA where there is IPv6
+    assert unpatched["queries"] == 80 * kinds
+    assert results["misses"] == 20
+    assert patched["queries"] == 20 * kinds
+
+
+def test_it_prints_a_table_the_sum_and_who_patched_the_resolver():
+    printed = crawl("--hosts=2", "--requests-per-host=2")
+
+    assert printed.split()[:3] == ["requests", "errors", "queries"]
+    assert "2.0 times fewer queries; misses x" in printed
+    assert " == queries: 2 x " in printed
+    assert "# gevent.resolver:AbstractResolver.getaddrinfo\n@DnsCache.getaddrinfo(" in printed
+
+
+def test_it_crawls_urls_from_the_command_line_and_from_a_file(servers, tmp_path):
+    local = f"http://localhost:{servers.http_port}/"
+    numeric = f"http://127.0.0.1:{servers.http_port}/"
+    file = tmp_path / "urls.txt"
+    file.write_text(f"# two of them\n{numeric}\n\n{local}path\n")
+
+    results = json.loads(crawl(local, f"--file={file}", "--requests-per-host=2", "--json"))
+
+    assert results["unpatched"]["requests"] == results["unpatched"]["lookups"] == 6
+    assert results["patched"]["errors"] == 0
+    assert results["patched"]["lookups"] == results["misses"] == 2
+
+
+def test_urls_that_fail_are_counted(servers):
+    results = json.loads(crawl("http://127.0.0.1:1/", "--requests-per-host=2", "--json"))
+
+    assert results["unpatched"]["errors"] == results["patched"]["errors"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["example.com"], "'example.com' is no URL; write it as 'https://example.com'"),
+        (["--file=/nowhere/urls.txt"], "cannot read URLs from '/nowhere/urls.txt': No such file"),
+        (["--file=/dev/null"], "there are no URLs in '/dev/null'; write one a line"),
+        (["--hosts=0"], "0 is too few; give 1 or more"),
+    ],
+)
+def test_wrong_arguments_are_told_plainly(arguments, message):
+    ran = run(*arguments)
+
+    assert ran.returncode == 2
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
