@@ -1,0 +1,45 @@
+"""Every Python block in the documents runs."""
+
+import pathlib
+import re
+import sys
+import types
+
+import pytest
+import sybil
+import sybil.parsers.markdown
+
+import safepatch
+
+ROOT = pathlib.Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PARSERS = [sybil.parsers.markdown.PythonCodeBlockParser()]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_python_block_runs(path, monkeypatch):
+    document = sybil.Sybil(parsers=PARSERS).parse(path)
+    module = types.ModuleType("document")
+    monkeypatch.setitem(sys.modules, "document", module)
+    monkeypatch.setattr(safepatch.registry.default, "_named", {})
+    document.namespace = vars(module)
+
+    with safepatch.registry.default:
+        for example in document.examples():
+            example.evaluate()
+
+    blocks = re.findall(r"^```python$", path.read_text(), re.MULTILINE)
+    assert len(blocks) == len(list(document.examples()))
+
+
+def test_the_commands_of_the_readme_are_the_ones_that_ci_runs():
+    commands = re.findall(r"^```shell\n(.+?)\n```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    script = (ROOT / ".ci" / "run").read_text()
+
+    assert len(commands) == 2
+    assert all(command in script for command in commands)
+
+
+def test_no_document_tells_to_install_another_project_of_this_name():
+    for path in DOCUMENTS:
+        assert not re.search(r"(pip|uv|uvx|pipx)( install)? safepatch(?!-py)\b", path.read_text())
