@@ -42,14 +42,15 @@ def _shared(site: Site) -> Site:
     stack = stack_of(site.raw)
     if stack is None or not stack.entries or stack.site.face is not site.raw:
         return site
-    held = [(owner, name) for owner, name, _ in stack.site.holders]
-    is_held = any(owner is site.owner and name == site.name for owner, name in held)
+    own = site.home()
+    is_held = any(owner is own and name == site.name for owner, name in stack.site.holders)
     return stack.site if is_held else site
 
 
 def _refuse_inherited(site: Site) -> None:
-    if isinstance(site.owner, type) and site.raw is MISSING:
-        for base in site.owner.__mro__[1:]:
+    owner = site.home()
+    if isinstance(owner, type) and site.raw is MISSING:
+        for base in owner.__mro__[1:]:
             if site.name in vars(base):
                 instead = f"{base.__module__}:{base.__qualname__}.{site.name}"
                 raise TargetError(
@@ -138,10 +139,9 @@ def _function_at(place: targets.Place) -> Any:
 def rebind(site: Site, holders: list[alias.Holder]) -> None:
     """Give the other holders of a C function the face of its site; call under the lock."""
     for owner, name in holders:
-        raw = slot(owner, name)
-        if raw is site.stack.original:
+        if slot(owner, name) is site.stack.original:
             put(owner, name, site.face)
-            site.holders.append((owner, name, raw))
+            site.holders.append((owner, name))
 
 
 def reaches(site: Site | InPlace) -> bool:

@@ -42,7 +42,7 @@ class Site:
         self.stack: Stack
         self.binds = ""
         self.found: Any = None
-        self.holders: list[tuple[Any, str, Any]] = []
+        self.holders: list[tuple[Any, str]] = []
 
     def address(self) -> tuple[str, str] | None:
         """The module and qualified name under which pickle would look for what stands here."""
@@ -95,12 +95,12 @@ class Site:
         """Give those who held the original under another name their original back."""
         if any(entry.patch.rebinds for entry in self.stack.entries):
             return
-        for owner, name, raw in self.holders:
+        for owner, name in self.holders:
             if slot(owner, name) is self.face:
-                put(owner, name, raw)
+                put(owner, name, self.stack.original)
             above = site_at(owner, name)
             if above is not None and above.raw is self.face:
-                above.raw = raw  # a patch of that name alone, made over ours
+                above.raw = self.stack.original  # a patch of that name alone, made over ours
         self.holders = []
 
 

@@ -447,6 +447,18 @@ def test_a_rebinding_patch_that_came_second_reaches_the_holders_too(held, warned
     assert held.restored()
 
 
+def test_a_second_rebinding_patch_takes_our_own_records_for_nobody_it_cannot_reach(
+    held, warned, patches
+):
+    said = []
+    for _ in range(2):
+        warned.clear()
+        patches.apply("alias_home:builtin", pass_through, aliases="rebind")
+        said.append([str(warning.message) for warning in warned])
+
+    assert said[0] == said[1]
+
+
 def test_rebind_is_the_default_for_a_c_function_as_target(modules, warned, patches):
     holder = modules("alias_one", lcm=math.lcm)
     log = []
