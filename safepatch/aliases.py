@@ -19,14 +19,15 @@ def in_modules(original: Any, site: Site) -> list[Holder]:
     that defines it. Costs a few milliseconds with a thousand modules."""
     found: list[Holder] = []
     wanted = id(original)
+    own = site.home()  # site.owner goes when another thread undoes the last patch there
     twin = None if type(original) is FunctionType else getattr(original, "__module__", None)
     for name, module, namespace in modules():
-        if name == twin and module is not site.owner:
+        if name == twin and module is not own:
             continue
         # The values are taken in one step, since other threads may be importing.
         if wanted in map(id, tuple(namespace.values())):
             for attribute, value in list(namespace.items()):
-                if value is original and not (module is site.owner and attribute == site.name):
+                if value is original and not (module is own and attribute == site.name):
                     found.append((module, attribute))
     return list({(id(module), name): (module, name) for module, name in found}.values())
 
@@ -47,7 +48,7 @@ def everywhere(original: Any, site: Site) -> tuple[list[Holder], list[str]]:
 
     Asks the garbage collector; costs some ten milliseconds.
     """
-    holders = in_modules(original, site)
+    holders, own = in_modules(original, site), site.home()
     namespaces = {id(namespace) for _, _, namespace in modules()}
     lost: set[str] = set()
     for referrer in gc.get_referrers(original):
@@ -59,7 +60,7 @@ def everywhere(original: Any, site: Site) -> tuple[list[Holder], list[str]]:
                 (cls, name)
                 for cls in classes
                 for name, value in list(vars(cls).items())
-                if value is original and not (cls is site.owner and name == site.name)
+                if value is original and not (cls is own and name == site.name)
             ]
         else:
             lost.update(_described(referrer))

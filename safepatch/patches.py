@@ -264,7 +264,10 @@ class Patch(Generic[W_co]):
                     self._undo()
                     raise
             # Somebody changed the site since we looked; look again.
-            plan = plan._replace(site=places.site_of(plan.place))
+            place, site = places.find(plan.place, "rebind" if plan.rebinds else "ignore")
+            plan = plan._replace(place=place, site=site)
+            if plan.rebinds and isinstance(site, Site):
+                plan = plan._replace(holders=alias.everywhere(site.stack.original, site)[0])
         if self._module is not None:
             self._wait()
 

@@ -411,6 +411,56 @@ def test_an_operation_may_be_interrupted_anywhere_by_those_on_another_patch_of_t
         run({step: first, later: second[0]})
 
 
+def test_an_apply_interrupted_by_the_last_undo_there_warns_of_nobody(patches, monkeypatch):
+    """What that undo put back is the original in its own place, not an alias of it."""
+    module = types.ModuleType("threads_aliased")
+    module.builtin = {1: "result"}.get
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    mine = patches.patch((module, "builtin"), pass_through, aliases="warn")
+    its = patches.patch((module, "builtin"), pass_through, aliases="ignore")
+
+    def run(others):
+        its.apply()
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            steps = interrupted(mine.apply, others)
+        mine.undo()
+        its.undo()
+        assert [str(warning.message) for warning in warned] == [], others
+        return steps
+
+    run({})
+    for step in spread(run({}), 60):
+        run({step: its.undo})
+
+
+@pytest.mark.parametrize("named", ["first", "second"])
+def test_a_rebinding_apply_interrupted_by_the_last_undo_there_reaches_every_holder(
+    named, patches, monkeypatch
+):
+    modules = [types.ModuleType(f"threads_{name}") for name in ("first", "second", "third")]
+    for module in modules:
+        module.builtin = modules[0].__dict__.setdefault("builtin", {1: "result"}.get)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    log = []
+    mine = patches.patch(f"threads_{named}:builtin", noting(log, "mine"), aliases="rebind")
+    its = patches.patch("threads_first:builtin", pass_through, aliases="rebind")
+
+    def run(others):
+        its.apply()
+        steps = interrupted(mine.apply, others)
+        log.clear()
+        assert [module.builtin(1) for module in modules] == ["result"] * 3
+        assert log == ["mine"] * 3, others
+        mine.undo()
+        its.undo()
+        return steps
+
+    run({})
+    for step in spread(run({}), 12):
+        run({step: its.undo})
+
+
 # --- Frames that were entered already.
 
 
