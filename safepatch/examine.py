@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
-from typing import Any, cast
+from typing import Any
 
 from safepatch import kinds
 from safepatch.errors import TargetError, UnsupportedTargetError, nearest
@@ -14,8 +14,8 @@ from safepatch.sites import MISSING, Site, slot
 from safepatch.stacks import Stack, weakly
 
 _IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
-# How the bottom of a stack calls the original, given ways to the owner and to what was found.
-_Bottom = Callable[[Callable[[], Any], Callable[[], Any]], Callable[..., Any]]
+_Way = Callable[[], Any]
+_Bottom = Callable[[_Way, _Way, str], Callable[..., Any]]
 
 
 def examine(owner: Any, name: str, text: str, target: Any) -> Site:
@@ -42,13 +42,13 @@ def _start(site: Site, bottom: _Bottom, found: Any, look: Any = None) -> Stack:
     """Start the site's stack over what `bottom` calls, which for others looks like `look`."""
     from safepatch.proxies import Adapted
 
-    owner = site.owner
+    owner, name = site.owner, site.name
     original = found
     if bottom is not _itself:
-        original = Adapted(look, bottom(lambda: owner, lambda: found))
+        original = Adapted(look, bottom(lambda: owner, lambda: found, name))
     if bottom not in _BOUND.values():
         site.found = found
-    site.stack = Stack(original, bottom(weakly(owner), weakly(found)), site)
+    site.stack = Stack(original, bottom(weakly(owner), weakly(found), name), site)
     return site.stack
 
 
@@ -60,14 +60,15 @@ def _examine_object(site: Site) -> None:
         raise _refused(site.text, in_class, "Python looks it up in the class", "the class")
     if hasattr(type(in_class), "__set__") or hasattr(type(in_class), "__delete__"):
         raise _refused(site.text, in_class, "an attribute of its class hides it", "the class")
-    found, bottom = site.raw, cast(_Bottom, _itself)
+    bottom: _Bottom = _itself
+    found = site.raw
     if found is MISSING:
         try:
             found = getattr(owner, name)
         except AttributeError as error:
             raise _absent(site, dir(owner)) from error
         if type(found) is MethodType and hasattr(type(in_class), "__get__"):
-            bottom = _by_class(name)
+            bottom = _by_class
     _require_callable(found, site.text)
     site.face = _stand_in(found, _start(site, bottom, found, found))
 
@@ -85,7 +86,7 @@ def _examine_class(site: Site) -> None:
         # CPython never again accepts arguments for a class whose __new__ was set and deleted.
         raise _refused(text, found, "its class does not define it", "'__init__'")
     inner, site.binds = _opened(found, text)
-    inherited_bottom = _INHERITED[site.binds](name)
+    inherited_bottom = _INHERITED[site.binds]
     if inner is found and type(inner) is not FunctionType and _binding(inner):
         from safepatch.proxies import BindingFace
 
@@ -195,18 +196,22 @@ def _at_home(function: FunctionType) -> bool:
     return found is function
 
 
-def _itself(owner: Callable[[], Any], found: Callable[[], Any]) -> Callable[..., Any]:
+# The bottoms of stacks: each makes what calls the original, given ways to the owner and to what was
+# found there, and the attribute's name.
+
+
+def _itself(owner: _Way, found: _Way, name: str) -> Callable[..., Any]:
     return lambda *args, **kwargs: found()(*args, **kwargs)
 
 
-_BOUND: dict[str, Any] = {
-    "instance": lambda owner, found: (
+_BOUND: dict[str, _Bottom] = {
+    "instance": lambda owner, found, name: (
         lambda self, /, *args, **kwargs: found().__get__(self, type(self))(*args, **kwargs)
     ),
-    "class": lambda owner, found: (
+    "class": lambda owner, found, name: (
         lambda cls, /, *args, **kwargs: found().__get__(None, cls)(*args, **kwargs)
     ),
-    "static": lambda owner, found: (
+    "static": lambda owner, found, name: (
         lambda *args, **kwargs: found().__get__(None, owner())(*args, **kwargs)
     ),
 }
@@ -214,49 +219,40 @@ _BOUND: dict[str, Any] = {
 
 # An inherited attribute is looked up anew at each call, as if nothing stood in the class: another
 # base may come before the one that has it in the order of a subclass, or get a patch of its own.
-def _next(owner: Callable[[], Any], found: Callable[[], Any], name: str) -> Callable[[Any], Any]:
-    def find(subject: Any) -> Any:
-        cls = owner()
-        if isinstance(subject, cls) or (isinstance(subject, type) and issubclass(subject, cls)):
-            return getattr(super(cls, subject), name)
-        return found().__get__(subject, type(subject))
-
-    return find
+def _next(owner: _Way, found: _Way, name: str, subject: Any) -> Any:
+    cls = owner()
+    if isinstance(subject, cls) or (isinstance(subject, type) and issubclass(subject, cls)):
+        return getattr(super(cls, subject), name)
+    return found().__get__(subject, type(subject))
 
 
-_INHERITED: dict[str, Callable[[str], Any]] = {
-    "instance": lambda name: (
-        lambda owner, found: (
-            lambda self, /, *args, **kwargs: _next(owner, found, name)(self)(*args, **kwargs)
-        )
+_INHERITED: dict[str, _Bottom] = {
+    "instance": lambda owner, found, name: (
+        lambda self, /, *args, **kwargs: _next(owner, found, name, self)(*args, **kwargs)
     ),
-    "class": lambda name: (
-        lambda owner, found: (
-            lambda cls, /, *args, **kwargs: _next(owner, found, name)(cls)(*args, **kwargs)
-        )
+    "class": lambda owner, found, name: (
+        lambda cls, /, *args, **kwargs: _next(owner, found, name, cls)(*args, **kwargs)
     ),
-    "static": lambda name: (
-        lambda owner, found: (
-            lambda *args, **kwargs: _next(owner, found, name)(owner())(*args, **kwargs)
-        )
+    "static": lambda owner, found, name: (
+        lambda *args, **kwargs: _next(owner, found, name, owner())(*args, **kwargs)
     ),
-    "property": lambda name: (
-        lambda owner, found: (
-            lambda self: (
-                getattr(super(owner(), self), name) if isinstance(self, owner()) else found()(self)
-            )
+    "property": lambda owner, found, name: (
+        lambda self: (
+            getattr(super(owner(), self), name) if isinstance(self, owner()) else found()(self)
         )
     ),
 }
 
 
-def _by_class(name: str) -> _Bottom:
+def _by_class(owner: _Way, found: _Way, name: str) -> Callable[..., Any]:
     """The same for a method of an instance: its class is asked at each call."""
 
-    def find(instance: Any) -> Any:
-        return _look_up(type(instance), name).__get__(instance, type(instance))
+    def call(*args: Any, **kwargs: Any) -> Any:
+        instance = owner()
+        method = _look_up(type(instance), name).__get__(instance, type(instance))
+        return method(*args, **kwargs)
 
-    return lambda owner, found: lambda *args, **kwargs: find(owner())(*args, **kwargs)
+    return call
 
 
 def _require_callable(value: Any, text: str) -> None:
