@@ -9,9 +9,30 @@ import gc
 from types import CellType, FrameType, FunctionType, ModuleType
 from typing import Any
 
+from safepatch import callers, targets
 from safepatch.sites import Site, modules
 
 Holder = tuple[Any, str]
+
+
+def reached_by(aliases: str, site: Site, name: str, target: Any) -> tuple[list[Holder], str | None]:
+    """The holders that the patch `name` reaches with `aliases`, and what to warn of the others."""
+    original, warning = site.stack.original, None
+    if aliases == "rebind":
+        found, lost = everywhere(original, site)
+        if lost:
+            warning = f"patch {name!r} cannot reach {', '.join(lost)}; they keep the original"
+        return found, warning
+    missed = in_modules(original, site)
+    if not targets.by_place(target):  # the reference that was passed in is no trouble
+        mine = callers.caller().f_globals
+        missed = [(owner, held) for owner, held in missed if vars(owner) is not mine]
+    if missed:
+        warning = (
+            f"patch {name!r} does not reach {', '.join(written(missed))}, which "
+            "took the original before; apply earlier, or use aliases='rebind' or 'ignore'"
+        )
+    return [], warning
 
 
 def in_modules(original: Any, site: Site) -> list[Holder]:

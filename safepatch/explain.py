@@ -72,7 +72,7 @@ def explain_all(registries: list[Registry]) -> Explanation:
 
 
 def _patches(registry: Registry) -> list[Any]:
-    return [part for handle in registry.handles() for part in getattr(handle, "parts", (handle,))]
+    return [part for handle in registry.handles() for part in handle.parts]
 
 
 def _site_dict(place: targets.Place) -> dict[str, Any]:
@@ -88,8 +88,7 @@ def _site_dict(place: targets.Place) -> dict[str, Any]:
                 standing = error.found
         else:
             standing = site.face
-            holders = aliases.in_modules(site.stack.original, site)
-            held = aliases.written(holders)
+            held = aliases.written(aliases.in_modules(site.stack.original, site))
     *lines, original = _chain(standing)
     return {
         "target": place.text,

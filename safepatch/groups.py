@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from safepatch import callers
-from safepatch.patches import Patch, Plan, State
+from safepatch.patches import IN_USE, Patch, State
 from safepatch.running import patched_while_running
 
 if TYPE_CHECKING:
@@ -69,71 +68,49 @@ class Group:
         return self._apply("warn")
 
     def _apply(self, default_aliases: str) -> Group:
-        install(self.plans(default_aliases))
+        apply_each(self.parts, default_aliases)
         return self
-
-    def plans(self, default_aliases: str = "warn") -> list[tuple[Patch[Any], Plan | None]]:
-        """Do all that can fail, for each part that is not applied."""
-        return plans(self.parts, default_aliases)
 
     def undo(self) -> None:
         undo_each(reversed(self.parts), f"undoing {self.name!r}")
 
     def __enter__(self) -> Group:
-        planned = self.plans("ignore")
         for part in self.parts:
             part.entered(1)
         try:
-            install(planned)
+            return self._apply("ignore")
         except BaseException:
             for part in self.parts:
                 part.entered(-1)
             raise
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for part in reversed(self.parts):
-            part.__exit__(kind, error, traceback)
+            part.__exit__()
 
     def __call__(self, function: F) -> F:
         return patched_while_running(self, function)
 
 
-def plans(
-    patches: Sequence[Patch[Any]], default_aliases: str = "warn"
-) -> list[tuple[Patch[Any], Plan | None]]:
-    """Plan each patch that is not applied; if one cannot be, none has begun to wait either."""
+def apply_each(patches: Sequence[Patch[Any]], default_aliases: str = "warn") -> None:
+    """Apply those that are not: all guards first, then all decorators; all, or none."""
     before = {patch: patch.state for patch in patches}
-    made = []
     try:
-        for patch in patches:
-            if before[patch] != "applied" or patch.superseded:
-                made.append((patch, patch.plan(default_aliases)))
-    except BaseException:
-        for patch in patches:
-            if patch.state == "pending" and before[patch] != "pending":
-                patch.undo()
-        raise
-    return made
-
-
-def install(planned: Sequence[tuple[Patch[Any], Plan | None]]) -> None:
-    """Call the decorators of what was planned, then install it all; none if one fails."""
-    done: list[Patch[Any]] = []
-    ready = [
-        (patch, patch.decorate(plan), patch.live) for patch, plan in planned if plan is not None
-    ]
-    try:
-        for patch, plan, live in ready:
+        planned = [
+            (patch, patch.live, patch.plan(default_aliases))
+            for patch in patches
+            if before[patch] != "applied" or patch.superseded
+        ]
+        ready = [
+            (patch, live, patch.decorate(plan)) for patch, live, plan in planned if plan is not None
+        ]
+        for patch, live, plan in ready:
             patch.install(plan, live)
-            done.append(patch)
     except BaseException:
-        undo_each(reversed(done), "taking back a half-applied set")
+        begun = [
+            patch for patch in patches if before[patch] not in IN_USE and patch.state in IN_USE
+        ]
+        undo_each(reversed(begun), "taking back a half-applied set")
         raise
 
 

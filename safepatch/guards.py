@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 Guard = Callable[[Any], "str | None"]
 
 
-def requires(requirement: str) -> Guard:
+def requires(requirement: str, *, may_come: bool = False) -> Guard:
     """Want a distribution, or "python", in a range of versions, as a PEP 508 requirement.
 
     Pre-releases count. A marker that does not hold here makes the guard pass. Raises ValueError
-    if the text is no requirement.
+    if the text is no requirement. With `may_come`, what is not installed yet is no reason.
     """
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -32,13 +32,13 @@ def requires(requirement: str) -> Guard:
         ) from error
 
     def guard(original: Any) -> str | None:
-        return _unmet(wanted)
+        return _unmet(wanted, may_come)
 
     guard.__qualname__ = f"requires {requirement}"
     return guard
 
 
-def _unmet(wanted: Requirement) -> str | None:
+def _unmet(wanted: Requirement, may_come: bool) -> str | None:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
@@ -49,6 +49,8 @@ def _unmet(wanted: Requirement) -> str | None:
         running = platform.python_version().rstrip("+")
         found = running if wanted.name.lower() == "python" else version(wanted.name)
     except PackageNotFoundError:
+        if may_come:
+            return None
         return f"guard wants {wanted} but {wanted.name} is not installed"
     if wanted.specifier.contains(found, prereleases=True):
         return None
@@ -298,6 +300,11 @@ def collect(
             )
         made.append(guard)
     return made
+
+
+def early(versions: str | Sequence[str]) -> list[Guard]:
+    """The guards whose no can be known before the module is imported."""
+    return [requires(text, may_come=True) for text in _several(versions)]
 
 
 def _several(one_or_more: Any) -> list[Any]:

@@ -46,6 +46,8 @@ def _spec(module: object) -> Any:
 def watch(name: str, hook: Callable[[], None]) -> None:
     """Call `hook()` each time the module of that name has been imported or reloaded."""
     with stacks.lock:
+        if watched(name, hook):
+            return
         _hooks.setdefault(name, []).append(hook)
         if not any(finder is _finder for finder in sys.meta_path):
             sys.meta_path.insert(0, _finder)
@@ -58,6 +60,11 @@ def watch(name: str, hook: Callable[[], None]) -> None:
     else:
         # The import system marks the end on the spec, whatever thread it runs in.
         spec.__class__ = _ReportingSpec
+
+
+def watched(name: str | None, hook: Callable[[], None]) -> bool:
+    """Whether a hook waits for a module."""
+    return hook in _hooks.get(name or "", ())
 
 
 def cancel(name: str, hook: Callable[[], None]) -> None:

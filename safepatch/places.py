@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
 
-from safepatch import aliases as alias
 from safepatch import kinds, targets
+from safepatch.aliases import Holder
 from safepatch.errors import PatchError, TargetError
 from safepatch.examine import examine
 from safepatch.in_place import InPlace, in_place, untouched
@@ -136,7 +136,7 @@ def _function_at(place: targets.Place) -> Any:
     return place.function or site_of(place).stack.original
 
 
-def rebind(site: Site, holders: list[alias.Holder]) -> None:
+def rebind(site: Site, holders: list[Holder]) -> None:
     """Give the other holders of a C function the face of its site; call under the lock."""
     for owner, name in holders:
         if slot(owner, name) is site.stack.original:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from safepatch import callers, groups, places, stacks, targets
@@ -13,7 +12,7 @@ from safepatch.explain import Explanation, explain_all, explain_target
 from safepatch.groups import Group
 from safepatch.guards import fingerprint_of
 from safepatch.in_place import untouched
-from safepatch.patches import Options, Patch, Target
+from safepatch.patches import IN_USE, Options, Patch, Target
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,7 +22,6 @@ Handle = Patch[Any] | Group
 Decorator = Callable[[Any], Any]
 Named = str | tuple[Any, str]
 
-_IN_USE = ("applied", "pending")
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
 
 
@@ -37,13 +35,12 @@ class Registry:
     def __init__(self) -> None:
         self._named: dict[str, Handle] = {}
         self._noted: list[Handle] = []  # applied, pending, skipped or failed, oldest first
-        self._groups: dict[Patch[Any], Group] = {}
         self._offered: set[str] = set()  # the names that came from entry points
         self.created_at = callers.where()
         _registries.add(self)
 
     def __repr__(self) -> str:
-        if self is globals().get("default"):
+        if self is default:
             return "<the default Registry>"
         return f"<Registry made at {self.created_at}>"
 
@@ -139,27 +136,27 @@ class Registry:
         """
         if not _is_name(name):
             raise PatchError(f"{name!r} is no name for a patch: leave out ':' and '.'", name=name)
-        self._require_free(name)
-        handle: Handle
+        made: Any
         if _is_recipe(target, decorators):
             if decorators or options:
                 raise TypeError(
                     f"{name!r}: a declared patch has its decorators and options already"
                 )
-            handle = self._adopt(name, target)
+            made = _declared(name, target)
         else:
             options.setdefault("when", "import" if isinstance(target, str) else "now")
             options["name"] = name
-            handle = Patch(self, target, decorators, **options)
+            made = Patch(self, target, decorators, **options)
         with stacks.lock:
             self._require_free(name)
+            handle: Handle = made if isinstance(made, Patch) else self._adopt(name, made, target)
             self._named[name] = handle
             self._offered.discard(name)
         return handle
 
     def _require_free(self, name: str) -> None:
         taken = self._named.get(name)
-        if name in self._offered and taken is not None and taken.state not in _IN_USE:
+        if name in self._offered and taken is not None and taken.state not in IN_USE:
             return  # nobody here has registered it; apply() found it among the entry points
         if taken is not None:
             raise PatchError(
@@ -168,21 +165,18 @@ class Registry:
                 name=name,
             )
 
-    def _adopt(self, name: str, recipe: Patch[Any] | Iterable[Patch[Any]]) -> Handle:
-        """Make declared patches this registry's own."""
-        parts = [recipe] if isinstance(recipe, Patch) else list(recipe)
+    def _adopt(self, name: str, parts: list[Patch[Any]], recipe: Any) -> Handle:
+        """Make declared patches this registry's own; call under the lock."""
         for part in parts:
-            if not isinstance(part, Patch):
-                raise TypeError(f"{name!r}: {part!r} is no patch; make it with safepatch.patch()")
             if part.state not in ("declared", "undone"):
                 raise PatchError(
                     f"cannot register {part!r}: it is {part.state} already; undo it first"
                 )
             for other in list(_registries):
-                if any(part in _parts(handle) for handle in other._named.values()):
+                if any(part in handle.parts for handle in other._named.values()):
                     raise PatchError(
                         f"cannot register {part!r} as {name!r}: {other!r} has it under the name "
-                        f"{part.group or part.name!r}; declare another"
+                        f"{part.handle.name!r}; declare another"
                     )
         for part in parts:
             part.registry = self
@@ -190,15 +184,14 @@ class Registry:
             recipe.name = name
             return recipe
         group = Group(self, name, parts)
-        self._groups.update(dict.fromkeys(parts, group))
         for part in parts:
-            part.group = name
+            part.handle = group
         return group
 
     def apply_all(self) -> list[Handle]:
         """Apply all that is registered: all guards are asked first, then all or nothing."""
-        patches = [patch for handle in list(self._named.values()) for patch in _parts(handle)]
-        groups.install(groups.plans(patches))
+        patches = [patch for handle in list(self._named.values()) for patch in handle.parts]
+        groups.apply_each(patches)
         return self.live()
 
     def undo(self, which: Any, /) -> None:
@@ -226,24 +219,19 @@ class Registry:
             return explain_all(list(_registries))
         if isinstance(target, str) and _is_name(target):
             handle = self._lookup(target)
-            parts = _parts(handle)
-            return Explanation.join([explain_target(part.target, self) for part in parts])
+            return Explanation.join(explain_target(part.target, self) for part in handle.parts)
         return explain_target(target, self)
 
     def fingerprint(self, target: Any, /) -> str:
         """Hash the source of a target's original: "sha256:...", the same on every Python."""
-        _, site = places.find(targets.resolve(target), "ignore" if _by_place(target) else "rebind")
+        aliases = "ignore" if targets.by_place(target) else "rebind"
+        _, site = places.find(targets.resolve(target), aliases)
         return fingerprint_of(untouched(site.stack.original))
 
     def __enter__(self) -> Registry:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.undo_all()
 
     def handles(self) -> list[Handle]:
@@ -253,14 +241,14 @@ class Registry:
     def note(self, patch: Patch[Any]) -> None:
         """Remember that a patch of this registry is applied or waits, or why it is not."""
         with stacks.lock:
-            handle = self._groups.get(patch, patch)
+            handle = patch.handle
             if handle not in self._noted:
                 self._noted.append(handle)
 
     def forget(self, patch: Patch[Any]) -> None:
         with stacks.lock:
-            handle = self._groups.get(patch, patch)
-            if handle in self._noted and handle.state not in ("applied", "pending"):
+            handle = patch.handle
+            if handle in self._noted and handle.state not in IN_USE:
                 self._noted.remove(handle)
 
     def _lookup(self, name: str) -> Handle:
@@ -334,15 +322,15 @@ def _is_recipe(target: Any, decorators: tuple[Decorator, ...]) -> bool:
 
 def _is_at(handle: Handle, which: Any) -> bool:
     """Whether a handle has a name, or patches a target."""
-    return handle.name == which or any(places.is_at(part, which) for part in _parts(handle))
+    return handle.name == which or any(places.is_at(part, which) for part in handle.parts)
 
 
-def _parts(handle: Handle) -> tuple[Patch[Any], ...]:
-    return handle.parts if isinstance(handle, Group) else (handle,)
-
-
-def _by_place(target: Any) -> bool:
-    return isinstance(target, (str, tuple))
+def _declared(name: str, recipe: Patch[Any] | Iterable[Any]) -> list[Patch[Any]]:
+    parts = [recipe] if isinstance(recipe, Patch) else list(recipe)
+    for part in parts:
+        if not isinstance(part, Patch):
+            raise TypeError(f"{name!r}: {part!r} is no patch; make it with safepatch.patch()")
+    return parts
 
 
 default = Registry()

@@ -39,6 +39,11 @@ def text_of(target: Any) -> str:
     return f"{module}:{qualname}" if module and qualname else repr(target)
 
 
+def by_place(target: Any) -> bool:
+    """Whether a target names a place, rather than being the function itself."""
+    return isinstance(target, (str, tuple))
+
+
 def check(target: Any) -> None:
     """Refuse what cannot be a target, whether or not its module is imported."""
     if isinstance(target, str):

@@ -12,6 +12,7 @@ import pytest
 from helpers import noting, pass_through
 
 import safepatch
+from safepatch import imports
 from safepatch.errors import PatchError
 
 
@@ -429,8 +430,6 @@ def test_apply_all_asks_all_guards_before_it_calls_a_decorator(shop, patches):
 
 
 def test_apply_all_leaves_nothing_waiting_if_one_is_refused(shop, patches):
-    from safepatch import imports
-
     patches.register("late", "a_module_that_nobody_imports:f", pass_through)
     patches.register("refused", ONE, pass_through, guard=no)
 
@@ -972,3 +971,14 @@ def test_two_registries_can_use_one_entry_point_one_after_the_other(
 
     assert patches.apply(name).state == "applied"
     assert len(patches.live()) == 1
+
+
+def test_apply_all_that_fails_in_a_decorator_leaves_nothing_waiting_either(shop, patches):
+    waiting = patches.register("late", f"late_{uuid.uuid4().hex}:f", pass_through)
+    patches.register("bad", ONE, failing)
+
+    with pytest.raises(ZeroDivisionError):
+        patches.apply_all()
+
+    assert waiting.state != "pending"
+    assert imports._hooks == {}
