@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 from safepatch import aliases as alias
-from safepatch import callers, guards, imports, kinds, places, scopes, stacks, targets, wrappers
+from safepatch import (
+    callers,
+    guards,
+    imports,
+    kill_switch,
+    places,
+    scopes,
+    stacks,
+    targets,
+    wrappers,
+)
 from safepatch.errors import (
     AliasWarning,
     GuardError,
     GuardWarning,
     PatchError,
-    UnsupportedTargetError,
 )
 from safepatch.in_place import InPlace, untouched
 from safepatch.running import patched_while_running
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
 W_co = TypeVar("W_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
 State = Literal["declared", "pending", "applied", "undone", "skipped", "failed"]
+#: The states in which there is something to undo.
+IN_USE: tuple[State, ...] = ("applied", "pending")
 Target = str | tuple[Any, str] | Callable[..., Any]
 
 
@@ -100,20 +109,21 @@ class Patch(Generic[W_co]):
             raise ValueError("scope='context' goes with when='now': an import has no context")
         self.text = targets.text_of(target)
         self.name = name if name is not None else self.text
-        self.group: str | None = None
         self.decorators = tuple(decorators)
         self.declared_at = callers.where()
         self.registry = registry
         self._get_target: Callable[[], Any] = lambda: target
         self._guards = guards.collect(requires, signature, fingerprint, guard)
-        self._early = guards.collect(requires)
+        self._early = guards.early(requires)
         self._on_mismatch = on_mismatch
         self._aliases = aliases
-        self._scope, self._only_from, self._only_if = scope, only_from, only_if
+        self._scope = scope
+        self._seen_by = scope, only_from, only_if
         self._module = targets.module_of(target) if when == "import" else None
         self._begin()
 
     def _begin(self) -> None:
+        self.handle: Any = self  # or the group it is registered in
         self.state: State = "declared"
         self.reason: str | None = None
         self.applied_from: str | None = None
@@ -122,7 +132,7 @@ class Patch(Generic[W_co]):
         self._left: Callable[[], Any] | None = None
         self._wrappers: tuple[Any, ...] = ()
         self._original: Callable[[], Any] | None = None
-        self._watching = self._importing = False
+        self._importing = False
         self._entered = 0
 
     def anew(self) -> Patch[W_co]:
@@ -132,6 +142,11 @@ class Patch(Generic[W_co]):
         return made
 
     # What a user can ask.
+
+    @property
+    def parts(self) -> tuple[Patch[W_co], ...]:
+        """Itself; a group of patches has several."""
+        return (self,)
 
     @property
     def target(self) -> Any:
@@ -219,27 +234,32 @@ class Patch(Generic[W_co]):
 
     def plan(self, default_aliases: str = "warn") -> Plan | None:
         """Find the site and ask the guards. None if nothing is to be done: skipped or pending."""
-        if self._disabled():
+        if kill_switch.disables(self.text, self.name, self.handle.name):
             self._skip("SAFEPATCH_DISABLE names it")
             return None
         if self._module is not None and not imports.complete(self._module):
+            self._heed_early()
             self._wait()
             if not imports.complete(self._module):
                 return None
         target = self._get_target()
-        aliases = self._aliases or (
-            default_aliases if isinstance(target, (str, tuple)) else "rebind"
-        )
+        aliases = self._aliases or (default_aliases if targets.by_place(target) else "rebind")
         place, site = places.find(targets.resolve(target), aliases)
         if not self._guards_agree(site):
             return None
-        holders = self._look_for_holders(aliases, site, isinstance(target, (str, tuple)))
-        return Plan(place, site, holders, aliases == "rebind")
+        held: list[alias.Holder] = []
+        if isinstance(site, Site) and aliases != "ignore":
+            held, warning = alias.reached_by(aliases, site, self.name, target)
+            if warning:
+                self._warn(warning, AliasWarning)
+        return Plan(place, site, held, aliases == "rebind")
 
     def decorate(self, plan: Plan) -> Plan:
         """Call the decorators."""
         token = object()  # of this apply: contexts that saw an earlier one do not see this
-        questions = self._questions(plan.site.stack.original, token)
+        questions = scopes.questions(
+            plan.site.stack.original, self.text, self.target, token, *self._seen_by
+        )
         entry, made = wrappers.decorate(self, plan.site, self.decorators, questions)
         return plan._replace(entry=entry, made=made, token=token)
 
@@ -247,7 +267,7 @@ class Patch(Generic[W_co]):
         """Put a patch that was planned and decorated on its stack, taking it off another."""
         while True:
             with stacks.lock:
-                cancelled = self._importing and not self._watching
+                cancelled = self._importing and not imports.watched(self._module, self._imported)
                 if self._live is not instead_of or cancelled:
                     return  # another thread was first
                 # Noted first, so that whatever interrupts this, undo() and undo_all() find it.
@@ -281,19 +301,6 @@ class Patch(Generic[W_co]):
         self.applied_from = callers.where()
         self._set("applied", None)
 
-    def _disabled(self) -> bool:
-        listed = os.environ.get("SAFEPATCH_DISABLE", "").replace(":", ".").split(",")
-        mine = {"*", self.name.replace(":", "."), self.text.replace(":", "."), self.group}
-        disabled = not mine.isdisjoint(part.strip() for part in listed if part.strip())
-        if disabled and (self.name, self.text) not in _said:
-            import logging
-
-            _said.add((self.name, self.text))
-            logging.getLogger("safepatch").warning(
-                "patch %r of %r is skipped: SAFEPATCH_DISABLE names it", self.name, self.text
-            )
-        return disabled
-
     def _guards_agree(self, site: Site | InPlace) -> bool:
         original = untouched(site.stack.original)
         self.verdicts = guards.reasons(self._guards, original)
@@ -318,77 +325,19 @@ class Patch(Generic[W_co]):
             self._set("skipped", reason)
             self.registry.note(self)
 
-    def _look_for_holders(
-        self, aliases: str, site: Site | InPlace, by_place: bool
-    ) -> list[alias.Holder]:
-        if aliases == "ignore" or isinstance(site, InPlace):
-            return []
-        original = site.stack.original
-        if aliases == "rebind":
-            holders, lost = alias.everywhere(original, site)
-            if lost:
-                self._warn(
-                    f"patch {self.name!r} cannot reach {', '.join(lost)}; they keep the original",
-                    AliasWarning,
-                )
-            return holders
-        held = alias.in_modules(original, site)
-        if not by_place:
-            mine = callers.caller().f_globals
-            held = [(owner, name) for owner, name in held if vars(owner) is not mine]
-        if held:
-            self._warn(
-                f"patch {self.name!r} does not reach {', '.join(alias.written(held))}, which "
-                "took the original before; apply earlier, or use aliases='rebind' or 'ignore'",
-                AliasWarning,
-            )
-        return []
-
-    def _questions(self, original: Any, token: object) -> list[Callable[..., bool]]:
-        """What is asked per call, for a patch that not all calls see."""
-        kind = kinds.kind(original)
-        questions: list[Callable[..., bool]] = []
-        if self._scope == "context":
-            is_generator = kind in (kinds.GENERATOR, kinds.ASYNC_GENERATOR)
-            self._require(not is_generator, "scope='context'")
-            questions.append(scopes.in_context(token))
-        if self._only_from is not None:
-            is_plain = kind == kinds.PLAIN and not kinds.marked_coroutine(original)
-            self._require(is_plain, f"only_from={self._only_from!r}")
-            questions.append(scopes.from_package(self._only_from))
-        if self._only_if is not None:
-            questions.append(scopes.picked_by(self._only_if))
-        return questions
-
-    def _require(self, possible: bool, option: str) -> None:
-        if not possible:
-            raise UnsupportedTargetError(
-                f"cannot patch {self.text!r} with {option}: its body runs after the call, piece "
-                "by piece, and whose it is then cannot be told; leave the option out",
-                target=self.target,
-            )
-
     # Waiting for an import.
-
-    def _wait(self) -> None:
-        assert self._module is not None
-        with stacks.lock:
-            if not self._watching:
-                self._watching = True
-                imports.watch(self._module, self._imported)
-        if self._live is None and not imports.complete(self._module):
-            self._heed_early()
-            self._set("pending", f"waits for {self._module} to be imported")
-            self.registry.note(self)
 
     def _heed_early(self) -> None:
         """Say a version guard's no now, where it can be known: a late one cannot raise."""
-        reasons = [reason for guard in self._early if (reason := guard(None))]
-        installed = [reason for reason in reasons if "is not installed" not in reason]
-        if installed and self._on_mismatch == "raise":
-            imports.cancel(self._module or "", self._imported)
-            self._watching = False
-            self._heed(installed)
+        if self._on_mismatch == "raise" and self._live is None:
+            self._heed([reason for guard in self._early if (reason := guard(None))])
+
+    def _wait(self) -> None:
+        assert self._module is not None
+        imports.watch(self._module, self._imported)
+        if self._live is None and not imports.complete(self._module):
+            self._set("pending", f"waits for {self._module} to be imported")
+            self.registry.note(self)
 
     def _imported(self) -> None:
         """The module is there, or there again; whatever goes wrong, its import goes on."""
@@ -428,9 +377,8 @@ class Patch(Generic[W_co]):
 
     def _undo(self) -> None:
         live = self._live
-        if self._watching:
-            self._watching = False
-            imports.cancel(self._module or "", self._imported)
+        if self._module is not None:
+            imports.cancel(self._module, self._imported)
         if live is None and self._left is not None:
             self._left()
         # Each step can be done again: what interrupts one leaves the rest to the next undo.
@@ -446,7 +394,7 @@ class Patch(Generic[W_co]):
             if self._scope == "context":
                 scopes.hide(live.token)
             self._get_target = targets.loosened(self._get_target())
-        if self.state in ("applied", "pending"):
+        if self.state in IN_USE:
             self._set("undone", None)
         self.registry.forget(self)
         self._live = None
@@ -459,18 +407,19 @@ class Patch(Generic[W_co]):
     def __enter__(self) -> Patch[W_co]:
         self.entered(1)
         try:
-            return self._apply("ignore")
+            before = self._live
+            self._apply("ignore")
+            if before is not None and before is self._live and self._scope == "context":
+                scopes.show(before.token)  # applied from another context, or around this block
+            return self
         except BaseException:
             self.entered(-1)
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with stacks.lock:
+            if self._live is not None and self._scope == "context":
+                scopes.hide(self._live.token)
             if self.entered(-1) == 0:
                 self._undo()
 
@@ -482,9 +431,6 @@ class Patch(Generic[W_co]):
 
     def __call__(self, function: F) -> F:
         return patched_while_running(self, function)
-
-
-_said: set[tuple[str, str]] = set()  # the patches of which it was logged that they are disabled
 
 
 def _one_of(option: str, value: object, *allowed: object) -> None:

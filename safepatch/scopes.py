@@ -10,19 +10,25 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from safepatch import kinds
+from safepatch.errors import UnsupportedTargetError
+
 # One variable for all patches: contexts keep every variable they have seen alive.
-_seen: ContextVar[frozenset[object]] = ContextVar("safepatch", default=frozenset())
+# A token stands in it once for each time it was shown, so that blocks can be nested.
+_seen: ContextVar[tuple[object, ...]] = ContextVar("safepatch", default=())
 
 
 def show(token: object) -> None:
     """Make the patches of that token visible in this context and the copies made from it."""
-    _seen.set(_seen.get() | {token})
+    _seen.set((*_seen.get(), token))
 
 
 def hide(token: object) -> None:
     """Forget the token here; other contexts never see it again, since nobody asks for it."""
-    if token in _seen.get():
-        _seen.set(_seen.get() - {token})
+    seen = list(_seen.get())
+    if token in seen:
+        seen.remove(token)
+        _seen.set(tuple(seen))
 
 
 def in_context(token: object) -> Callable[..., bool]:
@@ -71,3 +77,40 @@ def gate(
         return call(*args, **kwargs)
 
     return choose
+
+
+def questions(
+    original: Any,
+    text: str,
+    target: Any,
+    token: object,
+    scope: str,
+    only_from: str | None,
+    only_if: Callable[..., object] | None,
+) -> list[Callable[..., bool]]:
+    """What is asked per call of a patch that not all calls see.
+
+    Raises UnsupportedTargetError where that cannot be told, because the body runs after the call.
+    """
+    kind = kinds.kind(original)
+    asked: list[Callable[..., bool]] = []
+    if scope == "context":
+        is_generator = kind in (kinds.GENERATOR, kinds.ASYNC_GENERATOR)
+        _require(not is_generator, text, target, "scope='context'")
+        asked.append(in_context(token))
+    if only_from is not None:
+        is_plain = kind == kinds.PLAIN and not kinds.marked_coroutine(original)
+        _require(is_plain, text, target, f"only_from={only_from!r}")
+        asked.append(from_package(only_from))
+    if only_if is not None:
+        asked.append(picked_by(only_if))
+    return asked
+
+
+def _require(possible: bool, text: str, target: Any, option: str) -> None:
+    if not possible:
+        raise UnsupportedTargetError(
+            f"cannot patch {text!r} with {option}: its body runs after the call, piece "
+            "by piece, and whose it is then cannot be told; leave the option out",
+            target=target,
+        )

@@ -531,3 +531,20 @@ def test_all_conditions_must_hold(callers):
         assert elsewhere(callers["callers"], Shop.price) == UNPATCHED
         answers["if"] = False
         assert callers["callers"](Shop.price) == UNPATCHED
+
+
+def test_two_tasks_that_enter_one_context_patch_both_see_it():
+    patch = safepatch.patch(PRICE, ours, scope="context")
+
+    async def one(barrier):
+        with patch:
+            await barrier.wait()
+            seen = Shop.price()
+            await barrier.wait()
+        return seen, Shop.price()
+
+    async def both():
+        barrier = asyncio.Barrier(2)
+        return await asyncio.gather(one(barrier), one(barrier))
+
+    assert asyncio.run(both()) == [(PATCHED, UNPATCHED)] * 2
