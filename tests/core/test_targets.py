@@ -537,9 +537,9 @@ def test_a_function_stands_for_its_name_only_where_it_is_found_there(aliases):
 
 
 ERRORS = {
-    safepatch.TargetError: (LookupError, {"target", "candidates"}),
-    safepatch.GuardError: (RuntimeError, {"target", "name", "reasons"}),
-    safepatch.UnsupportedTargetError: (TypeError, {"target", "found"}),
+    safepatch.TargetError: (LookupError, ("target", "candidates")),
+    safepatch.GuardError: (RuntimeError, ("target", "name", "reasons")),
+    safepatch.UnsupportedTargetError: (TypeError, ("target", "found")),
 }
 
 
