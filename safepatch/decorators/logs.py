@@ -230,7 +230,7 @@ class _Teller:
     def _value(self, value: Any, depth: int) -> str:
         kind = type(value)
         if isinstance(value, (bytes, bytearray, memoryview)):
-            return f"<{len(value)} bytes>"
+            return f"<{memoryview(value).nbytes} bytes>"
         if kind in _BRACKETS:
             return self._collection(value, depth)
         text = repr(value[: LONGEST + 1]) if kind is str else repr(value)

@@ -210,6 +210,7 @@ def test_without_a_signature_only_types_of_unnamed_arguments_are_shown(log):
         ("x" * 10**6, "'" + "x" * 99 + "..."),
         (b"x" * 1000, "<1000 bytes>"),
         (bytearray(5), "<5 bytes>"),
+        (memoryview(bytes(8)).cast("i"), "<8 bytes>"),
         (list(range(100)), "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... 100 in all]"),
         ({"a": (1, {2})}, "{'a': (1, {2})}"),
         (dict.fromkeys(range(11)), None),
