@@ -9,9 +9,9 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from safepatch import aliases, kinds, targets
-from safepatch.errors import UnsupportedTargetError
+from safepatch.errors import TargetError, UnsupportedTargetError
 from safepatch.in_place import in_place
-from safepatch.places import is_at, site_of
+from safepatch.places import is_at, loaded, site_of
 from safepatch.sites import opened, site_at, stack_of
 
 if TYPE_CHECKING:
@@ -52,9 +52,15 @@ def explain_target(target: Any, registry: Registry) -> Explanation:
         for patch in _patches(registry)
         if (patch.state != "applied" or patch.superseded) and is_at(patch, target)
     ]
-    if any(other["state"] == "pending" for other in others):
-        return Explanation([], others)  # to import its module now would apply it
-    return Explanation([_site_dict(targets.resolve(target))], others)
+    # To import its module now would apply what waits for that.
+    if any(other["state"] == "pending" for other in others) or (others and not loaded(target)):
+        return Explanation([], others)
+    try:
+        return Explanation([_site_dict(targets.resolve(target))], others)
+    except TargetError:
+        if others:
+            return Explanation([], others)  # it is no place, and that is why they failed
+        raise
 
 
 def explain_all(registries: list[Registry]) -> Explanation:
@@ -63,8 +69,9 @@ def explain_all(registries: list[Registry]) -> Explanation:
     others = []
     for registry in registries:
         for patch in _patches(registry):
-            if patch.state == "applied" and not patch.superseded:
-                place = patch.place
+            live = patch.live  # read once: another thread may be undoing
+            if live is not None and patch.state == "applied" and not patch.superseded:
+                place = live.place
                 sites.setdefault((id(place.owner), place.name), _site_dict(place))
             else:
                 others.append(_patch_dict(patch))

@@ -33,7 +33,7 @@ def find(place: targets.Place, aliases: str) -> tuple[targets.Place, Site | InPl
         if type(original) is FunctionType:
             place = place._replace(function=original)
             return place, site_of(place)
-        _refuse_inherited(site)
+        _refuse_inherited(place, site)
     return place, site
 
 
@@ -47,16 +47,16 @@ def _shared(site: Site) -> Site:
     return stack.site if is_held else site
 
 
-def _refuse_inherited(site: Site) -> None:
-    owner = site.home()
+def _refuse_inherited(place: targets.Place, site: Site) -> None:
+    owner, name = place.owner, place.name
     if isinstance(owner, type) and site.raw is MISSING:
         for base in owner.__mro__[1:]:
-            if site.name in vars(base):
-                instead = f"{base.__module__}:{base.__qualname__}.{site.name}"
+            if name in vars(base):
+                instead = f"{base.__module__}:{base.__qualname__}.{name}"
                 raise TargetError(
-                    f"cannot rebind {site.text!r}: it is inherited, and all of "
+                    f"cannot rebind {place.text!r}: it is inherited, and all of "
                     f"{base.__qualname__!r} would be patched; patch {instead!r}",
-                    target=site.text,
+                    target=place.target,
                     candidates=(instead,),
                 )
 
@@ -114,7 +114,7 @@ def is_at(patch: Any, target: Any) -> bool:
     """Whether a patch sits, or waits, at a target, however that is spelled; imports nothing."""
     if isinstance(target, str) and target in (patch.name, patch.text):
         return True
-    if not (_loaded(target) and _loaded(patch.target)):
+    if not (loaded(target) and loaded(patch.target)):
         return False
     try:
         wanted, mine = targets.resolve(target), targets.resolve(patch.target)
@@ -125,7 +125,8 @@ def is_at(patch: Any, target: Any) -> bool:
         return False
 
 
-def _loaded(target: Any) -> bool:
+def loaded(target: Any) -> bool:
+    """Whether a target can be looked for without importing its module."""
     if not isinstance(target, str):
         return True
     first = target.partition(":")[0]

@@ -678,3 +678,17 @@ def test_what_somebody_put_there_instead_is_told_to_live_elsewhere(shop):
 
     assert f"says it is {__name__}:{fake.__qualname__}" in text
     assert "says it is" not in str(safepatch.explain(target(shop)))
+
+
+def test_a_name_whose_patch_failed_is_explained_by_why(patches, tmp_path, monkeypatch):
+    (tmp_path / "explained_late.py").write_text("def function():\n    return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    patches.register("misspelt", "explained_late:functoin", pass_through).apply()
+    with pytest.warns(safepatch.GuardWarning):
+        importlib.import_module("explained_late")
+
+    told = str(patches.explain("misspelt"))
+
+    assert "patch 'misspelt'" in told
+    assert "failed" in told
+    assert "did you mean 'function'?" in told

@@ -277,6 +277,22 @@ def test_apply_and_undo_of_one_patch_by_many_threads_make_it_live_or_not(
     assert threaded.changes() == {}
 
 
+def test_explain_tells_of_what_comes_and_goes_meanwhile(threaded, patches, spawn, switching):
+    over = threading.Event()
+
+    def come_and_go():
+        while not over.is_set():
+            threaded.apply(pass_through).undo()
+
+    spawn(come_and_go)
+    spawn(come_and_go)
+    try:
+        for _ in range(200):
+            assert patches.explain().to_dict().keys() == {"sites", "others"}
+    finally:
+        over.set()
+
+
 # --- Each step of one thread interrupted by all of another's.
 
 
