@@ -43,7 +43,7 @@ def decorate(
     return Entry(patch, link, call, below), tuple(wrappers)
 
 
-def check_decorators(text: str, decorators: Sequence[Any]) -> None:
+def check_decorators(text: str, target: Any, decorators: Sequence[Any]) -> None:
     """Refuse what is no decorator before anything else is looked at."""
     if not decorators:
         raise TypeError(f"no decorator given for {text!r}; write apply({text!r}, decorator)")
@@ -52,7 +52,7 @@ def check_decorators(text: str, decorators: Sequence[Any]) -> None:
             raise UnsupportedTargetError(
                 f"cannot patch {text!r} with {decorator!r}: a decorator takes a function and "
                 "returns one; to call something else in its place use replace(func)",
-                target=text,
+                target=target,
                 found=decorator,
             )
 
@@ -78,7 +78,7 @@ def _check(patch: Any, decorator: Decorator, wrapper: Any, original: Any) -> Non
         raise UnsupportedTargetError(
             f"cannot patch {patch.text!r}: the decorator {decorator!r} returned {wrapper!r}, "
             "which cannot be called; a decorator takes a function and returns one",
-            target=patch.text,
+            target=patch.target,
             found=wrapper,
         )
     was = kinds.kind(original)
@@ -91,7 +91,7 @@ def _check(patch: Any, decorator: Decorator, wrapper: Any, original: Any) -> Non
             f"cannot patch {patch.text!r}, a {kinds.NAMES[was]}: the decorator {decorator!r} "
             f"returned one that is a {kinds.NAMES[becomes]}, which its callers neither expect "
             "nor await",
-            target=patch.text,
+            target=patch.target,
             found=wrapper,
         )
 

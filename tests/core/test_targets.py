@@ -12,6 +12,7 @@ import random
 import sys
 import textwrap
 import types
+from unittest import mock
 
 import pytest
 from helpers import noting, pass_through, spaces
@@ -463,6 +464,10 @@ class Plain:
         pass
 
 
+class Inheriting(Plain):
+    pass
+
+
 class Slotted:
     __slots__ = ("kept",)
 
@@ -505,6 +510,24 @@ def test_what_cannot_be_patched_safely_is_refused_clearly(target, find):
     assert find() == error.found
     assert target == error.target
     assert before == spaces(Plain, Slotted, Described, json)
+
+
+@pytest.mark.parametrize(
+    ("target", "decorator", "options"),
+    [
+        ((Plain, "method"), mock.Mock(), {}),
+        ((Plain, "method"), lambda wrapped: None, {}),
+        ((Plain, "method"), lambda wrapped: asyncio.sleep, {}),
+        ((Inheriting, "method"), pass_through, {"aliases": "rebind"}),
+    ],
+)
+def test_errors_about_what_was_to_be_put_there_have_the_target_that_was_asked(
+    target, decorator, options
+):
+    with pytest.raises(safepatch.PatchError) as caught:
+        safepatch.apply(target, decorator, **options)
+
+    assert caught.value.target is target
 
 
 def test_an_instance_without_a_namespace_is_refused():
