@@ -235,13 +235,15 @@ class Registry:
         self.undo_all()
 
     def handles(self) -> list[Handle]:
-        """All that is named, or was applied here and not undone, oldest first."""
-        return list(dict.fromkeys([*self._named.values(), *self._noted]))
+        """What was applied here or tried, oldest first, then what is only named."""
+        return list(dict.fromkeys([*self._noted, *self._named.values()]))
 
     def note(self, patch: Patch[Any]) -> None:
         """Remember that a patch of this registry is applied or waits, or why it is not."""
         with stacks.lock:
             handle = patch.handle
+            if handle in self._noted and handle.state != "applied":
+                self._noted.remove(handle)  # it is as old as its latest apply
             if handle not in self._noted:
                 self._noted.append(handle)
 
@@ -261,7 +263,15 @@ class Registry:
     def _load_entry_point(self, name: str) -> None:
         from importlib.metadata import entry_points
 
-        for entry_point in entry_points(group="safepatch.patches", name=name):
+        # By what they offer: a distribution that is found twice on the path is not two.
+        found = {entry.value: entry for entry in entry_points(group="safepatch.patches", name=name)}
+        if len(found) > 1:
+            raise TargetError(
+                f"the name {name!r} is offered more than once, by {' and '.join(found)}; "
+                "register() the one that is meant",
+                target=name,
+            )
+        for entry_point in found.values():
             recipe = entry_point.load()
             if callable(recipe) and not isinstance(recipe, Patch):
                 made: Any = recipe()
@@ -273,7 +283,6 @@ class Registry:
             except PatchError:
                 if name not in self._named:  # else another thread was first
                     raise
-            return
 
     def _meant(self, which: Any) -> list[Handle]:
         if isinstance(which, (Patch, Group)):

@@ -320,6 +320,7 @@ QUESTIONS = {
     "explain a target": lambda patches: patches.explain(ONE),
     "explain a pending name": lambda patches: patches.explain("pending"),
     "explain a declared name": lambda patches: patches.explain("declared"),
+    "explain another declared name": lambda patches: patches.explain("alone"),
     "live": lambda patches: patches.live(),
     "undo an unknown target": lambda patches: refused(patches.undo, TWO),
     "undo an unknown name": lambda patches: refused(patches.undo, "nobody"),
@@ -332,16 +333,49 @@ QUESTIONS = {
 def test_asking_about_one_patch_never_imports_what_another_waits_for(
     shop, patches, tmp_path, monkeypatch, ask
 ):
-    name = f"late_{uuid.uuid4().hex}"
-    (tmp_path / f"{name}.py").write_text("def f():\n    return 1\n")
+    names = [f"late_{uuid.uuid4().hex}" for _ in range(2)]
+    for name in names:
+        (tmp_path / f"{name}.py").write_text("def f():\n    return 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    patches.register("pending", f"{name}:f", pass_through).apply()
-    patches.register("declared", f"{name}:f", pass_through)
+    patches.register("pending", f"{names[0]}:f", pass_through).apply()
+    patches.register("declared", f"{names[0]}:f", pass_through)
+    patches.register("alone", f"{names[1]}:f", pass_through)
     patches.apply(ONE, pass_through)
 
     ask(patches)
 
-    assert name not in sys.modules
+    assert not sys.modules.keys() & set(names)
+
+
+def test_live_tells_them_in_the_order_in_which_they_were_applied(
+    shop, patches, tmp_path, monkeypatch
+):
+    name = f"late_{uuid.uuid4().hex}"
+    (tmp_path / f"{name}.py").write_text("def f():\n    return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    later = patches.apply(f"{name}:f", pass_through, when="import")
+    sooner = patches.apply(ONE, pass_through)
+    importlib.import_module(name)
+
+    assert patches.live() == [sooner, later]
+
+
+def test_undo_by_target_takes_the_one_applied_last_first(shop, patches):
+    undone = []
+
+    class Noting(safepatch.Registry):
+        def forget(self, patch):
+            undone.append(patch.name)
+            super().forget(patch)
+
+    registry = Noting()
+    registry.register("named", ONE, pass_through)
+    registry.apply(ONE, pass_through, name="one")
+    registry.apply("named")
+
+    registry.undo(ONE)
+
+    assert undone == ["named", "one"]
 
 
 # All at once.
@@ -906,6 +940,21 @@ def test_an_entry_point_is_loaded_once(shop, patches, distribution):
 
     assert patches.apply("offered-made") is first
     assert sys.modules[distribution].loads == [1]
+
+
+def test_an_entry_point_that_two_distributions_offer_is_refused_with_both(
+    patches, distribution, tmp_path
+):
+    other = tmp_path / "another-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: another\nVersion: 1.0\n")
+    (other / "entry_points.txt").write_text("[safepatch.patches]\noffered-one = another:one\n")
+
+    with pytest.raises(safepatch.TargetError) as caught:
+        patches.apply("offered-one")
+
+    assert f"{distribution}:one" in str(caught.value)
+    assert "another:one" in str(caught.value)
 
 
 def test_two_threads_that_ask_for_an_entry_point_at_once_get_one_patch(shop, patches, distribution):
