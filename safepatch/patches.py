@@ -93,7 +93,7 @@ class Patch(Generic[W_co]):
         when: Literal["now", "import"] = "now",
     ) -> None:
         targets.check(target)
-        wrappers.check_decorators(targets.text_of(target), decorators)
+        wrappers.check_decorators(targets.text_of(target), target, decorators)
         _one_of("on_mismatch", on_mismatch, "raise", "skip", "apply")
         _one_of("aliases", aliases, "warn", "rebind", "ignore", None)
         _one_of("scope", scope, "process", "context")
@@ -127,6 +127,7 @@ class Patch(Generic[W_co]):
         self.state: State = "declared"
         self.reason: str | None = None
         self.applied_from: str | None = None
+        self._asked_from: str | None = None  # an import that it waits for comes from elsewhere
         self.verdicts: list[tuple[str, str | None]] = []
         self._live: Plan | None = None
         self._left: Callable[[], Any] | None = None
@@ -234,6 +235,8 @@ class Patch(Generic[W_co]):
 
     def plan(self, default_aliases: str = "warn") -> Plan | None:
         """Find the site and ask the guards. None if nothing is to be done: skipped or pending."""
+        if not self._importing:
+            self._asked_from = callers.where()
         if kill_switch.disables(self.text, self.name, self.handle.name):
             self._skip("SAFEPATCH_DISABLE names it")
             return None
@@ -280,6 +283,7 @@ class Patch(Generic[W_co]):
                             instead_of.site.remove(instead_of.entry)
                         break
                     self._live = instead_of
+                    self.registry.forget(self)
                 except BaseException:
                     self._undo()
                     raise
@@ -298,7 +302,7 @@ class Patch(Generic[W_co]):
         self._original = places.recall(plan.site)
         if self._scope == "context":
             scopes.show(plan.token)
-        self.applied_from = callers.where()
+        self.applied_from = self._asked_from
         self._set("applied", None)
 
     def _guards_agree(self, site: Site | InPlace) -> bool:
@@ -321,7 +325,9 @@ class Patch(Generic[W_co]):
         return False
 
     def _skip(self, reason: str) -> None:
-        if self._live is None:  # else it stays where it is
+        if self._importing:
+            self._give_up("skipped", reason)
+        elif self._live is None:  # else it stays where it is
             self._set("skipped", reason)
             self.registry.note(self)
 
@@ -348,15 +354,25 @@ class Patch(Generic[W_co]):
             if plan is not None and (live is None or plan.site is not live.site):
                 self.install(self.decorate(plan), live)
         except GuardError as error:
-            self._skip("; ".join(error.reasons))
+            self._give_up("skipped", "; ".join(error.reasons))
             self._warn(f"{error} (skipped)", GuardWarning)
         except Exception as error:
-            self._set("failed", f"{type(error).__name__}: {error}")
-            self.registry.note(self)
+            self._give_up("failed", f"{type(error).__name__}: {error}")
             message = f"patch {self.name!r} failed when {self._module!r} was imported: {error!r}"
             self._warn(message, GuardWarning)
         finally:
             self._importing = False
+
+    def _give_up(self, state: State, reason: str) -> None:
+        """Not to patch the module that was imported; nor what a reload has left of the old one."""
+        with stacks.lock:
+            if not imports.watched(self._module, self._imported):
+                return  # it was undone meanwhile
+            live, self._live = self._live, None
+            if live is not None:
+                live.site.remove(live.entry)
+            self._set(state, reason)
+            self.registry.note(self)
 
     def _warn(self, message: str, category: type[Warning]) -> None:
         """Warn at the caller's line; in an import, which must go on, where it was declared."""

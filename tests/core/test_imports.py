@@ -496,6 +496,56 @@ def test_a_reload_without_the_function_makes_the_patch_failed(write, warned, pat
     assert len(warned) == 1
 
 
+@pytest.mark.parametrize("kind", RELOADED)
+@pytest.mark.parametrize("trouble", ["guard", "skipping guard", "decorator"])
+def test_a_no_or_an_error_at_a_reload_leaves_nothing_patched_and_says_so(
+    kind, trouble, watched, warned, patches
+):
+    target, call, options = RELOADED[kind]
+    log, tries = [], []
+
+    def no(original):
+        return "it rains" if tries else None
+
+    def deco(wrapped):
+        if tries and trouble == "decorator":
+            raise KeyError("told")
+        return noting(log, "ran")(wrapped)
+
+    if trouble != "decorator":
+        options = {**options, "guard": no}
+    on_mismatch = "skip" if trouble == "skipping guard" else "raise"
+    patch = wait_for(patches, target, deco, on_mismatch=on_mismatch, **options)
+    module = importlib.import_module("watched")
+    old = module.Owner
+    tries.append(1)
+    importlib.reload(module)
+
+    call(module)
+    old().method()
+    assert log == []
+    assert patch.state == ("failed" if trouble == "decorator" else "skipped")
+    assert ("told" if trouble == "decorator" else "it rains") in patch.reason
+    assert (patch.superseded, patches.live()) == (False, [])
+    assert len(warned) == 1
+
+    tries.clear()
+    importlib.reload(module)
+    call(module)
+    assert log == ["ran"]
+    assert patch.state == "applied"
+
+
+def test_the_applier_of_a_patch_that_waited_is_who_applied_it_not_who_imported(watched, patches):
+    patch = patches.apply("watched:function", pass_through, when="import")
+    line = sys._getframe().f_lineno - 1
+
+    for importing in (importlib.import_module, lambda name: importlib.reload(sys.modules[name])):
+        importing("watched")
+
+        assert patch.applied_from == f"{__file__}:{line}"
+
+
 # --- Errors never break the import.
 
 
