@@ -273,10 +273,10 @@ class Patch(Generic[W_co]):
                 cancelled = self._importing and not imports.watched(self._module, self._imported)
                 if self._live is not instead_of or cancelled:
                     return  # another thread was first
-                # Noted first, so that whatever interrupts this, undo() and undo_all() find it.
-                self._live = plan
-                self.registry.note(self)
                 try:
+                    # Noted first, so that whatever interrupts this, undo() and undo_all() find it.
+                    self._live = plan
+                    self.registry.note(self)
                     if plan.site.push(plan.entry):
                         self._applied(plan)
                         if instead_of is not None:
@@ -401,7 +401,9 @@ class Patch(Generic[W_co]):
         if live is not None:
             try:
                 live.site.remove(live.entry)
-            except BaseException:
+            except (
+                Exception
+            ):  # somebody's, such as a metaclass's; the next undo_all() must not fail
                 if live.entry not in live.site.stack.entries:  # inert, though still seen
                     self._set("undone", None)
                     self.registry.forget(self)
@@ -410,7 +412,7 @@ class Patch(Generic[W_co]):
             if self._scope == "context":
                 scopes.hide(live.token)
             self._get_target = targets.loosened(self._get_target())
-        if self.state in IN_USE:
+        if live is not None or self.state in IN_USE:
             self._set("undone", None)
         self.registry.forget(self)
         self._live = None

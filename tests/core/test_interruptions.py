@@ -77,9 +77,16 @@ class Interrupting:
         sys.settrace(self.before)
 
 
+AFTERWARDS = {
+    "undo": lambda patch, registry: patch.undo(),
+    "undo all": lambda patch, registry: registry.undo_all(),
+}
+
+
 @pytest.mark.parametrize("make", TARGETS.values(), ids=TARGETS.keys())
 @pytest.mark.parametrize("during", ["apply", "undo"])
-def test_whatever_line_is_interrupted_undo_takes_all_away(make, during, patches):
+@pytest.mark.parametrize("afterwards", AFTERWARDS.values(), ids=AFTERWARDS.keys())
+def test_whatever_line_is_interrupted_undo_takes_all_away(make, during, afterwards, patches):
     # To look for aliases would be to look at thousands of modules, line by line.
     options = {"by place": "ignore", "in place": "rebind"}
     aliases = next(options[name] for name, other in TARGETS.items() if other is make)
@@ -99,10 +106,8 @@ def test_whatever_line_is_interrupted_undo_takes_all_away(make, during, patches)
         while stacks.lock._is_owned():  # left by the trace function: see above
             stacks.lock.release()
 
-        patch.undo()
-        patches.undo_all()
+        afterwards(patch, patches)
 
-        safepatch.explain((owner, "method"))  # removes what is inert
         assert before == spaces(owner, owner.method), line
         assert owner.method.__code__ is code, line
         assert patches.live() == []
