@@ -10,7 +10,7 @@ from typing import Any
 
 from safepatch import kinds
 from safepatch.errors import TargetError, UnsupportedTargetError, nearest
-from safepatch.sites import MISSING, Site, slot
+from safepatch.sites import MISSING, Site, slot, stack_of
 from safepatch.stacks import Stack, weakly
 
 _IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
@@ -85,9 +85,11 @@ def _examine_class(site: Site) -> None:
     if name == "__new__" and inherited:
         # CPython never again accepts arguments for a class whose __new__ was set and deleted.
         raise _refused(text, found, "its class does not define it", "'__init__'")
+    if inherited and _asks_who_overrides(name, found):
+        raise _refused(text, found, "Python asks who overrides it", _INSTEAD.get(name, "the base"))
     inner, site.binds = _opened(found, text)
     inherited_bottom = _INHERITED[site.binds]
-    if inner is found and type(inner) is not FunctionType and _binding(inner):
+    if inner is found and type(inner) is not FunctionType and binding(inner):
         from safepatch.proxies import BindingFace
 
         bottom = inherited_bottom if inherited else _BOUND[site.binds]
@@ -95,7 +97,7 @@ def _examine_class(site: Site) -> None:
         site.face = BindingFace(found, stack, site.binds)
     else:
         stack = _start(site, inherited_bottom if inherited else _itself, inner, inner)
-        site.face = _closed(found, _stand_in(inner, stack), owner)
+        site.face = _closed(found, _stand_in(inner, stack), owner, name)
     return None
 
 
@@ -110,7 +112,23 @@ def _examine_metaclass(site: Site) -> None:
     if type(found) is not FunctionType or _special(name):
         raise _refused(site.text, found, "its metaclass has it", f"{type(owner).__name__!r}")
     stack = _start(site, _itself, found)
-    site.face = ClassOnly(kinds.dispatcher(found, stack), stack)
+    site.face = ClassOnly(found, kinds.dispatcher(found, stack), stack)
+
+
+def _asks_who_overrides(name: str, found: Any) -> bool:
+    """Whether Python does something else for a class that has an attribute than for one that
+    inherits the same."""
+    return found is vars(object).get("__reduce__") or name in _REFLECTED
+
+
+_REFLECTED = {
+    f"__r{name}__"
+    for name in (
+        *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow"),
+        *("lshift", "rshift", "and", "xor", "or"),
+    )
+}
+_INSTEAD = {"__reduce__": "'__reduce_ex__'"}
 
 
 def _special(name: str) -> bool:
@@ -139,13 +157,13 @@ def _opened(raw: Any, text: str) -> tuple[Any, str]:
     else:
         # A classmethod behind somebody's proxy says so by its __class__; C's have a type apart.
         is_class = isinstance(raw, classmethod) or type(raw).__name__ == "classmethod_descriptor"
-        is_static = isinstance(raw, staticmethod) or not _binding(raw)
+        is_static = isinstance(raw, staticmethod) or not binding(raw)
         inner, binds = raw, "class" if is_class else "static" if is_static else "instance"
     _require_callable(inner, text)
     return inner, binds
 
 
-def _binding(value: Any) -> bool:
+def binding(value: Any) -> bool:
     """Whether a class attribute binds what it is looked up on (a bound method does not again)."""
     if isinstance(value, functools.partial) and sys.version_info < (3, 14):
         return False  # 3.13 has the method, but only to warn of what 3.14 does with it
@@ -162,10 +180,12 @@ _DESCRIPTORS = (
 )
 
 
-def _closed(raw: Any, function: Any, owner: type) -> Any:
+def _closed(raw: Any, function: Any, owner: type, name: str) -> Any:
     """The class attribute like `raw` around another function."""
     if type(raw) is property:
-        return property(function, raw.fset, raw.fdel, raw.__doc__)
+        made_property = property(function, raw.fset, raw.fdel, raw.__doc__)
+        made_property.__set_name__(owner, name)  # type: ignore[attr-defined]  # errors tell it
+        return made_property
     if type(raw) is functools.cached_property:
         made = functools.cached_property(function)
         made.__set_name__(owner, raw.attrname)  # type: ignore[arg-type]
@@ -185,7 +205,7 @@ def _stand_in(function: Any, stack: Stack) -> Any:
         return made
     from safepatch.proxies import BindingFace, Face
 
-    return BindingFace(function, stack, "instance") if _binding(function) else Face(function, stack)
+    return BindingFace(function, stack, "instance") if binding(function) else Face(function, stack)
 
 
 def _at_home(function: FunctionType) -> bool:
@@ -226,9 +246,32 @@ def _next(owner: _Way, found: _Way, name: str, subject: Any) -> Any:
     return found().__get__(subject, type(subject))
 
 
+def _inherited_init(owner: _Way, found: _Way) -> Callable[..., None]:
+    """object.__init__ takes arguments, and ignores them, where no class overrides it but one
+    overrides __new__. What stands in for it overrides it in the eyes of CPython."""
+
+    def init(self: Any, /, *args: Any, **kwargs: Any) -> None:
+        method = _next(owner, found, "__init__", self)
+        if getattr(method, "__objclass__", None) is object and _ignores_arguments(type(self)):
+            method()
+        else:
+            method(*args, **kwargs)
+
+    return init
+
+
+def _ignores_arguments(cls: type) -> bool:
+    above = [vars(base)["__init__"] for base in cls.__mro__[:-1] if "__init__" in vars(base)]
+    ours = [stack for face in above if (stack := stack_of(face)) and stack.site.raw is MISSING]
+    new: Any = cls.__new__
+    return len(ours) == len(above) and new is not object.__new__
+
+
 _INHERITED: dict[str, _Bottom] = {
     "instance": lambda owner, found, name: (
-        lambda self, /, *args, **kwargs: _next(owner, found, name, self)(*args, **kwargs)
+        _inherited_init(owner, found)
+        if name == "__init__"
+        else lambda self, /, *args, **kwargs: _next(owner, found, name, self)(*args, **kwargs)
     ),
     "class": lambda owner, found, name: (
         lambda cls, /, *args, **kwargs: _next(owner, found, name, cls)(*args, **kwargs)

@@ -62,6 +62,18 @@ def awaitable(result: Any) -> bool:
     return type(result) is CoroutineType or hasattr(type(result), "__await__")
 
 
+def steps(result: Any) -> Any:
+    """What `yield from` gets the result of an awaitable by, or of anything else at once."""
+    if isinstance(result, (GeneratorType, CoroutineType)):
+        return result
+    return result.__await__() if awaitable(result) else _at_once(result)
+
+
+def _at_once(result: Any) -> Any:
+    return result
+    yield
+
+
 def async_generator(result: Any) -> Any:
     """Give `result` the methods of an async generator, whatever asynchronous iterable it is."""
     return result if hasattr(result, "athrow") else _iterate(result)
@@ -86,6 +98,11 @@ _TEMPLATES = {
             {free}
             return (yield from stack.top(*args, **kwargs))
     """,
+    ITERABLE_COROUTINE: """
+        def dispatch(*args, **kwargs):
+            {free}
+            return (yield from steps(stack.top(*args, **kwargs)))
+    """,
     COROUTINE: """
         async def dispatch(*args, **kwargs):
             {free}
@@ -96,17 +113,21 @@ _TEMPLATES = {
         async def dispatch(*args, **kwargs):
             {free}
             inner = async_generator(stack.top(*args, **kwargs))
+            step, thrown = inner.__anext__(), None
             try:
-                value = await inner.__anext__()
                 while True:
+                    value = await step
                     try:
                         sent = yield value
                     except GeneratorExit:
                         raise
                     except BaseException as error:
-                        value = await inner.athrow(error)
+                        thrown = error
+                    # Not in `except`: what is raised inside gets no context that it had not.
+                    if thrown is None:
+                        step = inner.asend(sent)
                     else:
-                        value = await inner.asend(sent)
+                        step, thrown = inner.athrow(thrown), None
             except StopAsyncIteration:
                 return
             finally:
@@ -116,6 +137,7 @@ _TEMPLATES = {
 _NAMES_USED = {
     "awaitable": awaitable,
     "async_generator": async_generator,
+    "steps": steps,
     "GeneratorExit": GeneratorExit,
     "BaseException": BaseException,
     "StopAsyncIteration": StopAsyncIteration,
@@ -124,15 +146,14 @@ _NAMES_USED = {
 
 def _compile(kind: int, free: tuple[str, ...], rename: dict[str, str]) -> CodeType:
     """Compile a template as a closure over the variables `free`."""
-    source = _TEMPLATES[kind & ~(ITERABLE_COROUTINE & ~GENERATOR)]
-    source = source.format(free=f"nonlocal {', '.join(free)}" if free else "pass")
+    source = _TEMPLATES[kind].format(free=f"nonlocal {', '.join(free)}" if free else "pass")
     for name, other in rename.items():
         source = source.replace(name, other)
     maker: Any = compile(f"def make({', '.join(free)}):\n{source}    return dispatch", FILE, "exec")
     code = maker
     for _ in range(2):
         code = next(const for const in code.co_consts if isinstance(const, CodeType))
-    flags: int = code.co_flags | (kind & ITERABLE_COROUTINE)
+    flags: int = code.co_flags | kind
     compiled: CodeType = code.replace(co_flags=flags)
     return compiled
 

@@ -401,9 +401,7 @@ class Patch(Generic[W_co]):
         if live is not None:
             try:
                 live.site.remove(live.entry)
-            except (
-                Exception
-            ):  # somebody's, such as a metaclass's; the next undo_all() must not fail
+            except Exception:  # a metaclass's, say, which the next undo_all() is not to meet again
                 if live.entry not in live.site.stack.entries:  # inert, though still seen
                     self._set("undone", None)
                     self.registry.forget(self)

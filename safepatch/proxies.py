@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+from safepatch import kinds
+
 if TYPE_CHECKING:
     from safepatch.stacks import Stack
 
@@ -68,11 +70,13 @@ class Face(Adapted):
     """Stands at a site in place of a callable that is no Python function; never binds self."""
 
     def __init__(self, like: Any, stack: Stack) -> None:
-        super().__init__(like, None)
+        # A bound method, or a partial, of a coroutine function is to stay one.
+        of_a_kind = kinds.kind(like) != kinds.PLAIN
+        super().__init__(like, kinds.dispatcher(like, stack) if of_a_kind else None)
         self._self_stack = stack
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._self_stack.top(*args, **kwargs)
+        return (self._self_call or self._self_stack.top)(*args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         reduced = super().__reduce_ex__(protocol)
@@ -92,20 +96,35 @@ class BindingFace(Face):
             return self
         if self._self_binds == "class":
             return Adapted(natural, MethodType(self, owner))
-        if self._self_binds == "static" or instance is None:
+        if self._self_binds == "static":
             return Adapted(natural, self)
+        if instance is None:
+            return Unbound(natural, self)
         return Adapted(natural, MethodType(self, instance))
 
 
-class ClassOnly:
-    """Stands in for a method of the metaclass: found on the class, not on its instances."""
-
-    def __init__(self, function: Any, stack: Stack) -> None:
-        self.function, self.stack = function, stack
+class Unbound(Adapted):
+    """A method as found in its class, which others may bind: in a class body, or by wrapping it."""
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
+        natural = self.__wrapped__.__get__(instance, owner)
+        if instance is None or natural is self.__wrapped__:
+            return self
+        return Adapted(natural, MethodType(self._self_call, instance))
+
+
+class ClassOnly:
+    """Stands in for a method `raw` of the metaclass: found on the class, not on its instances."""
+
+    def __init__(self, raw: Any, function: Any, stack: Stack) -> None:
+        self.raw, self.function, self.stack = raw, function, stack
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        name = self.stack.site.name
         if instance is not None:
-            raise AttributeError(
-                f"{type(instance).__name__!r} object has no attribute {self.function.__name__!r}"
-            )
+            raise AttributeError(f"{type(instance).__name__!r} object has no attribute {name!r}")
+        meta: Any = type(owner)
+        found = next(vars(base)[name] for base in meta.__mro__ if name in vars(base))
+        if found is not self.raw:  # a subclass has a metaclass with a method of its own
+            return found.__get__(owner, meta)
         return MethodType(self.function, owner)

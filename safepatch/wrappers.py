@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import FunctionType, MethodType
+from types import FunctionType
 from typing import Any
 
 from safepatch import kinds, scopes
 from safepatch.errors import UnsupportedTargetError
+from safepatch.examine import binding
 from safepatch.in_place import InPlace
 from safepatch.sites import Site
 from safepatch.stacks import Entry
@@ -83,6 +84,8 @@ def _check(patch: Any, decorator: Decorator, wrapper: Any, original: Any) -> Non
         )
     was = kinds.kind(original)
     becomes = kinds.kind(wrapper) or kinds.kind(type(wrapper).__call__)
+    if becomes == kinds.PLAIN and kinds.marked_coroutine(wrapper):
+        becomes = kinds.COROUTINE
     fits = was in _OVER.get(becomes, (was,))
     if becomes == kinds.COROUTINE and was == kinds.PLAIN:
         fits = kinds.marked_coroutine(original)
@@ -99,8 +102,7 @@ def _check(patch: Any, decorator: Decorator, wrapper: Any, original: Any) -> Non
 def _bound_like_a_method(site: Site | InPlace, wrapper: Any) -> Any:
     """Call a wrapper that is a descriptor as a class body would: bound to its first argument."""
     in_class = isinstance(site, Site) and site.binds not in ("", "static")
-    binds_itself = hasattr(type(wrapper), "__get__")
-    if not in_class or not binds_itself or type(wrapper) in (FunctionType, MethodType):
+    if not in_class or type(wrapper) is FunctionType or not binding(wrapper):
         return wrapper
 
     def bound(subject: Any, /, *args: Any, **kwargs: Any) -> Any:
