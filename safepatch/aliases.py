@@ -41,9 +41,11 @@ def in_modules(original: Any, site: Site) -> list[Holder]:
     found: list[Holder] = []
     wanted = id(original)
     own = site.home()  # site.owner goes when another thread undoes the last patch there
-    twin = None if type(original) is FunctionType else getattr(original, "__module__", None)
+    is_c = type(original) is not FunctionType
+    twin = getattr(original, "__module__", None) if is_c else None
+    lives_in = getattr(original, "__self__", None) if is_c else None  # "_io", where it says "io"
     for name, module, namespace in modules():
-        if name == twin and module is not own:
+        if module is not own and (name == twin or module is lives_in):
             continue
         # The values are taken in one step, since other threads may be importing.
         if wanted in map(id, tuple(namespace.values())):
