@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from safepatch import kinds, targets
-from safepatch.aliases import Holder
 from safepatch.errors import PatchError, TargetError
 from safepatch.examine import examine
 from safepatch.in_place import InPlace, in_place, untouched
-from safepatch.sites import MISSING, Site, opened, put, site_at, slot, stack_of
+from safepatch.sites import MISSING, Site, opened, site_at, slot, stack_of
 from safepatch.stacks import weakly
 
 
@@ -43,7 +42,7 @@ def _shared(site: Site) -> Site:
     if stack is None or not stack.entries or stack.site.face is not site.raw:
         return site
     own = site.home()
-    is_held = any(owner is own and name == site.name for owner, name in stack.site.holders)
+    is_held = any(held.owner is own and held.name == site.name for held in stack.site.holders)
     return stack.site if is_held else site
 
 
@@ -137,27 +136,36 @@ def _function_at(place: targets.Place) -> Any:
     return place.function or site_of(place).stack.original
 
 
-def rebind(site: Site, holders: list[Holder]) -> None:
-    """Give the other holders of a C function the face of its site; call under the lock."""
-    for owner, name in holders:
-        if slot(owner, name) is site.stack.original:
-            put(owner, name, site.face)
-            site.holders.append((owner, name))
-
-
-def reaches(site: Site | InPlace) -> bool:
-    """Whether what stands at the site is ours, or leads to ours by `__wrapped__`."""
-    if site.installed():
-        return True
-    owner = None if isinstance(site, InPlace) else site.owner
-    if isinstance(site, InPlace) or owner is None:
+def reaches(place: targets.Place, site: Site | InPlace) -> bool:
+    """Whether what stands where the target leads now is ours, or leads to ours by `__wrapped__`."""
+    if _owner_now(place) is not place.owner:
         return False
-    standing = slot(owner, site.name)
+    return site.installed() or (isinstance(site, Site) and _leads_to(place, site))
+
+
+def _leads_to(place: targets.Place, site: Site) -> bool:
+    standing = slot(place.owner, place.name)
     for _ in range(100):
-        if standing is site.face or stack_of(standing) is site.stack:
+        if stack_of(standing) is site.stack:
             return True
-        inner = opened(standing)
-        standing = getattr(inner, "__wrapped__", None)
+        standing = getattr(opened(standing), "__wrapped__", None)
         if standing is None:
             return False
     return False
+
+
+def _owner_now(place: targets.Place) -> Any:
+    """The owner that a target written as text leads to by now: its module may have been reloaded,
+    or a class replaced. Namespaces are read only; where they do not tell, it is as it was."""
+    if not isinstance(place.target, str):
+        return place.owner
+    try:
+        module, path = targets.split(place.target)
+    except TargetError:
+        return place.owner
+    owner: Any = sys.modules.get(module)
+    for name in path[:-1]:
+        owners = owner.__mro__ if isinstance(owner, type) else (owner,)
+        spaces = [vars(one) for one in owners if isinstance(one, (type, ModuleType))]
+        owner = next((space[name] for space in spaces if name in space), None)
+    return place.owner if owner is None else owner

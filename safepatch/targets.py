@@ -74,20 +74,26 @@ def check(target: Any) -> None:
 
 def module_of(target: Any) -> str | None:
     """The module a string target waits for, or None for targets that are at hand already."""
-    if not isinstance(target, str):
-        return None
-    module, colon, _ = target.partition(":")
+    return split(target)[0] if isinstance(target, str) else None
+
+
+def split(text: str) -> tuple[str, list[str]]:
+    """The module of a string target, and the names that lead on from there; imports nothing.
+
+    Raises TargetError where there is no colon and the module is not imported.
+    """
+    module, colon, path = text.partition(":")
     if colon:
-        return module
-    parts = target.split(".")
-    for end in range(len(parts) - 1, 0, -1):
-        loaded = sys.modules.get(".".join(parts[:end]))
-        if loaded is not None and parts[end] in vars(loaded):
-            return ".".join(parts[:end])
+        return module, path.split(".")
+    names = text.split(".")
+    for end in range(len(names) - 1, 0, -1):
+        loaded = sys.modules.get(".".join(names[:end]))
+        if loaded is not None and names[end] in vars(loaded):
+            return ".".join(names[:end]), names[end:]
     raise TargetError(
-        f"cannot tell which part of {target!r} is the module before it is imported; "
-        f"write it with a colon, as {'.'.join(parts[:-1])}:{parts[-1]}",
-        target=target,
+        f"cannot tell which part of {text!r} is the module before it is imported; "
+        f"write it with a colon, as {'.'.join(names[:-1])}:{names[-1]}",
+        target=text,
     )
 
 

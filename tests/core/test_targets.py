@@ -602,3 +602,44 @@ def test_a_module_type_owner_that_is_not_in_sys_modules_is_a_target():
 
     assert log == ["ran"]
     assert patch.name == "nowhere:f"
+
+
+OWNER = "class Owner:\n    def method(self):\n        return 'original'\n"
+
+
+def replaced_by_reload(module):
+    exec(OWNER, vars(module))
+
+
+def replaced_in_sys_modules(module):
+    made = types.ModuleType(module.__name__)
+    exec(OWNER, vars(made))
+    sys.modules[module.__name__] = made
+
+
+@pytest.mark.parametrize("aliases", ["ignore", "rebind"])
+@pytest.mark.parametrize("replace", [replaced_by_reload, replaced_in_sys_modules])
+@pytest.mark.parametrize("written", ["targets_moved:Owner.method", "targets_moved.Owner.method"])
+def test_a_patch_whose_class_was_replaced_is_superseded_and_can_follow_it(
+    written, replace, aliases, patches, monkeypatch
+):
+    """As gevent does with socket.socket, or a reload with all classes of a module."""
+    module = types.ModuleType("targets_moved")
+    exec(OWNER, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    log, old, method = [], module.Owner, module.Owner.method
+    patch = patches.apply(written, noting(log, "ran"), aliases=aliases)
+    assert not patch.superseded
+    replace(module)
+    new = sys.modules[module.__name__].Owner
+
+    assert patch.superseded
+    assert "superseded" in str(patches.explain(written))
+    assert "superseded" in str(patches.explain())
+    patch.apply()
+    assert not patch.superseded
+    new().method()
+    assert log == ["ran"]
+    old().method()
+    assert log == ["ran"]
+    assert old.method is method
