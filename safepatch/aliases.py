@@ -10,7 +10,7 @@ from types import CellType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 from safepatch import callers, targets
-from safepatch.sites import Site, modules
+from safepatch.sites import Site, inert, modules
 
 Holder = tuple[Any, str]
 
@@ -36,10 +36,14 @@ def reached_by(aliases: str, site: Site, name: str, target: Any) -> tuple[list[H
 
 
 def in_modules(original: Any, site: Site) -> list[Holder]:
-    """The module globals that hold the original, but for the site itself and for the C module
-    that defines it. Costs a few milliseconds with a thousand modules."""
+    """The module globals that hold the original, or what is left of a patch of it, but for the
+    site itself and for the C module that defines it.
+
+    Costs a few milliseconds with a thousand modules.
+    """
     found: list[Holder] = []
-    wanted = id(original)
+    faces = inert(original)
+    wanted = {id(original), *map(id, faces)}
     own = site.home()  # site.owner goes when another thread undoes the last patch there
     is_c = type(original) is not FunctionType
     twin = getattr(original, "__module__", None) if is_c else None
@@ -48,9 +52,9 @@ def in_modules(original: Any, site: Site) -> list[Holder]:
         if module is not own and (name == twin or module is lives_in):
             continue
         # The values are taken in one step, since other threads may be importing.
-        if wanted in map(id, tuple(namespace.values())):
+        if not wanted.isdisjoint(map(id, tuple(namespace.values()))):
             for attribute, value in list(namespace.items()):
-                if value is original and not (module is own and attribute == site.name):
+                if id(value) in wanted and not (module is own and attribute == site.name):
                     found.append((module, attribute))
     return list({(id(module), name): (module, name) for module, name in found}.values())
 

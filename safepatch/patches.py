@@ -192,7 +192,7 @@ class Patch(Generic[W_co]):
         Leading is seen by `__wrapped__`; a closure without it counts as not leading.
         """
         live = self._live
-        return live is not None and not places.reaches(live.site)
+        return live is not None and not places.reaches(live.place, live.site)
 
     @property
     def live(self) -> Plan | None:
@@ -297,7 +297,7 @@ class Patch(Generic[W_co]):
 
     def _applied(self, plan: Plan) -> None:
         if isinstance(plan.site, Site):
-            places.rebind(plan.site, plan.holders)
+            plan.site.rebind(plan.holders)
         self._wrappers = plan.made
         self._original = places.recall(plan.site)
         if self._scope == "context":

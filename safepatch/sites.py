@@ -7,10 +7,12 @@ it in its slot finds the stack, whoever put it there and whenever.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
+import weakref
 from types import FunctionType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from safepatch import kinds, stacks
 from safepatch.stacks import Entry, Stack, weakly
@@ -42,7 +44,7 @@ class Site:
         self.stack: Stack
         self.binds = ""
         self.found: Any = None
-        self.holders: list[tuple[Any, str]] = []
+        self.holders: list[Held] = []
 
     def address(self) -> tuple[str, str] | None:
         """The module and qualified name under which pickle would look for what stands here."""
@@ -84,6 +86,7 @@ class Site:
             if not self.stack.entries and self.owner is not None:
                 self.restore(self.owner)
                 site_at(self.owner, self.name)  # what came back may be as dead as this one
+                _remember(opened(self.face))
                 self.owner = None
 
     def restore(self, owner: Any) -> None:
@@ -95,13 +98,54 @@ class Site:
         """Give those who held the original under another name their original back."""
         if any(entry.patch.rebinds for entry in self.stack.entries):
             return
-        for owner, name in self.holders:
+        for owner, name, raw in self.holders:
             if slot(owner, name) is self.face:
-                put(owner, name, self.stack.original)
+                put(owner, name, raw)
             above = site_at(owner, name)
             if above is not None and above.raw is self.face:
-                above.raw = self.stack.original  # a patch of that name alone, made over ours
+                above.raw = raw  # a patch of that name alone, made over ours
         self.holders = []
+
+    def rebind(self, holders: list[tuple[Any, str]]) -> None:
+        """Give others who hold the original the face as well; call under the lock."""
+        for owner, name in holders:
+            raw = slot(owner, name)
+            if raw is self.stack.original or any(
+                raw is face for face in inert(self.stack.original)
+            ):
+                put(owner, name, self.face)
+                self.holders.append(Held(owner, name, raw))
+
+
+class Held(NamedTuple):
+    """A name other than the site's that was given its face, and what was there."""
+
+    owner: Any
+    name: str
+    raw: Any
+
+
+# Faces that were taken from their sites. Who took one by name while it stood there has it still,
+# and with it the original, so that to later patches it is an alias.
+_left: dict[int, weakref.ref[Any]] = {}
+
+
+def _remember(face: Any) -> None:
+    key = id(face)
+    with contextlib.suppress(TypeError):  # what nobody can refer to weakly, modules seldom hold
+        _left[key] = weakref.ref(face, lambda reference: _left.pop(key, None))
+
+
+def inert(original: Any) -> list[Any]:
+    """The faces of that original that stand at no site any more, and that somebody still has."""
+    faces = [reference() for reference in list(_left.values())]
+    return [
+        face
+        for face in faces
+        if (stack := stack_of(face)) is not None
+        and stack.original is original
+        and not stack.entries
+    ]
 
 
 def slot(owner: Any, name: str) -> Any:

@@ -495,19 +495,49 @@ def test_a_holder_that_somebody_changed_meanwhile_is_left_alone(held, warned):
     assert held.home.builtin is held.original
 
 
-def test_a_holder_that_comes_after_undo_of_the_first_is_given_back(held, warned, modules):
-    """What stands at a holder's name is the same object as at the site."""
-    patch = safepatch.apply("alias_home:builtin", pass_through, aliases="rebind")
+@pytest.mark.parametrize("aliases", ["rebind", "ignore"])
+def test_rebind_reaches_who_took_what_stood_there_during_an_earlier_patch(
+    aliases, held, warned, modules
+):
+    """As a module does that is first imported inside of a `with`."""
+    patch = safepatch.apply("alias_home:builtin", pass_through, aliases=aliases)
     taken_meanwhile = modules("alias_two", builtin=held.home.builtin)
+    taken = taken_meanwhile.builtin
     log = []
     patch.undo()
 
     again = safepatch.apply("alias_home:builtin", noting(log, "ran"), aliases="rebind")
     taken_meanwhile.builtin("key")
+    taken("key")
     again.undo()
 
-    assert log == [], "a dispatcher that somebody captured is inert for ever"
+    assert log == ["ran"], "what was taken is inert for ever, but its name is not"
+    assert taken_meanwhile.builtin is taken
     assert held.restored()
+
+
+@pytest.mark.parametrize("original", [Made.function, len], ids=["Python", "C"])
+def test_who_took_what_stood_there_during_an_earlier_patch_is_named(
+    original, modules, warned, patches
+):
+    home = modules("alias_home", function=original)
+    with safepatch.patch("alias_home:function", pass_through):
+        taken = modules("alias_two", function=home.function)
+
+    patches.apply("alias_home:function", pass_through)
+
+    assert "does not reach alias_two:function, which" in str(warned[-1].message)
+    assert patches.explain("alias_home:function").to_dict()["sites"][0]["aliases"] == [
+        "alias_two:function"
+    ]
+    assert taken.function is not home.function
+
+
+def test_the_c_module_behind_a_public_one_is_no_alias(warned, patches):
+    patches.apply("io:open", pass_through)
+
+    assert "io:open," not in str(warned[-1].message)
+    assert "builtins:open" in str(warned[-1].message)
 
 
 def test_only_the_very_same_object_is_re_pointed(held, warned, patches, modules):
