@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 _said: set[tuple[str, str]] = set()  # the patches of which it was logged that they are disabled
 
 
-def disables(target: str, name: str, group: str) -> bool:
-    """Whether the environment names a patch, its group or its target; says so once in the log."""
-    listed = os.environ.get("SAFEPATCH_DISABLE", "").replace(":", ".").split(",")
-    mine = {"*", *(text.replace(":", ".") for text in (target, name, group))}
-    if mine.isdisjoint(part.strip() for part in listed if part.strip()):
+def disables(name: str, target: str, is_meant: Callable[[str], bool]) -> bool:
+    """Whether the environment lists everything, or a text that is meant; says so once in the log,
+    with the name of the patch and its target."""
+    listed = [text.strip() for text in os.environ.get("SAFEPATCH_DISABLE", "").split(",")]
+    if not any(text == "*" or is_meant(text) for text in listed if text):
         return False
     if (name, target) not in _said:
         import logging

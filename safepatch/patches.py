@@ -237,8 +237,7 @@ class Patch(Generic[W_co]):
         """Find the site and ask the guards. None if nothing is to be done: skipped or pending."""
         if not self._importing:
             self._asked_from = callers.where()
-        if kill_switch.disables(self.text, self.name, self.handle.name):
-            self._skip("SAFEPATCH_DISABLE names it")
+        if self._disabled(self._is_called):
             return None
         if self._module is not None and not imports.complete(self._module):
             self._heed_early()
@@ -248,7 +247,8 @@ class Patch(Generic[W_co]):
         target = self._get_target()
         aliases = self._aliases or (default_aliases if targets.by_place(target) else "rebind")
         place, site = places.find(targets.resolve(target), aliases)
-        if not self._guards_agree(site):
+        # Other spellings of the target are known by where they lead, now that it is imported.
+        if self._disabled(lambda text: places.is_at(self, text)) or not self._guards_agree(site):
             return None
         held: list[alias.Holder] = []
         if isinstance(site, Site) and aliases != "ignore":
@@ -304,6 +304,16 @@ class Patch(Generic[W_co]):
             scopes.show(plan.token)
         self.applied_from = self._asked_from
         self._set("applied", None)
+
+    def _disabled(self, is_meant: Callable[[str], bool]) -> bool:
+        disabled = kill_switch.disables(self.name, self.text, is_meant)
+        if disabled:
+            self._skip("SAFEPATCH_DISABLE names it")
+        return disabled
+
+    def _is_called(self, text: str) -> bool:
+        mine = {name.replace(":", ".") for name in (self.text, self.name, self.handle.name)}
+        return text.replace(":", ".") in mine
 
     def _guards_agree(self, site: Site | InPlace) -> bool:
         original = untouched(site.stack.original)

@@ -85,6 +85,23 @@ def test_a_target_is_disabled_however_the_patch_spells_it(shop, disable, spell):
         assert patch.state == "skipped"
 
 
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_a_target_is_disabled_by_another_name_of_the_same_place(shop, disable, spell, monkeypatch):
+    """requests:Session.send is requests.sessions:Session.send, which patches may say or not."""
+    monkeypatch.setitem(sys.modules, "another_name_of_the_shop", shop)
+    disable("another_name_of_the_shop:one")
+
+    with safepatch.patch(spell(shop), pass_through) as patch:
+        assert patch.state == "skipped"
+
+
+def test_what_leads_to_no_place_disables_nothing(shop, disable):
+    disable("nobody:f, shop:, :, json:nope, another.thing")
+
+    with safepatch.patch(f"{shop.__name__}:one", pass_through) as patch:
+        assert patch.state == "applied"
+
+
 def test_a_target_is_disabled_in_its_dotted_form(shop, disable):
     disable(f"{shop.__name__}.one")
 
