@@ -278,7 +278,15 @@ def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> 
 
 def reasons(guards: Iterable[Guard], original: Any) -> list[tuple[str, str | None]]:
     """Ask each guard: (the guard as text, its reason not to patch or None), in order."""
-    return [(getattr(guard, "__qualname__", repr(guard)), guard(original)) for guard in guards]
+    verdicts = []
+    for guard in guards:
+        text, reason = getattr(guard, "__qualname__", repr(guard)), guard(original)
+        if not (reason is None or isinstance(reason, str)):
+            raise TypeError(
+                f"guard {text} returned {reason!r}; return a reason not to patch as text, or None"
+            )
+        verdicts.append((text, reason))
+    return verdicts
 
 
 def collect(

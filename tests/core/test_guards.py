@@ -533,6 +533,20 @@ def test_every_guard_is_asked_and_every_reason_given():
     assert reasons[3:] == ("it rains", "and snows")
 
 
+@pytest.mark.parametrize("answer", [True, False, 0, ["it rains"]])
+def test_a_guard_that_answers_neither_text_nor_none_is_told_so(answer):
+    """Such as a predicate, which says the contrary."""
+
+    def predicate(original):
+        return answer
+
+    with pytest.raises(TypeError, match=r"predicate returned .*; return a reason") as caught:
+        safepatch.apply("json:dumps", pass_through, guard=predicate)
+
+    assert repr(answer) in str(caught.value)
+    assert safepatch.live() == []
+
+
 def test_a_guard_that_raises_changes_nothing():
     def guard(original):
         raise ZeroDivisionError
