@@ -254,10 +254,13 @@ class Registry:
                 self._noted.remove(handle)
 
     def _lookup(self, name: str) -> Handle:
-        if name not in self._named:
+        noted = [handle for handle in self._noted if handle.name == name]
+        if name not in self._named and not noted:
             self._load_entry_point(name)
         if name in self._named:
             return self._named[name]
+        if noted:
+            return noted[-1]
         raise self._unknown(name)
 
     def _load_entry_point(self, name: str) -> None:
@@ -302,10 +305,12 @@ class Registry:
     def _unknown(self, which: Any) -> TargetError:
         from importlib.metadata import entry_points
 
-        names = [handle.name for handle in self.handles()]
-        names += [entry_point.name for entry_point in entry_points(group="safepatch.patches")]
+        offered = {entry_point.name for entry_point in entry_points(group="safepatch.patches")}
+        names = [*(handle.name for handle in self.handles()), *sorted(offered)]
         text = str(which)
         advice = "see explain() for all there are; a target is written 'module:function'"
+        if text in offered:
+            names, advice = [], "a package offers it, and apply() was not called"
         hint, near = nearest(text, text, names, advice)
         others = [
             (handle.state, other)

@@ -942,6 +942,20 @@ def test_an_entry_point_is_loaded_once(shop, patches, distribution):
     assert sys.modules[distribution].loads == [1]
 
 
+def test_a_name_given_to_apply_is_one_to_apply_explain_and_undo_by(shop, patches):
+    patch = patches.apply(ONE, pass_through, name="mine")
+
+    assert patches.apply("mine") is patch
+    assert "patch 'mine'" in str(patches.explain("mine"))
+    patches.undo("mine")
+    assert patch.state == "undone"
+
+
+def test_to_undo_what_a_package_offers_and_nobody_applied_says_so(patches, distribution):
+    with pytest.raises(safepatch.TargetError, match="a package offers it"):
+        patches.undo("offered-one")
+
+
 def test_an_entry_point_that_two_distributions_offer_is_refused_with_both(
     patches, distribution, tmp_path
 ):
