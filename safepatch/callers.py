@@ -11,7 +11,9 @@ from types import FrameType
 from safepatch.kinds import FILE
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
-_PASSED = (_PACKAGE, FILE, "<frozen importlib", contextlib.__file__)
+# Who runs a coroutine is the user's business, not asyncio's, which is not imported to say so.
+_ASYNCIO = os.path.join(os.path.dirname(os.__file__), "asyncio") + os.sep
+_PASSED = (_PACKAGE, FILE, "<frozen importlib", contextlib.__file__, _ASYNCIO)
 
 
 def caller() -> FrameType:

@@ -23,7 +23,8 @@ def patched_while_running(patch: Any, function: F) -> F:
         return function
     wrapped: Any = function
     kind = kinds.kind(function)
-    if kind == kinds.COROUTINE:
+    marked = kinds.marked_coroutine(wrapped) or kinds.marked_coroutine(type(wrapped).__call__)
+    if kind == kinds.COROUTINE or (kind == kinds.PLAIN and marked):
 
         async def run_coroutine(*args: Any, **kwargs: Any) -> Any:
             with patch:

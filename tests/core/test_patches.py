@@ -555,6 +555,27 @@ def test_a_decorated_coroutine_function_is_patched_while_it_runs():
     assert patch.state == "undone"
 
 
+class Called:
+    async def __call__(self):
+        return Shop.plain()
+
+
+def test_an_object_that_is_called_like_a_coroutine_function_is_patched_while_it_runs():
+    run = safepatch.patch(PLAIN, adding("ours"))(Called())
+
+    assert asyncio.run(run())[0] == "ours"
+
+
+if hasattr(inspect, "markcoroutinefunction"):  # from 3.12 on
+
+    def test_a_function_marked_as_a_coroutine_function_is_patched_while_it_runs():
+        marked = inspect.markcoroutinefunction(lambda: Called()())
+        run = safepatch.patch(PLAIN, adding("ours"))(marked)
+
+        assert asyncio.run(run())[0] == "ours"
+        assert inspect.iscoroutinefunction(run)
+
+
 def test_a_decorated_coroutine_function_that_runs_twice_at_once_is_patched_until_both_end():
     @safepatch.patch(PLAIN, adding("ours"))
     async def run(turns):

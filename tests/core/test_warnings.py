@@ -92,6 +92,14 @@ def by_decorated_coroutine(patches, patch):
     return asyncio.run(main())
 
 
+def by_decorated_coroutine_that_is_a_task(patches, patch):
+    @patch
+    async def run():
+        return None
+
+    return line(), asyncio.run(run())
+
+
 def by_decorated_async_generator(patches, patch):
     @patch
     async def run():
@@ -143,6 +151,7 @@ WAYS = [
     by_decorated_function,
     by_decorated_generator,
     by_decorated_coroutine,
+    by_decorated_coroutine_that_is_a_task,
     by_decorated_async_generator,
     by_decorated_class,
     by_name,
