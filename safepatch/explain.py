@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from safepatch.registry import Registry
 
 
+_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, most likely
+
+
 class Explanation:
     """What was found out: `str()` for people, `to_dict()` for programs."""
 
@@ -165,8 +168,16 @@ def _patch_dict(patch: Any) -> dict[str, Any]:
         "applied_from": patch.applied_from,
         "declared_at": patch.declared_at,
         "superseded": patch.superseded,
+        "only": _only(*patch.seen_by),
         "guards": [{"guard": text, "reason": reason} for text, reason in patch.verdicts],
     }
+
+
+def _only(scope: str, only_from: str | None, only_if: Any) -> list[str]:
+    """Which calls alone see a patch; nothing if all do."""
+    told = ["in the context that applied it"] if scope == "context" else []
+    told += [f"from {only_from!r}"] if only_from is not None else []
+    return [*told, f"if {_name_of(only_if)}"] if only_if is not None else told
 
 
 def _original_dict(original: Any) -> dict[str, Any]:
@@ -207,7 +218,10 @@ def _says(original: Any) -> str | None:
 def _where(function: Any) -> str:
     code = getattr(function, "__code__", None)
     if code is None or not isinstance(getattr(code, "co_filename", None), str):
-        return f"C code of {getattr(function, '__module__', None) or type(function).__module__}"
+        kind = type(function)
+        if kind.__flags__ & _HEAP:
+            return f"an object of {kind.__module__}:{kind.__qualname__}"
+        return f"C code of {getattr(function, '__module__', None) or kind.__module__}"
     return f"{code.co_filename}:{code.co_firstlineno}"
 
 
@@ -277,7 +291,8 @@ def _site_text(site: dict[str, Any]) -> str:
 
 def _remark(line: dict[str, Any]) -> str:
     remark = f"patch {line['name']!r} applied from {line['applied_from']}"
-    return f"{remark}, in place" if line["in_place"] else remark
+    remark += ", in place" if line["in_place"] else ""
+    return remark + "".join(f", only {which}" for which in line["only"])
 
 
 def _patch_text(patch: dict[str, Any]) -> str:

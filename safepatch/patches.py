@@ -118,7 +118,7 @@ class Patch(Generic[W_co]):
         self._on_mismatch = on_mismatch
         self._aliases = aliases
         self._scope = scope
-        self._seen_by = scope, only_from, only_if
+        self.seen_by = scope, only_from, only_if
         self._module = targets.module_of(target) if when == "import" else None
         self._begin()
 
@@ -261,7 +261,7 @@ class Patch(Generic[W_co]):
         """Call the decorators."""
         token = object()  # of this apply: contexts that saw an earlier one do not see this
         questions = scopes.questions(
-            plan.site.stack.original, self.text, self.target, token, *self._seen_by
+            plan.site.stack.original, self.text, self.target, token, *self.seen_by
         )
         entry, made = wrappers.decorate(self, plan.site, self.decorators, questions)
         return plan._replace(entry=entry, made=made, token=token)

@@ -9,6 +9,7 @@ import platform
 import sys
 import types
 import uuid
+from unittest import mock
 
 import pytest
 from helpers import noting, pass_through
@@ -692,3 +693,25 @@ def test_a_name_whose_patch_failed_is_explained_by_why(patches, tmp_path, monkey
     assert "patch 'misspelt'" in told
     assert "failed" in told
     assert "did you mean 'function'?" in told
+
+
+def test_which_calls_alone_see_a_patch_is_told(patches):
+    def slow(*args, **kwargs):
+        return True
+
+    told = []
+    for options in [{}, {"scope": "context"}, {"only_from": "requests"}, {"only_if": slow}]:
+        with patches.patch("json:dumps", pass_through, **options):
+            told.append(patches.explain("json:dumps"))
+
+    only = [one.to_dict()["sites"][0]["lines"][0]["only"] for one in told]
+    assert only[:3] == [[], ["in the context that applied it"], ["from 'requests'"]]
+    assert only[3][0].startswith("if test_explain.test_which")
+    assert ", only from 'requests'\n" in str(told[2])
+
+
+def test_a_mock_that_stands_at_a_place_is_told_as_an_object(patches):
+    with mock.patch("json.dumps"):
+        told = str(patches.explain("json:dumps"))
+
+    assert "an object of unittest.mock:MagicMock" in told
