@@ -111,6 +111,8 @@ def apply_each(patches: Sequence[Patch[Any]], default_aliases: str = "warn") -> 
             patch for patch in patches if before[patch] not in IN_USE and patch.state in IN_USE
         ]
         undo_each(reversed(begun), "taking back a half-applied set")
+        for patch in begun:
+            patch.state = before[patch]
         raise
 
 
