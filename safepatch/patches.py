@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
 from safepatch import aliases as alias
 from safepatch import (
@@ -18,13 +18,9 @@ from safepatch import (
     targets,
     wrappers,
 )
-from safepatch.errors import (
-    AliasWarning,
-    GuardError,
-    GuardWarning,
-    PatchError,
-)
+from safepatch.errors import AliasWarning, GuardError, GuardWarning, PatchError
 from safepatch.in_place import InPlace, untouched
+from safepatch.options import Options, Target, checked
 from safepatch.running import patched_while_running
 from safepatch.sites import Site
 
@@ -36,27 +32,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 State = Literal["declared", "pending", "applied", "undone", "skipped", "failed"]
 #: The states in which there is something to undo.
 IN_USE: tuple[State, ...] = ("applied", "pending")
-Target = str | tuple[Any, str] | Callable[..., Any]
-
-
-class Options(TypedDict, total=False):
-    """The keyword options that `apply`, `patch` and `register` share."""
-
-    name: str | None
-    requires: str | Sequence[str]
-    signature: str | None
-    fingerprint: str | Sequence[str]
-    guard: guards.Guard | Sequence[guards.Guard]
-    on_mismatch: Literal["raise", "skip", "apply"]
-    aliases: Literal["warn", "rebind", "ignore"] | None
-    scope: Literal["process", "context"]
-    only_from: str | None
-    only_if: Callable[..., object] | None
-    when: Literal["now", "import"]
 
 
 class Plan(NamedTuple):
-    """What was found out before anything changes; `entry` and `made` come from the decorators."""
+    """What was found out before anything changes, and then what stands until it is undone.
+
+    `entry` and `made`, the wrappers, come from the decorators.
+    """
 
     place: targets.Place
     site: Site | InPlace
@@ -79,47 +61,25 @@ class Patch(Generic[W_co]):
         registry: Registry,
         target: Target,
         decorators: Sequence[Callable[..., Any]],
-        *,
-        name: str | None = None,
-        requires: str | Sequence[str] = (),
-        signature: str | None = None,
-        fingerprint: str | Sequence[str] = (),
-        guard: guards.Guard | Sequence[guards.Guard] = (),
-        on_mismatch: Literal["raise", "skip", "apply"] = "raise",
-        aliases: Literal["warn", "rebind", "ignore"] | None = None,
-        scope: Literal["process", "context"] = "process",
-        only_from: str | None = None,
-        only_if: Callable[..., object] | None = None,
-        when: Literal["now", "import"] = "now",
+        **given: Unpack[Options],
     ) -> None:
         targets.check(target)
         wrappers.check_decorators(targets.text_of(target), target, decorators)
-        _one_of("on_mismatch", on_mismatch, "raise", "skip", "apply")
-        _one_of("aliases", aliases, "warn", "rebind", "ignore", None)
-        _one_of("scope", scope, "process", "context")
-        _one_of("when", when, "now", "import")
-        if only_if is not None and not callable(only_if):
-            raise TypeError(
-                f"only_if={only_if!r} cannot be called; give a callable to ask per call"
-            )
-        for option, text in (("name", name), ("only_from", only_from)):
-            if text is not None and (not isinstance(text, str) or not text):
-                raise TypeError(f"{option}={text!r} is no name; give a text that is not empty")
-        if scope == "context" and when == "import":
-            raise ValueError("scope='context' goes with when='now': an import has no context")
+        options = checked(given)
         self.text = targets.text_of(target)
-        self.name = name if name is not None else self.text
+        self.name = options["name"] or self.text
         self.decorators = tuple(decorators)
         self.declared_at = callers.where()
         self.registry = registry
         self._get_target: Callable[[], Any] = lambda: target
-        self._guards = guards.collect(requires, signature, fingerprint, guard)
-        self._early = guards.early(requires)
-        self._on_mismatch = on_mismatch
-        self._aliases = aliases
-        self._scope = scope
-        self.seen_by = scope, only_from, only_if
-        self._module = targets.module_of(target) if when == "import" else None
+        self._guards = guards.collect(
+            options["requires"], options["signature"], options["fingerprint"], options["guard"]
+        )
+        self._early = guards.early(options["requires"])
+        self._on_mismatch, self._aliases = options["on_mismatch"], options["aliases"]
+        self.seen_by = options["scope"], options["only_from"], options["only_if"]
+        self._in_context = options["scope"] == "context"
+        self._module = targets.module_of(target) if options["when"] == "import" else None
         self._begin()
 
     def _begin(self) -> None:
@@ -129,7 +89,7 @@ class Patch(Generic[W_co]):
         self.applied_from: str | None = None
         self._asked_from: str | None = None  # an import that it waits for comes from elsewhere
         self.verdicts: list[tuple[str, str | None]] = []
-        self._live: Plan | None = None
+        self.live: Plan | None = None  # what stands, while it is applied
         self._left: Callable[[], Any] | None = None
         self._wrappers: tuple[Any, ...] = ()
         self._original: Callable[[], Any] | None = None
@@ -173,7 +133,7 @@ class Patch(Generic[W_co]):
     @property
     def original(self) -> Callable[..., Any]:
         """Calls what was there before every patch; raises PatchError before the first apply."""
-        live = self._live
+        live = self.live
         if live is not None:
             return places.bare(live.site)  # type: ignore[no-any-return]
         if self._original is None:
@@ -191,24 +151,13 @@ class Patch(Generic[W_co]):
 
         Leading is seen by `__wrapped__`; a closure without it counts as not leading.
         """
-        live = self._live
+        live = self.live
         return live is not None and not places.reaches(live.place, live.site)
-
-    @property
-    def live(self) -> Plan | None:
-        """What stands, or None."""
-        return self._live
-
-    @property
-    def place(self) -> targets.Place | None:
-        """Where it is applied, or None; not looked up again, for the module may have gone."""
-        live = self._live
-        return None if live is None else live.place
 
     @property
     def rebinds(self) -> bool:
         """Whether it is applied, and reaches those who hold the original elsewhere."""
-        live = self._live
+        live = self.live
         return live is not None and live.rebinds
 
     def __repr__(self) -> str:
@@ -226,7 +175,7 @@ class Patch(Generic[W_co]):
         return self._apply("warn")
 
     def _apply(self, default_aliases: str) -> Patch[W_co]:
-        live = self._live
+        live = self.live
         if live is None or self.state == "undone" or self.superseded:
             plan = self.plan(default_aliases)
             if plan is not None:
@@ -271,18 +220,18 @@ class Patch(Generic[W_co]):
         while True:
             with stacks.lock:
                 cancelled = self._importing and not imports.watched(self._module, self._imported)
-                if self._live is not instead_of or cancelled:
+                if self.live is not instead_of or cancelled:
                     return  # another thread was first
                 try:
                     # Noted first, so that whatever interrupts this, undo() and undo_all() find it.
-                    self._live = plan
+                    self.live = plan
                     self.registry.note(self)
                     if plan.site.push(plan.entry):
                         self._applied(plan)
                         if instead_of is not None:
                             instead_of.site.remove(instead_of.entry)
                         break
-                    self._live = instead_of
+                    self.live = instead_of
                     self.registry.forget(self)
                 except BaseException:
                     self._undo()
@@ -300,7 +249,7 @@ class Patch(Generic[W_co]):
             plan.site.rebind(plan.holders)
         self._wrappers = plan.made
         self._original = places.recall(plan.site)
-        if self._scope == "context":
+        if self._in_context:
             scopes.show(plan.token)
         self.applied_from = self._asked_from
         self._set("applied", None)
@@ -337,7 +286,7 @@ class Patch(Generic[W_co]):
     def _skip(self, reason: str) -> None:
         if self._importing:
             self._give_up("skipped", reason)
-        elif self._live is None:  # else it stays where it is
+        elif self.live is None:  # else it stays where it is
             self._set("skipped", reason)
             self.registry.note(self)
 
@@ -345,13 +294,13 @@ class Patch(Generic[W_co]):
 
     def _heed_early(self) -> None:
         """Say a version guard's no now, where it can be known: a late one cannot raise."""
-        if self._on_mismatch == "raise" and self._live is None:
+        if self._on_mismatch == "raise" and self.live is None:
             self._heed([reason for guard in self._early if (reason := guard(None))])
 
     def _wait(self) -> None:
         assert self._module is not None
         imports.watch(self._module, self._imported)
-        if self._live is None and not imports.complete(self._module):
+        if self.live is None and not imports.complete(self._module):
             self._set("pending", f"waits for {self._module} to be imported")
             self.registry.note(self)
 
@@ -359,7 +308,7 @@ class Patch(Generic[W_co]):
         """The module is there, or there again; whatever goes wrong, its import goes on."""
         self._importing = True
         try:
-            live, plan = self._live, self.plan()
+            live, plan = self.live, self.plan()
             # After a reload a class is another one, and its methods with it.
             if plan is not None and (live is None or plan.site is not live.site):
                 self.install(self.decorate(plan), live)
@@ -378,7 +327,7 @@ class Patch(Generic[W_co]):
         with stacks.lock:
             if not imports.watched(self._module, self._imported):
                 return  # it was undone meanwhile
-            live, self._live = self._live, None
+            live, self.live = self.live, None
             if live is not None:
                 live.site.remove(live.entry)
             self._set(state, reason)
@@ -402,7 +351,7 @@ class Patch(Generic[W_co]):
             self._undo()
 
     def _undo(self) -> None:
-        live = self._live
+        live = self.live
         if self._module is not None:
             imports.cancel(self._module, self._imported)
         if live is None and self._left is not None:
@@ -417,13 +366,13 @@ class Patch(Generic[W_co]):
                     self.registry.forget(self)
                 raise
             self._left = places.look_again(live.place)
-            if self._scope == "context":
+            if self._in_context:
                 scopes.hide(live.token)
             self._get_target = targets.loosened(self._get_target())
         if live is not None or self.state in IN_USE:
             self._set("undone", None)
         self.registry.forget(self)
-        self._live = None
+        self.live = None
 
     def _set(self, state: State, reason: str | None) -> None:
         self.state, self.reason = state, reason
@@ -433,9 +382,9 @@ class Patch(Generic[W_co]):
     def __enter__(self) -> Patch[W_co]:
         self.entered(1)
         try:
-            before = self._live
+            before = self.live
             self._apply("ignore")
-            if before is not None and before is self._live and self._scope == "context":
+            if before is not None and before is self.live and self._in_context:
                 scopes.show(before.token)  # applied from another context, or around this block
             return self
         except BaseException:
@@ -444,8 +393,8 @@ class Patch(Generic[W_co]):
 
     def __exit__(self, *error: object) -> None:
         with stacks.lock:
-            if self._live is not None and self._scope == "context":
-                scopes.hide(self._live.token)
+            if self.live is not None and self._in_context:
+                scopes.hide(self.live.token)
             if self.entered(-1) == 0:
                 self._undo()
 
@@ -457,9 +406,3 @@ class Patch(Generic[W_co]):
 
     def __call__(self, function: F) -> F:
         return patched_while_running(self, function)
-
-
-def _one_of(option: str, value: object, *allowed: object) -> None:
-    if value not in allowed:
-        choices = ", ".join(repr(choice) for choice in allowed if choice is not None)
-        raise ValueError(f"{option}={value!r} is unknown; use one of {choices}")

@@ -12,7 +12,8 @@ from safepatch.explain import Explanation, explain_all, explain_target
 from safepatch.groups import Group
 from safepatch.guards import fingerprint_of
 from safepatch.in_place import untouched
-from safepatch.patches import IN_USE, Options, Patch, Target
+from safepatch.options import Options, Target
+from safepatch.patches import IN_USE, Patch
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -133,7 +133,8 @@ _left: dict[int, weakref.ref[Any]] = {}
 def _remember(face: Any) -> None:
     key = id(face)
     with contextlib.suppress(TypeError):  # what nobody can refer to weakly, modules seldom hold
-        _left[key] = weakref.ref(face, lambda reference: _left.pop(key, None))
+        # A partial runs no Python, in which Ctrl-C would be lost.
+        _left[key] = weakref.ref(face, functools.partial(_left.pop, key))
 
 
 def inert(original: Any) -> list[Any]:

@@ -25,6 +25,7 @@ CORE = [
     "targets",
     "aliases",
     "guards",
+    "options",
     "imports",
     "places",
     "running",
