@@ -1131,7 +1131,7 @@ def test_a_switched_off_patch_says_why_it_has_no_wrapper(monkeypatch):
 
 @pytest.mark.parametrize("entry", [safepatch.apply, safepatch.patch])
 def test_an_option_that_there_is_not_is_told_with_the_nearest(entry):
-    with pytest.raises(TypeError, match="there is no option 'nmae'; did you mean 'name'?"):
+    with pytest.raises(TypeError, match=r"there is no option 'nmae'; did you mean 'name'\?"):
         entry(PLAIN, adding("ours"), nmae="mine")
 
     assert vars(Shop)["plain"].__func__.__code__.co_filename == __file__
