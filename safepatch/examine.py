@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-from safepatch import kinds
+from safepatch import bottoms, kinds
 from safepatch.errors import TargetError, UnsupportedTargetError, nearest
-from safepatch.sites import MISSING, Site, slot, stack_of
+from safepatch.sites import MISSING, Site, look_up, slot
 from safepatch.stacks import Stack, weakly
 
 _IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
-_Way = Callable[[], Any]
-_Bottom = Callable[[_Way, _Way, str], Callable[..., Any]]
 
 
 def examine(owner: Any, name: str, text: str, target: Any) -> Site:
@@ -38,15 +35,15 @@ def examine(owner: Any, name: str, text: str, target: Any) -> Site:
     return site
 
 
-def _start(site: Site, bottom: _Bottom, found: Any, look: Any = None) -> Stack:
+def _start(site: Site, bottom: bottoms.Bottom, found: Any, look: Any = None) -> Stack:
     """Start the site's stack over what `bottom` calls, which for others looks like `look`."""
     from safepatch.proxies import Adapted
 
     owner, name = site.owner, site.name
     original = found
-    if bottom is not _itself:
+    if bottom is not bottoms.itself:
         original = Adapted(look, bottom(lambda: owner, lambda: found, name))
-    if bottom not in _BOUND.values():
+    if bottom not in bottoms.BOUND.values():
         site.found = found
     site.stack = Stack(original, bottom(weakly(owner), weakly(found), name), site)
     return site.stack
@@ -55,12 +52,12 @@ def _start(site: Site, bottom: _Bottom, found: Any, look: Any = None) -> Stack:
 def _examine_object(site: Site) -> None:
     """Prepare a site in a module or an instance."""
     owner, name = site.owner, site.name
-    in_class = _look_up(type(owner), name)
+    in_class = look_up(type(owner), name)
     if in_class is not MISSING and _special(name) and not isinstance(owner, ModuleType):
         raise _refused(site.text, in_class, "Python looks it up in the class", "the class")
     if hasattr(type(in_class), "__set__") or hasattr(type(in_class), "__delete__"):
         raise _refused(site.text, in_class, "an attribute of its class hides it", "the class")
-    bottom: _Bottom = _itself
+    bottom: bottoms.Bottom = bottoms.itself
     found = site.raw
     if found is MISSING:
         try:
@@ -68,7 +65,7 @@ def _examine_object(site: Site) -> None:
         except AttributeError as error:
             raise _absent(site, dir(owner)) from error
         if type(found) is MethodType and hasattr(type(in_class), "__get__"):
-            bottom = _by_class
+            bottom = bottoms.by_class
     _require_callable(found, site.text)
     site.face = _stand_in(found, _start(site, bottom, found, found))
 
@@ -76,7 +73,7 @@ def _examine_object(site: Site) -> None:
 def _examine_class(site: Site) -> None:
     """Prepare a site in a class, for each way in which an attribute can be found there."""
     owner, name, text = site.owner, site.name, site.text
-    found = _look_up(owner, name)
+    found = look_up(owner, name)
     if owner.__flags__ & _IMMUTABLE and found is not MISSING:
         raise _refused(text, found, "its class is immutable", "a subclass, or whoever calls it")
     if found is MISSING:
@@ -88,15 +85,15 @@ def _examine_class(site: Site) -> None:
     if inherited and _asks_who_overrides(name, found):
         raise _refused(text, found, "Python asks who overrides it", _INSTEAD.get(name, "the base"))
     inner, site.binds = _opened(found, text)
-    inherited_bottom = _INHERITED[site.binds]
+    inherited_bottom = bottoms.INHERITED[site.binds]
     if inner is found and type(inner) is not FunctionType and binding(inner):
         from safepatch.proxies import BindingFace
 
-        bottom = inherited_bottom if inherited else _BOUND[site.binds]
+        bottom = inherited_bottom if inherited else bottoms.BOUND[site.binds]
         stack = _start(site, bottom, found, found.__get__(None, owner))
         site.face = BindingFace(found, stack, site.binds)
     else:
-        stack = _start(site, inherited_bottom if inherited else _itself, inner, inner)
+        stack = _start(site, inherited_bottom if inherited else bottoms.itself, inner, inner)
         site.face = _closed(found, _stand_in(inner, stack), owner, name)
     return None
 
@@ -106,12 +103,12 @@ def _examine_metaclass(site: Site) -> None:
     from safepatch.proxies import ClassOnly
 
     owner, name = site.owner, site.name
-    found = _look_up(type(owner), name)
+    found = look_up(type(owner), name)
     if found is MISSING:
         raise _absent(site, dir(owner))
     if type(found) is not FunctionType or _special(name):
         raise _refused(site.text, found, "its metaclass has it", f"{type(owner).__name__!r}")
-    stack = _start(site, _itself, found)
+    stack = _start(site, bottoms.itself, found)
     site.face = ClassOnly(found, kinds.dispatcher(found, stack), stack)
 
 
@@ -133,13 +130,6 @@ _INSTEAD = {"__reduce__": "'__reduce_ex__'"}
 
 def _special(name: str) -> bool:
     return name.startswith("__") and name.endswith("__")
-
-
-def _look_up(cls: type, name: str) -> Any:
-    for base in cls.__mro__:
-        if name in vars(base):
-            return vars(base)[name]
-    return MISSING
 
 
 def _opened(raw: Any, text: str) -> tuple[Any, str]:
@@ -214,88 +204,6 @@ def _at_home(function: FunctionType) -> bool:
     for part in function.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is function
-
-
-# The bottoms of stacks: each makes what calls the original, given ways to the owner and to what was
-# found there, and the attribute's name.
-
-
-def _itself(owner: _Way, found: _Way, name: str) -> Callable[..., Any]:
-    return lambda *args, **kwargs: found()(*args, **kwargs)
-
-
-_BOUND: dict[str, _Bottom] = {
-    "instance": lambda owner, found, name: (
-        lambda self, /, *args, **kwargs: found().__get__(self, type(self))(*args, **kwargs)
-    ),
-    "class": lambda owner, found, name: (
-        lambda cls, /, *args, **kwargs: found().__get__(None, cls)(*args, **kwargs)
-    ),
-    "static": lambda owner, found, name: (
-        lambda *args, **kwargs: found().__get__(None, owner())(*args, **kwargs)
-    ),
-}
-
-
-# An inherited attribute is looked up anew at each call, as if nothing stood in the class: another
-# base may come before the one that has it in the order of a subclass, or get a patch of its own.
-def _next(owner: _Way, found: _Way, name: str, subject: Any) -> Any:
-    cls = owner()
-    if isinstance(subject, cls) or (isinstance(subject, type) and issubclass(subject, cls)):
-        return getattr(super(cls, subject), name)
-    return found().__get__(subject, type(subject))
-
-
-def _inherited_init(owner: _Way, found: _Way) -> Callable[..., None]:
-    """object.__init__ takes arguments, and ignores them, where no class overrides it but one
-    overrides __new__. What stands in for it overrides it in the eyes of CPython."""
-
-    def init(self: Any, /, *args: Any, **kwargs: Any) -> None:
-        method = _next(owner, found, "__init__", self)
-        if getattr(method, "__objclass__", None) is object and _ignores_arguments(type(self)):
-            method()
-        else:
-            method(*args, **kwargs)
-
-    return init
-
-
-def _ignores_arguments(cls: type) -> bool:
-    above = [vars(base)["__init__"] for base in cls.__mro__[:-1] if "__init__" in vars(base)]
-    ours = [stack for face in above if (stack := stack_of(face)) and stack.site.raw is MISSING]
-    new: Any = cls.__new__
-    return len(ours) == len(above) and new is not object.__new__
-
-
-_INHERITED: dict[str, _Bottom] = {
-    "instance": lambda owner, found, name: (
-        _inherited_init(owner, found)
-        if name == "__init__"
-        else lambda self, /, *args, **kwargs: _next(owner, found, name, self)(*args, **kwargs)
-    ),
-    "class": lambda owner, found, name: (
-        lambda cls, /, *args, **kwargs: _next(owner, found, name, cls)(*args, **kwargs)
-    ),
-    "static": lambda owner, found, name: (
-        lambda *args, **kwargs: _next(owner, found, name, owner())(*args, **kwargs)
-    ),
-    "property": lambda owner, found, name: (
-        lambda self: (
-            getattr(super(owner(), self), name) if isinstance(self, owner()) else found()(self)
-        )
-    ),
-}
-
-
-def _by_class(owner: _Way, found: _Way, name: str) -> Callable[..., Any]:
-    """The same for a method of an instance: its class is asked at each call."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        instance = owner()
-        method = _look_up(type(instance), name).__get__(instance, type(instance))
-        return method(*args, **kwargs)
-
-    return call
 
 
 def _require_callable(value: Any, text: str) -> None:

@@ -6,11 +6,11 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
-from safepatch import callers, groups, places, stacks, targets
+from safepatch import callers, groups, offers, places, stacks, targets
 from safepatch.errors import PatchError, TargetError, nearest
 from safepatch.explain import Explanation, explain_all, explain_target
+from safepatch.fingerprints import fingerprint_of
 from safepatch.groups import Group
-from safepatch.guards import fingerprint_of
 from safepatch.in_place import untouched
 from safepatch.options import Options, Target
 from safepatch.patches import IN_USE, Patch
@@ -257,32 +257,18 @@ class Registry:
     def _lookup(self, name: str) -> Handle:
         noted = [handle for handle in self._noted if handle.name == name]
         if name not in self._named and not noted:
-            self._load_entry_point(name)
+            self._register_offered(name)
         if name in self._named:
             return self._named[name]
         if noted:
             return noted[-1]
         raise self._unknown(name)
 
-    def _load_entry_point(self, name: str) -> None:
-        from importlib.metadata import entry_points
-
-        # By what they offer: a distribution that is found twice on the path is not two.
-        found = {entry.value: entry for entry in entry_points(group="safepatch.patches", name=name)}
-        if len(found) > 1:
-            raise TargetError(
-                f"the name {name!r} is offered more than once, by {' and '.join(found)}; "
-                "register() the one that is meant",
-                target=name,
-            )
-        for entry_point in found.values():
-            recipe = entry_point.load()
-            if callable(recipe) and not isinstance(recipe, Patch):
-                made: Any = recipe()
-            else:  # made once, and perhaps in use by another registry
-                made = recipe.anew() if isinstance(recipe, Patch) else [p.anew() for p in recipe]
+    def _register_offered(self, name: str) -> None:
+        recipe = offers.load(name)
+        if recipe is not None:
             try:
-                self.register(name, made)
+                self.register(name, recipe)
                 self._offered.add(name)
             except PatchError:
                 if name not in self._named:  # else another thread was first
@@ -304,9 +290,7 @@ class Registry:
         return found
 
     def _unknown(self, which: Any) -> TargetError:
-        from importlib.metadata import entry_points
-
-        offered = {entry_point.name for entry_point in entry_points(group="safepatch.patches")}
+        offered = offers.names()
         names = [*(handle.name for handle in self.handles()), *sorted(offered)]
         text = str(which)
         advice = "see explain() for all there are; a target is written 'module:function'"

@@ -154,6 +154,15 @@ def slot(owner: Any, name: str) -> Any:
     return vars(owner).get(name, MISSING)
 
 
+def look_up(cls: type, name: str) -> Any:
+    """What stands in the namespace of a class or of the first base that has the name there, or
+    MISSING."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            return vars(base)[name]
+    return MISSING
+
+
 def modules() -> list[tuple[str, ModuleType, dict[str, Any]]]:
     """The imported modules, by name, with their namespaces.
 

@@ -1,0 +1,40 @@
+"""Patches that installed packages offer by name, as entry points of the group safepatch.patches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safepatch.errors import TargetError
+from safepatch.patches import Patch
+
+_GROUP = "safepatch.patches"
+
+
+def names() -> set[str]:
+    """All names that are offered; loads nothing."""
+    from importlib.metadata import entry_points
+
+    return {entry_point.name for entry_point in entry_points(group=_GROUP)}
+
+
+def load(name: str) -> Any:
+    """The declared patch, or patches, offered under a name, for one registry to adopt; or None.
+
+    Raises TargetError where two packages offer different ones, and what loading raises.
+    """
+    from importlib.metadata import entry_points
+
+    # By what they offer: a distribution that is found twice on the path is not two.
+    found = {entry.value: entry for entry in entry_points(group=_GROUP, name=name)}
+    if len(found) > 1:
+        raise TargetError(
+            f"the name {name!r} is offered more than once, by {' and '.join(found)}; "
+            "register() the one that is meant",
+            target=name,
+        )
+    for entry_point in found.values():
+        recipe = entry_point.load()
+        if isinstance(recipe, Patch):  # made once, and perhaps in use by another registry
+            return recipe.anew()
+        return recipe() if callable(recipe) else [patch.anew() for patch in recipe]
+    return None
