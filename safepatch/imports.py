@@ -20,8 +20,8 @@ from typing import Any
 from safepatch import stacks
 from safepatch.sites import namespace
 
-_hooks: dict[str, list[Callable[[], None]]] = {}
-_reported: set[str] = set()  # modules whose code has run, and whose hooks run now
+_waiting: dict[str, list[Callable[[], None]]] = {}
+_reported: set[str] = set()  # modules whose code has run, and whose callbacks run now
 
 
 def complete(name: str) -> bool:
@@ -43,12 +43,12 @@ def _spec(module: object) -> Any:
     return namespace(module).get("__spec__") if is_module else getattr(module, "__spec__", None)
 
 
-def watch(name: str, hook: Callable[[], None]) -> None:
-    """Call `hook()` each time the module of that name has been imported or reloaded."""
+def watch(name: str, callback: Callable[[], None]) -> None:
+    """Call `callback()` each time the module of that name has been imported or reloaded."""
     with stacks.lock:
-        if watched(name, hook):
+        if watched(name, callback):
             return
-        _hooks.setdefault(name, []).append(hook)
+        _waiting.setdefault(name, []).append(callback)
         if not any(finder is _finder for finder in sys.meta_path):
             sys.meta_path.insert(0, _finder)
     spec = _spec(sys.modules.get(name))
@@ -62,20 +62,20 @@ def watch(name: str, hook: Callable[[], None]) -> None:
         spec.__class__ = _ReportingSpec
 
 
-def watched(name: str | None, hook: Callable[[], None]) -> bool:
-    """Whether a hook waits for a module."""
-    return hook in _hooks.get(name or "", ())
+def watched(name: str | None, callback: Callable[[], None]) -> bool:
+    """Whether a callback waits for a module."""
+    return callback in _waiting.get(name or "", ())
 
 
-def cancel(name: str, hook: Callable[[], None]) -> None:
-    """Stop calling a hook; does nothing if it is not waiting."""
+def cancel(name: str, callback: Callable[[], None]) -> None:
+    """Stop calling a callback; does nothing if it is not waiting."""
     with stacks.lock:
-        waiting = _hooks.get(name, [])
-        if hook in waiting:
-            waiting.remove(hook)
-        if not waiting:
-            _hooks.pop(name, None)
-        if not _hooks:
+        callbacks = _waiting.get(name, [])
+        if callback in callbacks:
+            callbacks.remove(callback)
+        if not callbacks:
+            _waiting.pop(name, None)
+        if not _waiting:
             # A new list: an import in another thread may be walking along the old one, and would
             # pass by the finder that moves into our place.
             sys.meta_path = [finder for finder in sys.meta_path if finder is not _finder]
@@ -84,9 +84,9 @@ def cancel(name: str, hook: Callable[[], None]) -> None:
 def _report(name: str) -> None:
     _reported.add(name)
     try:
-        for hook in list(_hooks.get(name, ())):
-            if hook in _hooks.get(name, ()):  # else another hook has cancelled it
-                hook()
+        for callback in list(_waiting.get(name, ())):
+            if callback in _waiting.get(name, ()):  # else another one has cancelled it
+                callback()
     finally:
         _reported.discard(name)
 
@@ -101,7 +101,7 @@ class _Finder:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         asking: set[str] = self._asking.__dict__.setdefault("names", set())
-        if name not in _hooks or name in asking:
+        if name not in _waiting or name in asking:
             return None
         asking.add(name)  # another finder may ask all finders, as we do
         try:

@@ -66,10 +66,10 @@ class InPlace:
             # In an order in which an interruption loses nothing: a second call does the rest.
             self.stack.remove(entry)
             if not self.stack.entries and self.function is not None:
-                self.restore(self.function)
+                self.give_back(self.function)
                 self.function = None
 
-    def restore(self, function: FunctionType) -> None:
+    def give_back(self, function: FunctionType) -> None:
         """Give the function its code back, unless somebody else swapped it meanwhile."""
         if kinds.trampolined(function) is self.stack:
             function.__code__ = self.code
@@ -89,7 +89,7 @@ def in_place(function: FunctionType) -> InPlace | None:
             return None
         place: InPlace = stack.site
         if not stack.entries:
-            place.restore(function)
+            place.give_back(function)
             return None
         # A copy of a patched function shares its code, but is not the function.
         return place if place.function is function else None

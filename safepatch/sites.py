@@ -84,12 +84,12 @@ class Site:
             self.stack.remove(entry)
             self.give_back_holders()
             if not self.stack.entries and self.owner is not None:
-                self.restore(self.owner)
+                self.give_back(self.owner)
                 site_at(self.owner, self.name)  # what came back may be as dead as this one
                 _remember(opened(self.face))
                 self.owner = None
 
-    def restore(self, owner: Any) -> None:
+    def give_back(self, owner: Any) -> None:
         """Put back what stood here, unless somebody else's object stands here now."""
         if slot(owner, self.name) is self.face:
             put(owner, self.name, self.raw)
@@ -243,5 +243,5 @@ def site_at(owner: Any, name: str) -> Site | None:
             return None  # somebody keeps our face under another name
         if stack.entries:
             return site
-        site.restore(owner)
+        site.give_back(owner)
         return None

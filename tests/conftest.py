@@ -40,7 +40,7 @@ def nothing_stays_patched():
     for other in list(registry._registries):
         other.undo_all()
     assert left == []
-    assert imports._hooks == {}
+    assert imports._waiting == {}
 
 
 @pytest.fixture

@@ -471,7 +471,7 @@ def test_apply_all_leaves_nothing_waiting_if_one_is_refused(shop, patches):
     with pytest.raises(safepatch.GuardError):
         patches.apply_all()
 
-    assert imports._hooks == {}
+    assert imports._waiting == {}
     assert patches._named["late"].state != "pending"
 
 
@@ -1047,4 +1047,4 @@ def test_apply_all_that_fails_in_a_decorator_leaves_nothing_waiting_either(shop,
         patches.apply_all()
 
     assert waiting.state == "declared"
-    assert imports._hooks == {}
+    assert imports._waiting == {}
