@@ -151,15 +151,15 @@ def inert(original: Any) -> list[Any]:
 
 def slot(owner: Any, name: str) -> Any:
     """What stands in the owner's own namespace, or MISSING; never asks `getattr`."""
-    return vars(owner).get(name, MISSING)
+    return namespace(owner).get(name, MISSING)
 
 
 def look_up(cls: type, name: str) -> Any:
     """What stands in the namespace of a class or of the first base that has the name there, or
     MISSING."""
     for base in cls.__mro__:
-        if name in vars(base):
-            return vars(base)[name]
+        if name in namespace(base):
+            return namespace(base)[name]
     return MISSING
 
 
@@ -176,7 +176,19 @@ def modules() -> list[tuple[str, ModuleType, dict[str, Any]]]:
     ]
 
 
-namespace = vars(ModuleType)["__dict__"].__get__
+_of_class, _of_module = vars(type)["__dict__"].__get__, vars(ModuleType)["__dict__"].__get__
+
+
+def namespace(owner: Any) -> Any:
+    """An owner's own namespace, past what its class or metaclass does when it is asked."""
+    kind = type(owner)
+    if issubclass(kind, type):
+        return _of_class(owner)
+    return (
+        _of_module(owner)
+        if issubclass(kind, ModuleType)
+        else object.__getattribute__(owner, "__dict__")
+    )
 
 
 def put(owner: Any, name: str, value: Any) -> None:
@@ -184,9 +196,9 @@ def put(owner: Any, name: str, value: Any) -> None:
     if not isinstance(owner, type):
         # Straight into the namespace: a __setattr__ of the owner's own is foreign code.
         if value is MISSING:
-            del vars(owner)[name]
+            del namespace(owner)[name]
         else:
-            vars(owner)[name] = value
+            namespace(owner)[name] = value
     elif value is MISSING:
         delattr(owner, name) if _guarded(owner) else type.__delattr__(owner, name)
     elif _guarded(owner):

@@ -568,18 +568,24 @@ def test_what_a_reload_put_there_is_left_alone(tmp_path, monkeypatch):
 
 
 class Barred:
-    """An instance whose namespace can be made unreachable."""
+    """A proxy, in the way of werkzeug's, whose namespace can be made unreachable."""
+
+    __slots__ = ("barred", "space")
 
     def __init__(self):
-        self.function, self.barred = (lambda: "original"), False
+        self.space, self.barred = {"function": lambda: "original"}, False
 
-    def __getattribute__(self, name):
-        if name == "__dict__" and object.__getattribute__(self, "barred"):
+    def __getattr__(self, name):
+        return self.space[name]
+
+    @property
+    def __dict__(self):
+        if self.barred:
             raise RuntimeError("barred")
-        return object.__getattribute__(self, name)
+        return self.space
 
 
-def test_a_failing_restore_does_not_stop_the_others():
+def test_an_undo_that_fails_does_not_stop_the_others():
     owners = [Barred(), Barred(), Barred()]
     originals = [owner.function for owner in owners]
     registry = safepatch.Registry()

@@ -630,6 +630,24 @@ def module_serving(gate):
     return module
 
 
+def module_with_odd(gate):
+    """What stands there may be equal to anything, and say so at leisure."""
+
+    class Odd:
+        def __call__(self):
+            pass
+
+        def __eq__(self, other):
+            gate()
+            return True
+
+        __hash__ = object.__hash__
+
+    module = types.ModuleType("threads_equal")
+    module.function = Odd()
+    return module
+
+
 def class_of(gate, **namespace):
     meta = type("Meta", (type,), namespace)
     return meta("Foreign", (), {"function": lambda: None})
@@ -677,9 +695,11 @@ FOREIGN = {
     "__delattr__ of a metaclass": lambda gate: apply_to(
         class_of(gate, __delattr__=lambda cls, name: gate() or type.__delattr__(cls, name))
     ),
+    "__eq__ of what stands there": lambda gate: apply_to(module_with_odd(gate)),
     "__getattribute__ of a metaclass": lambda gate: apply_to(
         class_of(gate, __getattribute__=lambda c, name: gate() or type.__getattribute__(c, name))
     ),
+    "__getattr__ of what stands for a module": lambda gate: wait_for_object(gate),
     "a warning shown": warn_into,
     "target imported": lambda gate: import_of(gate),
 }
@@ -696,6 +716,22 @@ def call_with(owner, gate_in_call=None, **options):
     patch = safepatch.apply((owner, "function"), calling, aliases="ignore", **options)
     owner.function()
     patch.undo()
+
+
+def wait_for_object(gate):
+    class Odd:
+        function = staticmethod(lambda: None)
+
+        def __getattr__(self, name):
+            gate()
+            raise AttributeError(name)
+
+    sys.modules["threads_odd"] = Odd()
+    try:
+        options = {"when": "import", "aliases": "ignore"}
+        safepatch.apply("threads_odd:function", pass_through, **options).undo()
+    finally:
+        del sys.modules["threads_odd"]
 
 
 def import_of(gate):
@@ -739,6 +775,15 @@ def test_foreign_code_that_blocks_keeps_nobody_from_patching_elsewhere(what, spa
     spawn.join()
 
     assert finished
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_no_foreign_code_runs_under_the_lock(what):
+    locked = []
+
+    FOREIGN[what](lambda *args, **kwargs: locked.append(stacks.lock._is_owned()))
+
+    assert not any(locked)
 
 
 # --- Forks.
