@@ -224,7 +224,7 @@ def _absent(site: Site, names: list[str]) -> TargetError:
     advice = "check the spelling and the version"
     hint, candidates = nearest(site.text, site.name, names, advice)
     return TargetError(
-        f"cannot patch {site.text!r}: {site.owner!r} has no attribute {site.name!r}; {hint}",
+        f"cannot find {site.text!r}: {site.owner!r} has no attribute {site.name!r}; {hint}",
         target=site.text,
         candidates=candidates,
     )

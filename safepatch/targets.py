@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import sys
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any, NamedTuple
 
 from safepatch import kinds
@@ -164,8 +172,11 @@ def _import(name: str, text: str) -> ModuleType:
     except ImportError as error:
         known = [*sys.modules, *sys.stdlib_module_names]
         hint, candidates = nearest(text, name, known, "is it installed?")
+        if hasattr(builtins, name.partition(".")[0]):
+            candidates = (f"builtins:{text.replace(':', '.')}",)
+            hint = f"did you mean {candidates[0]!r}?"
         raise TargetError(
-            f"cannot patch {text!r}: importing {name!r} failed with {error}; {hint}",
+            f"cannot find {text!r}: importing {name!r} failed with {error}; {hint}",
             target=text,
             candidates=candidates,
         ) from error
@@ -180,7 +191,7 @@ def _walk(module: Any, path: list[str], text: str) -> tuple[Any, str]:
             advice = "check the spelling and the version"
             hint, candidates = nearest(text, part, dir(owner), advice)
             raise TargetError(
-                f"cannot patch {text!r}: {owner!r} has no attribute {part!r}; {hint}",
+                f"cannot find {text!r}: {owner!r} has no attribute {part!r}; {hint}",
                 target=text,
                 candidates=candidates,
             ) from error
@@ -212,6 +223,8 @@ def _resolve_function(function: Any) -> Place:
 def _resolve_object(function: Any) -> Place:
     """The one place where a builtin or a callable object lives; an error naming all if not one."""
     name = getattr(function, "__name__", None)
+    if isinstance(function, (MethodDescriptorType, WrapperDescriptorType)):
+        return Place(function.__objclass__, function.__name__, text_of(function), function)
     home = getattr(function, "__module__", None)
     # A twin in C (_socket, posix) is where the public module gets it from; patching it there
     # changes nothing for those who ask the public one. Methods of an object say no module.
@@ -220,9 +233,11 @@ def _resolve_object(function: Any) -> Place:
     if len(offered) == 1 and not is_twin:
         return Place(sys.modules[offered[0]], str(name), f"{offered[0]}:{name}", function)
     candidates = tuple(f"{module}:{name}" for module in offered)
+    places = " or ".join(map(repr, candidates)) or "'module:name'"
+    if not candidates and name is not None:
+        places = f"(object, {name!r}), 'module:{name}' or 'module:Class.{name}'"
     raise TargetError(
-        f"cannot tell where {function!r} is to be patched; "
-        f"name the place as a string: {' or '.join(map(repr, candidates)) or 'module:name'}",
+        f"cannot tell where {function!r} is to be patched; name the place, as {places}",
         target=function,
         candidates=candidates,
     )

@@ -281,7 +281,6 @@ def test_a_builtin_that_lives_behind_a_public_module_is_refused_with_string_targ
 
 BUILTINS_OF_NO_MODULE = [
     "text".upper,
-    dict.get,
     int.from_bytes,
     collections.deque().append,
     functools.partial(json.dumps),
@@ -297,6 +296,27 @@ def test_what_a_refusal_suggests_can_be_written(function):
 
     for candidate in error.candidates:
         safepatch.patch(candidate, pass_through)
+
+
+@pytest.mark.parametrize("function", [dict.get, str.join, object.__init__])
+def test_a_method_of_a_c_type_is_refused_as_what_it_is(function):
+    error = _refusal(function)
+
+    assert type(error) is safepatch.UnsupportedTargetError
+    assert "its class is immutable" in str(error)
+    assert error.target is function
+
+
+@pytest.mark.parametrize("text", ["dict:get", "dict.get", "str:join", "open:read"])
+def test_a_target_that_starts_with_a_builtin_is_answered_with_its_module(text):
+    with pytest.raises(safepatch.TargetError) as caught:
+        safepatch.apply(text, pass_through)
+
+    assert caught.value.candidates == (f"builtins:{text.replace(':', '.')}",)
+
+
+def test_a_method_of_an_object_in_c_is_answered_with_the_ways_to_write_its_place():
+    assert "(object, 'append'), " in str(_refusal([].append))
 
 
 @pytest.mark.parametrize("function", [operator.add, os.getpid])
