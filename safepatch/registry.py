@@ -133,7 +133,8 @@ class Registry:
     ) -> Handle:
         """Declare a patch under a name, or give a name to a declared patch, or to several.
 
-        Its default is `when="import"`. Raises PatchError if the name is taken.
+        For a target written as text its default is `when="import"`. Raises PatchError if the name
+        is taken, or if another registry has one of the patches.
         """
         if not _is_name(name):
             raise PatchError(f"{name!r} is no name for a patch: leave out ':' and '.'", name=name)

@@ -76,7 +76,6 @@ def test_every_file_of_the_core_has_a_layer():
 
 @pytest.mark.parametrize("name", CORE)
 def test_the_core_imports_only_what_lies_below(name):
-    # explain asks the registry it is given which patches are its own; it is told apart in there.
     below = {*CORE[: CORE.index(name)]}
 
     assert set(imported(PACKAGE / f"{name}.py")) <= below
