@@ -38,10 +38,11 @@ What is kept, and for whom:
   None or "", scope ids ("fe80::1%eth0"), NUL in a host, ports that are neither an int in 0..65535
   nor text, and values of other types, such as 80.0 and True, which would only compare equal. So
   errors are always the original's. They are never kept.
-- Of several addresses each comes first in turn, as without a cache. The order of families, and of
-  public and private addresses, is RFC 6724's, so only neighbours that rank alike take turns; the
-  rows of one address stay together. Nothing turns with AI_CANONNAME, since only the first row has
-  the name, nor for gethostbyname, which gives only one address.
+- Of several addresses each comes first in turn, as without a cache. The order of families, of
+  loopback, private and public addresses, and of native ones and tunnels, is RFC 6724's, so only
+  neighbours that rank alike take turns; the rows of one address stay together. Nothing turns with
+  AI_CANONNAME, since only the first row has the name, nor for gethostbyname, which gives only one
+  address.
 - Of many who ask the same at once, one looks up. Nobody waits for another host's lookup.
 """
 
@@ -443,13 +444,38 @@ def _addresses(rows: Iterable[Any], take_turns: bool) -> _Turns | None:
     return _Turns(groups, lambda group: _rank(group[0][4][0]))
 
 
+# The policy table of RFC 6724, 2.1, in which the longest prefix counts, so that it comes first.
+_POLICIES = [
+    ipaddress.ip_network(prefix)
+    for prefix in (
+        "::1/128",  # loopback
+        "::ffff:0:0/96",  # IPv4 in IPv6
+        "::/96",  # the same, as it once was
+        "2001::/32",  # Teredo
+        "2002::/16",  # 6to4
+        "3ffe::/16",  # 6bone
+        "fec0::/10",  # site-local
+        "fc00::/7",  # unique local
+        "::/0",
+    )
+]
+
+
 def _rank(address: str) -> Any:
-    """What RFC 6724 tells addresses apart by, as far as it matters where there are several."""
+    """What addresses are told apart by where there are several: policy and scope.
+
+    From RFC 6724, "Default Address Selection for IPv6" (Thaler, Draves, Matsumoto, Chown, 2012):
+    the row of the policy table, of which each has a label of its own, and the scope (3.1, 3.2).
+    Loopback and link-local share a scope there, and so do private and public IPv4 addresses; they
+    are kept apart all the same, since who reaches the ones need not reach the others.
+    """
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return ip.version, ip.is_global, ip.is_link_local
+    # IPv4 addresses are in no row, which tells them from all others.
+    policy = next((network for network in _POLICIES if ip in network), None)
+    return policy, ip.is_loopback, ip.is_link_local, ip.is_global
 
 
 def _rows(addresses: _Turns, port: int | str | None) -> list[Any]:

@@ -240,12 +240,20 @@ TURNS = [
     # Public before private, and families that alternate: RFC 6724 has its reasons.
     (["8.8.8.1", "8.8.8.2", "10.0.0.3"], ["123", "213", "123"]),
     (["2001:db8::1", "192.0.2.2", "fe80::3"], ["123", "123"]),
+    # Loopback before what is elsewhere, native IPv6 before tunnels, and IPv4 in IPv6 last.
+    (["::1", "fd00::2"], ["12", "12"]),
+    (["127.0.1.1", "10.0.0.2"], ["12", "12"]),
+    (["2a00::1", "2002:c000:204::2", "2001::3"], ["123", "123"]),
+    (["2a00::1", "::ffff:8.8.8.2"], ["12", "12"]),
+    (["2002:c000:204::1", "2002:c000:204::2", "fd00::3", "fd00::4"], ["1234", "2143"]),
 ]
 
 
 @pytest.mark.parametrize("kind", [0, STREAM])
 @pytest.mark.parametrize(("addresses", "turns"), TURNS)
-def test_addresses_of_a_kind_come_first_in_turn(system, cache, addresses, turns, kind):
+def test_only_addresses_that_rfc_6724_ranks_alike_come_first_in_turn(
+    system, cache, addresses, turns, kind
+):
     cache()
     system.addresses = addresses
 
