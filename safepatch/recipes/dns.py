@@ -29,11 +29,11 @@ DNS apart: a warm cache hides that it is broken.
 
 What is kept, and for whom:
 
-- One entry per question: host (ASCII letters in either case, str or bytes), family, type, proto,
-  flags. Numeric ports share it, however written: it is asked with port 0, and each caller gets
-  rows of its own, made for its port. A service such as "http", or None, is another question,
-  since it may decide which rows there are. So is a host with a dot at its end, which is absolute.
-  With AI_CANONNAME the spelling counts, because it may come back.
+- One entry per question: host (ASCII letters in either case, but for "localhost" and its like,
+  str or bytes), family, type, proto, flags. Numeric ports share it, however written: it is asked
+  with port 0, and each caller gets rows of its own, made for its port. A service such as "http",
+  or None, is another question, since it may decide which rows there are. So is a host with a dot
+  at its end, which is absolute. With AI_CANONNAME the spelling counts, because it may come back.
 - Called through, as if there were no cache, is what needs no lookup or is no plain question: host
   None or "", scope ids ("fe80::1%eth0"), NUL in a host, ports that are neither an int in 0..65535
   nor text, and values of other types, such as 80.0 and True, which would only compare equal. So
@@ -329,6 +329,8 @@ def _gethostbyname_ex(wrapped: Function, keep: Function, marks: Marks) -> Functi
 _NUMBERS = frozenset((int, socket.AddressFamily, socket.SocketKind, socket.AddressInfo))
 # A plain number, because `&` with an enum takes ten times as long.
 _AI_CANONNAME = int(socket.AI_CANONNAME)
+# Told from other names only if written so: by gevent's AbstractResolver; the last by `_socket`.
+_SPECIAL = frozenset(("localhost", "ip6-localhost", "<broadcast>"))
 _NAMES = ["host", "port", "family", "type", "proto", "flags"]
 _DEFAULTS: tuple[Any, ...] = (..., ..., 0, 0, 0, 0)  # no call has ... as its host or port
 
@@ -397,7 +399,8 @@ def _host(given: Any) -> str | None:
 
 def _folded(host: str) -> str:
     # Other letters are folded by IDNA, and not as lower() does.
-    return host.lower() if host.isascii() else host
+    folded = host.lower() if host.isascii() else host
+    return host if folded in _SPECIAL else folded
 
 
 def _marked(host: str) -> str:

@@ -142,6 +142,17 @@ def test_questions_that_may_have_other_answers_are_not_merged(system, cache):
     assert len(system.calls) == len(OTHERS) + 2 * len(OTHERS)
 
 
+@pytest.mark.parametrize("name", ["localhost", "ip6-localhost", "<broadcast>"])
+def test_names_that_are_special_in_lower_case_only_are_asked_as_they_are_spelled(
+    system, cache, name
+):
+    cache()
+
+    for host in [name, name.upper()] * 2:
+        socket.getaddrinfo(host, 80)
+    assert [host for host, *_ in system.calls] == [name, name.upper()]
+
+
 THROUGH = [
     (None, 80),
     ("", 80),
@@ -668,6 +679,23 @@ def test_a_resolver_of_any_kind_is_served_and_not_kept_alive():
         p.undo()
         assert blocking.Resolver.getaddrinfo is _socket.getaddrinfo
         assert "getaddrinfo" not in vars(Own)
+    """)
+
+
+def test_under_gevents_ares_localhost_has_the_answer_of_its_own_spelling():
+    """AbstractResolver tells such names from others only in lower case."""
+    child("""
+        import safepatch
+        from gevent.resolver.ares import Resolver
+        from safepatch.recipes.dns import dns_cache
+
+        resolver = Resolver()
+        names = ["LOCALHOST", "localhost", "LocalHost", b"LOCALHOST"]
+        raw = [resolver.getaddrinfo(name, 80) for name in names]
+        safepatch.register("dns-cache", dns_cache()).apply()
+
+        assert [resolver.getaddrinfo(name, 80) for name in names * 2] == raw * 2
+        resolver.close()
     """)
 
 
