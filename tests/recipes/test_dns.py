@@ -341,6 +341,35 @@ def test_a_host_can_be_invalidated_with_all_its_entries(system, cache, spelling)
     assert len(system.calls) == 2 * len(questions) + 1
 
 
+BUECHER = ["b\u00fccher.test", "B\u00dcCHER.test.", "b\u00fccher\u3002test"]
+BUECHER += ["xn--bcher-kva.test", "XN--BCHER-KVA.TEST", b"xn--bcher-kva.test"]
+
+
+@pytest.mark.parametrize("spelling", BUECHER)
+def test_a_host_with_other_letters_can_be_invalidated_in_either_form(system, cache, spelling):
+    p = cache()
+    for host in BUECHER:
+        socket.getaddrinfo(host, 80)
+    asked = len(system.calls)
+
+    p.wrapper.cache_invalidate(spelling)
+    for host in BUECHER * 2:
+        socket.getaddrinfo(host, 80)
+
+    assert len(system.calls) == 2 * asked
+
+
+def test_a_host_that_idna_cannot_write_can_be_invalidated_as_it_is(system, cache):
+    p = cache()
+    socket.getaddrinfo("b\u00fccher..test", 80)
+
+    p.wrapper.cache_invalidate("b\u00fccher..test")
+    for _ in range(2):
+        socket.getaddrinfo("b\u00fccher..test", 80)
+
+    assert len(system.calls) == 2
+
+
 def test_invalidating_many_hosts_does_not_grow_for_ever(system, cache):
     p = cache(maxsize=10)
     for n in range(100):
