@@ -1,6 +1,7 @@
 """The recipe dns-cache: over a system lookup that notes its calls, and before a real DNS server."""
 
 import asyncio
+import functools
 import importlib.util
 import os
 import pathlib
@@ -13,12 +14,13 @@ import threading
 import pytest
 
 import safepatch
-from safepatch.decorators import replace
+from safepatch.decorators import flights, replace
 from safepatch.recipes.dns import dns_cache
 
 # The package as it is installed; the examples are not.
 ROOT = pathlib.Path(safepatch.__file__).parents[1]
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+ENOUGH = 5  # seconds, after which a thread is taken to hang
 STREAM, DGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 CANONNAME, PASSIVE = socket.AI_CANONNAME, socket.AI_PASSIVE
 
@@ -419,37 +421,51 @@ def test_applied_again_it_begins_anew(system, cache):
 # Threads and asyncio.
 
 
-def test_many_who_ask_the_same_at_once_make_one_lookup(system, cache):
-    cache()
-    asking = threading.Barrier(20)
-    system.before = lambda host: threading.Event().wait(0.05)
+@pytest.fixture
+def arrivals(patches):
+    """A semaphore, released whenever a caller is about to wait for another."""
+    arrived = threading.Semaphore(0)
 
-    def ask():
-        asking.wait()
-        answers.append(socket.getaddrinfo("a.test", 80))
+    def noting(wrapped):
+        def wrapper(hub):
+            made = wrapped(hub)
+            arrived.release()
+            return made
 
-    answers = []
-    threads = [threading.Thread(target=ask) for _ in range(20)]
+        return wrapper
+
+    patches.apply((flights, "_event"), noting)
+    return arrived
+
+
+def in_threads(*functions):
+    threads = [threading.Thread(target=function, daemon=True) for function in functions]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(ENOUGH)
+    assert not any(thread.is_alive() for thread in threads)
 
+
+def test_many_who_ask_the_same_at_once_make_one_lookup(system, cache, arrivals):
+    cache()
+    waiting = []
+    system.before = lambda host: waiting.extend(arrivals.acquire(timeout=ENOUGH) for _ in range(19))
+    answers = []
+
+    in_threads(*[lambda: answers.append(socket.getaddrinfo("a.test", 80))] * 20)
+
+    assert waiting == [True] * 19
     assert len(system.calls) == 1
     assert len(answers) == 20
 
 
 def test_nobody_waits_for_the_lookup_of_another_host(system, cache):
     cache()
-    together = threading.Barrier(5, timeout=10)
+    together = threading.Barrier(5, timeout=ENOUGH)
     system.before = lambda host: together.wait()
 
-    hosts = [f"site{n}.test" for n in range(5)]
-    threads = [threading.Thread(target=socket.getaddrinfo, args=(host, 80)) for host in hosts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*[functools.partial(socket.getaddrinfo, f"site{n}.test", 80) for n in range(5)])
 
     assert not together.broken
     assert len(system.calls) == 5
@@ -511,27 +527,51 @@ def test_the_disable_switch_knows_its_name(monkeypatch, patches, system):
     assert patches.register("dns-cache", dns_cache()).apply().state == "skipped"
 
 
-@pytest.mark.parametrize(
-    ("name", "answer"),
-    [("gethostbyname", "192.0.2.1"), ("gethostbyname_ex", ("a", [], ["192.0.2.1", "192.0.2.2"]))],
-)
-def test_gethostbyname_is_cached_as_well(patches, cache, name, answer):
-    calls = []
-    fake = replace(lambda host: calls.append(host) or answer)
-    patches.apply(f"socket:{name}", fake, aliases="ignore")
+@pytest.fixture
+def asked(patches):
+    """Hosts that gethostbyname and gethostbyname_ex were asked for, which answer at once."""
+    hosts = []
+    for name, answer in [
+        ("gethostbyname", "192.0.2.1"),
+        ("gethostbyname_ex", ("a", [], ["192.0.2.1", "192.0.2.2"])),
+    ]:
+        fake = replace(lambda host, answer=answer: hosts.append(host) or answer)
+        patches.apply(f"socket:{name}", fake, aliases="ignore")
+    return hosts
+
+
+def test_gethostbyname_is_cached_as_well(asked, cache):
+    cache()
+
+    assert [socket.gethostbyname(host) for host in ("a.test", b"a.test")] == ["192.0.2.1"] * 2
+    assert asked == ["a.test"]
+
+
+def test_gethostbyname_ex_is_cached_as_well_and_each_caller_has_lists_in_turn(asked, cache):
+    cache()
+    for lists in socket.gethostbyname_ex("a.test")[1:]:
+        lists.clear()
+
+    found = [socket.gethostbyname_ex(host) for host in (b"a.test", "a.test")]
+
+    assert found == [
+        ("a", [], ["192.0.2.2", "192.0.2.1"]),
+        ("a", [], ["192.0.2.1", "192.0.2.2"]),
+    ]
+    assert asked == ["a.test"]
+
+
+@pytest.mark.parametrize("name", ["gethostbyname", "gethostbyname_ex"])
+def test_gethostbyname_is_invalidated_and_called_through_as_getaddrinfo_is(asked, cache, name):
     p = cache()
     ask = getattr(socket, name)
-
-    assert ask("a.test") == ask(b"a.test") == answer or name == "gethostbyname_ex"
-    if name == "gethostbyname_ex":
-        ask("a.test")[2].clear()
-        assert {ask("a.test")[2][0] for _ in range(2)} == {"192.0.2.1", "192.0.2.2"}
-    assert calls == ["a.test"]
-    p.wrapper.cache_invalidate("a.test")
     ask("a.test")
-    outcome(ask, "zz\0b.test")
-    outcome(ask, "zz\0b.test")
-    assert len(calls) == 4
+
+    p.wrapper.cache_invalidate("a.test")
+    for host in ["a.test", "zz\0b.test"] * 2:
+        ask(host)
+
+    assert asked == ["a.test", "a.test", "zz\0b.test", "zz\0b.test"]
 
 
 # Under gevent, each time in a process of its own.
