@@ -168,8 +168,12 @@ class DnsCache:
     def cache_info(self) -> CacheInfo:
         """Count, over all parts and all resolvers that are alive; a miss is one lookup."""
         infos = [lookup.cache_info() for lookup in self._all()]
-        hits, misses, sizes = (sum(info[place] for info in infos) for place in (0, 1, 3))
-        return CacheInfo(hits, misses, self._maxsize, sizes)
+        return CacheInfo(
+            hits=sum(info.hits for info in infos),
+            misses=sum(info.misses for info in infos),
+            maxsize=self._maxsize,
+            currsize=sum(info.currsize for info in infos),
+        )
 
     def cache_clear(self) -> None:
         """Forget everything, also what is being looked up right now, and start counting anew."""
@@ -200,6 +204,8 @@ class DnsCache:
             # a cache would keep an answer for twice its time.
             wrapper = _through(wrapped)
         elif next(iter(_names(wrapped)), "") == "self":
+            # Looked at by name, because gevent's blocking resolver has functions in C for methods,
+            # which are not given the resolver.
             wrapper = _per_resolver(make, wrapped, keep, self._marks)
         else:
             wrapper = make(wrapped, keep, self._marks)
@@ -259,6 +265,7 @@ def _asks_getaddrinfo(resolver: Any) -> bool:
 
 
 def _getaddrinfo(wrapped: Function, keep: Function, marks: Marks) -> Function:
+    # The last six, because a resolver's method has `self` before them.
     names = _names(wrapped)[-6:]
     names = names if "port" in names else _NAMES
 
