@@ -163,16 +163,27 @@ def parsed_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.file:
         try:
-            lines = arguments.file.read_text().split("\n")
+            lines = arguments.file.read_text("utf-8-sig").split("\n")
         except OSError as error:
             parser.error(f"cannot read URLs from {str(arguments.file)!r}: {error.strerror}")
+        except UnicodeDecodeError:
+            parser.error(f"cannot read URLs from {str(arguments.file)!r}: it is no text in UTF-8")
         arguments.urls += [url for line in lines if (url := line.strip()) and url[0] != "#"]
         if not arguments.urls:
             parser.error(f"there are no URLs in {str(arguments.file)!r}; write one a line")
     for url in arguments.urls:
-        if not url.startswith(("http://", "https://")):
-            parser.error(f"{url!r} is no URL; write it as 'https://{url}'")
+        if not can_be_fetched(url):
+            parser.error(f"{url!r} is no URL to fetch; write it like 'https://example.com/'")
     return arguments
+
+
+def can_be_fetched(url: str) -> bool:
+    """Whether text is a URL with all that urllib3 needs."""
+    try:
+        parsed = urllib3.util.parse_url(url)
+    except urllib3.exceptions.LocationParseError:
+        return False
+    return parsed.scheme in ("http", "https") and bool(parsed.host)
 
 
 def positive(text: str) -> int:

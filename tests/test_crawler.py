@@ -80,6 +80,23 @@ def test_it_crawls_urls_from_the_command_line_and_from_a_file(servers, tmp_path)
     assert results["patched"]["lookups"] == results["misses"] == 2
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(servers, tmp_path):
+    file = tmp_path / "urls.txt"
+    file.write_text(f"http://127.0.0.1:{servers.http_port}/", encoding="utf-8-sig")
+
+    results = json.loads(crawl(f"--file={file}", "--requests-per-host=1", "--json"))
+
+    assert (results["unpatched"]["requests"], results["unpatched"]["errors"]) == (1, 0)
+
+
+def test_a_url_may_have_its_scheme_in_capitals(servers):
+    url = f"HTTP://127.0.0.1:{servers.http_port}/"
+
+    results = json.loads(crawl(url, "--requests-per-host=1", "--json"))
+
+    assert results["unpatched"]["errors"] == 0
+
+
 def test_urls_that_fail_are_counted(servers):
     results = json.loads(crawl("http://127.0.0.1:1/", "--requests-per-host=2", "--json"))
 
@@ -89,14 +106,29 @@ def test_urls_that_fail_are_counted(servers):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["example.com"], "'example.com' is no URL; write it as 'https://example.com'"),
+        (
+            ["example.com"],
+            "'example.com' is no URL to fetch; write it like 'https://example.com/'",
+        ),
+        (
+            ["ftp://host/"],
+            "'ftp://host/' is no URL to fetch; write it like 'https://example.com/'",
+        ),
+        (["http://"], "'http://' is no URL to fetch"),
+        (["http:///x"], "'http:///x' is no URL to fetch"),
+        (["http://:80/"], "'http://:80/' is no URL to fetch"),
+        (["http://[::1"], "'http://[::1' is no URL to fetch"),
+        (["http://host:99999/"], "'http://host:99999/' is no URL to fetch"),
         (["--file=/nowhere/urls.txt"], "cannot read URLs from '/nowhere/urls.txt': No such file"),
         (["--file=/dev/null"], "there are no URLs in '/dev/null'; write one a line"),
+        (["--file={tmp_path}/binary"], "binary': it is no text in UTF-8"),
         (["--hosts=0"], "0 is too few; give 1 or more"),
     ],
 )
-def test_wrong_arguments_are_told_plainly(arguments, message):
-    ran = run(*arguments)
+def test_wrong_arguments_are_told_plainly(arguments, message, tmp_path):
+    (tmp_path / "binary").write_bytes(b"\xff\xfeh\0t\0t\0p\0")
+
+    ran = run(*(argument.format(tmp_path=tmp_path) for argument in arguments))
 
     assert ran.returncode == 2
     assert message in ran.stderr
