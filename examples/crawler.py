@@ -156,7 +156,7 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("urls", nargs="*", metavar="URL", help="fetch these, over the network")
     parser.add_argument("--file", type=pathlib.Path, help="more URLs, one a line")
     parser.add_argument("--hosts", type=positive, default=200, help="offline: how many hosts")
-    parser.add_argument("--latency", type=float, default=0.02, help="offline: of DNS, in seconds")
+    parser.add_argument("--latency", type=latency, default=0.02, help="offline: of DNS, in seconds")
     parser.add_argument("--requests-per-host", type=positive, default=5, help="or per URL given")
     parser.add_argument("--concurrency", type=positive, default=50, help="requests at a time")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -191,6 +191,13 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is too few; give 1 or more")
     return number
+
+
+def latency(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= 10:  # nor nan
+        raise argparse.ArgumentTypeError(f"{text} is no latency; give seconds from 0 to 10")
+    return seconds
 
 
 if __name__ == "__main__":

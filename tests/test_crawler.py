@@ -123,6 +123,9 @@ def test_urls_that_fail_are_counted(servers):
         (["--file=/dev/null"], "there are no URLs in '/dev/null'; write one a line"),
         (["--file={tmp_path}/binary"], "binary': it is no text in UTF-8"),
         (["--hosts=0"], "0 is too few; give 1 or more"),
+        (["--latency=-1"], "-1 is no latency; give seconds from 0 to 10"),
+        (["--latency=nan"], "nan is no latency; give seconds from 0 to 10"),
+        (["--latency=inf"], "inf is no latency; give seconds from 0 to 10"),
     ],
 )
 def test_wrong_arguments_are_told_plainly(arguments, message, tmp_path):
