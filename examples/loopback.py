@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import socket
 import subprocess
@@ -41,14 +42,18 @@ class Loopback:
         self.http_port: int = ports["http"]
 
     def queries(self) -> dict[str, int]:
-        """How many questions of each type the DNS server was asked so far: {"A": 3, "AAAA": 3}."""
+        """How many questions of each type the DNS server was asked so far: {"A": 3, "AAAA": 3}.
+
+        Raises RuntimeError if the child process died.
+        """
         return self._ask("queries\n")
 
     def close(self) -> None:
         """End the child process; does nothing the second time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it died before it read what it was asked
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 
@@ -61,9 +66,11 @@ class Loopback:
     def _ask(self, question: str = "") -> dict[str, int]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(question)
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        answer = ""
+        with contextlib.suppress(BrokenPipeError):  # it died, which is told below
+            self._process.stdin.write(question)
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
         if not answer:
             self.close()
             raise RuntimeError(

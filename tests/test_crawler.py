@@ -37,13 +37,27 @@ def crawl(*arguments):
 
 
 @pytest.fixture(scope="module")
-def servers():
+def loopback():
     file = EXAMPLES / "loopback.py"
     spec = importlib.util.spec_from_file_location("loopback", file)
-    loopback = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loopback)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def servers(loopback):
     with loopback.Loopback() as running:
         yield running
+
+
+def test_servers_that_died_are_told_of_and_can_be_left(loopback):
+    with loopback.Loopback() as servers:
+        servers._process.kill()
+        servers._process.wait()
+
+        with pytest.raises(RuntimeError, match="the loopback servers ended with exit status -9"):
+            servers.queries()
 
 
 def test_offline_the_dns_server_is_asked_once_a_host_for_each_kind_of_address():
