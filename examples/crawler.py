@@ -15,7 +15,9 @@ import contextlib
 import json
 import pathlib
 import random
+import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,6 +40,9 @@ except ImportError as error:
 
 
 def main() -> None:
+    # By SystemExit, which gevent hands to the main greenlet wherever it is raised; of a
+    # KeyboardInterrupt it would print the traceback as well.
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     arguments = parsed_arguments()
     if arguments.urls:
         # No server to count at, so count the lookups. What is applied first is innermost, and
@@ -78,7 +83,14 @@ def measure(
 ) -> dict[str, float]:
     """Crawl once, and say how much was asked and how long it took."""
     before, started = count(), time.perf_counter()
-    fetched = list(gevent.pool.Pool(concurrency).imap_unordered(fetch, urls))
+    pool = gevent.pool.Pool(concurrency)
+    fetching = pool.imap_unordered(fetch, urls)
+    try:
+        fetched = list(fetching)
+    finally:
+        # After Ctrl-C: who ran on would ask a resolver that is closed, and say so at length.
+        fetching.kill()
+        pool.kill()
     wall = time.perf_counter() - started
     latencies = sorted(latency for latency, _ in fetched)
     return {

@@ -36,6 +36,8 @@ class Loopback:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # Where Ctrl-C does not reach it, since it ends with its standard input.
+            start_new_session=True,
         )
         ports = self._ask()
         self.dns_port: int = ports["dns"]

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -28,6 +29,30 @@ def run(*arguments):
         text=True,
         timeout=60,
     )
+
+
+@pytest.fixture
+def start():
+    """Runs source in a session of its own, in which the example is `crawler`."""
+    started = []
+
+    def start(source, *arguments):
+        command = [sys.executable, "-W", "error", "-c", f"import crawler\n{source}", *arguments]
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(EXAMPLES)])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def crawl(*arguments):
@@ -115,6 +140,32 @@ def test_urls_that_fail_are_counted(servers):
     results = json.loads(crawl("http://127.0.0.1:1/", "--requests-per-host=2", "--json"))
 
     assert results["unpatched"]["errors"] == results["patched"]["errors"] == 2
+
+
+TELLING_FETCHES = """
+import safepatch
+
+def telling(fetch):
+    def told(url):
+        print("fetching", flush=True)
+        return fetch(url)
+    return told
+
+safepatch.apply("crawler:fetch", telling)
+crawler.main()
+"""
+
+
+def test_ctrl_c_ends_it_at_once_and_quietly(start):
+    """Also while all of the pool waits for a DNS server, which belongs to the same terminal."""
+    crawling = start(TELLING_FETCHES, "--json", "--latency=10", "--concurrency=20")
+    for _ in range(20):
+        assert crawling.stdout.readline() == "fetching\n"
+
+    os.killpg(crawling.pid, signal.SIGINT)
+    printed, complaints = crawling.communicate(timeout=5)
+
+    assert (crawling.returncode, printed, complaints) == (130, "", "")
 
 
 @pytest.mark.parametrize(
