@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import random
 import signal
@@ -74,7 +75,7 @@ def compare(
         "misses": cache.wrapper.cache_info().misses,
         "per_miss": queries_per_lookup() if counted == "queries" else 1,
     }
-    print(json.dumps(results, indent=2) if arguments.json else told(results, counted))
+    tell(json.dumps(results, indent=2) if arguments.json else told(results, counted))
     cache.undo()
 
 
@@ -135,6 +136,16 @@ def told(results: dict[str, Any], counted: str) -> str:
             str(safepatch.explain((resolver_class(), "getaddrinfo"))),
         ]
     )
+
+
+def tell(text: str) -> None:
+    """Print, or end if nobody reads any more, as after `| head -1`."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # What could not be written would be tried again at exit, and complained about.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 def resolver_class() -> type:

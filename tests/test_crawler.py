@@ -16,6 +16,8 @@ import safepatch
 ROOT = pathlib.Path(safepatch.__file__).parents[1]
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
+ENOUGH = 20  # seconds, after which a process is taken to hang
+
 for needed in ("gevent", "urllib3", "dnslib"):
     if importlib.util.find_spec(needed) is None:
         pytest.skip(f"the crawler needs {needed}", allow_module_level=True)
@@ -142,6 +144,15 @@ def test_urls_that_fail_are_counted(servers):
     assert results["unpatched"]["errors"] == results["patched"]["errors"] == 2
 
 
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_it_ends_quietly_when_nobody_reads_what_it_prints(start, arguments):
+    crawling = start("crawler.main()", "--hosts=1", *arguments)
+    crawling.stdout.close()
+
+    assert crawling.stderr.read() == ""
+    assert crawling.wait(timeout=ENOUGH) == 1
+
+
 TELLING_FETCHES = """
 import safepatch
 
@@ -163,7 +174,7 @@ def test_ctrl_c_ends_it_at_once_and_quietly(start):
         assert crawling.stdout.readline() == "fetching\n"
 
     os.killpg(crawling.pid, signal.SIGINT)
-    printed, complaints = crawling.communicate(timeout=5)
+    printed, complaints = crawling.communicate(timeout=ENOUGH)
 
     assert (crawling.returncode, printed, complaints) == (130, "", "")
 
