@@ -125,13 +125,18 @@ def told(results: dict[str, Any], counted: str) -> str:
     asked_before, asked = (row[counted] for row in rows)
     misses, per_miss = results["misses"], results["per_miss"]
     kinds = {1: "A", 2: "(A + AAAA)"}[per_miss] if counted == "queries" else "one lookup"
-    sign = "==" if misses * per_miss == asked else "!="
+    why_not = {
+        "queries": "the resolver asked some again, because answers came late",
+        "lookups": "the rest went past the cache",
+    }[counted]
+    holds = misses * per_miss == asked
     return "\n".join(
         [
             *lines,
             "",
-            f"{asked_before / max(asked, 1):.1f} times fewer {counted}; "
-            f"misses x {kinds} == {counted}: {misses} x {per_miss} {sign} {asked}",
+            (f"{asked_before / asked:.1f} times" if 0 < asked < asked_before else "no")
+            + f" fewer {counted}; misses x {kinds} == {counted}: {misses} x {per_miss} "
+            + (f"== {asked}" if holds else f"!= {asked}: {why_not}"),
             "",
             str(safepatch.explain((resolver_class(), "getaddrinfo"))),
         ]

@@ -153,6 +153,30 @@ def test_it_ends_quietly_when_nobody_reads_what_it_prints(start, arguments):
     assert crawling.wait(timeout=ENOUGH) == 1
 
 
+TOLD = """
+import json, sys
+
+print(crawler.told(json.loads(sys.argv[1]), sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("counted", "why"),
+    [
+        ("queries", "the resolver asked some again, because answers came late"),
+        ("lookups", "the rest went past the cache"),
+    ],
+)
+def test_a_sum_that_does_not_hold_is_explained(start, counted, why):
+    row = {"requests": 3, "errors": 0, counted: 12}
+    results = {"unpatched": row, "patched": row, "misses": 3, "per_miss": 2}
+
+    printed, _ = start(TOLD, json.dumps(results), counted).communicate(timeout=ENOUGH)
+
+    assert f"3 x 2 != 12: {why}" in printed
+    assert f"no fewer {counted}" in printed
+
+
 TELLING_FETCHES = """
 import safepatch
 
