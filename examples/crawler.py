@@ -50,6 +50,8 @@ def main() -> None:
         # sees only what a cache applied later lets through.
         resolver = (resolver_class(), "getaddrinfo")
         lookups = safepatch.apply(resolver, count_calls(), aliases="ignore")
+        if lookups.state == "skipped":
+            raise SystemExit(f"cannot count lookups: {lookups.reason}")
         compare(arguments, arguments.urls, "lookups", lambda: lookups.wrapper.stats().calls)
         lookups.undo()
         return
@@ -64,17 +66,18 @@ def compare(
     """Crawl as things are, then with the patch, and tell the difference."""
     urls = urls * arguments.requests_per_host
     random.Random(0).shuffle(urls)
-    unpatched = measure(urls, arguments.concurrency, counted, count)
-
+    results: dict[str, Any] = {
+        "unpatched": measure(urls, arguments.concurrency, counted, count),
+    }
     cache = safepatch.register("dns-cache", dns_cache())
     cache.apply()
-    patched = measure(urls, arguments.concurrency, counted, count)
-    results = {
-        "unpatched": unpatched,
-        "patched": patched,
-        "misses": cache.wrapper.cache_info().misses,
-        "per_miss": queries_per_lookup() if counted == "queries" else 1,
-    }
+    skipped = [part for part in cache.parts if part.state == "skipped"]
+    if skipped:
+        results["switched_off"] = skipped[0].reason
+    else:
+        results["patched"] = measure(urls, arguments.concurrency, counted, count)
+        results["misses"] = cache.wrapper.cache_info().misses
+        results["per_miss"] = queries_per_lookup() if counted == "queries" else 1
     tell(json.dumps(results, indent=2) if arguments.json else told(results, counted))
     cache.undo()
 
@@ -117,30 +120,35 @@ def fetch(url: str) -> tuple[float, bool]:
 
 
 def told(results: dict[str, Any], counted: str) -> str:
-    """The results as text: a table, the ratio, and who patched the resolver."""
-    rows = [results["unpatched"], results["patched"]]
-    lines = [f"{'':10}" + "".join(f"{column:>10}" for column in rows[0])]
-    for name, row in zip(("unpatched", "patched"), rows, strict=True):
-        lines.append(f"{name:10}" + "".join(f"{value:>10}" for value in row.values()))
-    asked_before, asked = (row[counted] for row in rows)
-    misses, per_miss = results["misses"], results["per_miss"]
-    kinds = {1: "A", 2: "(A + AAAA)"}[per_miss] if counted == "queries" else "one lookup"
-    why_not = {
-        "queries": "the resolver asked some again, because answers came late",
-        "lookups": "the rest went past the cache",
-    }[counted]
-    holds = misses * per_miss == asked
+    """The results as text: a table, what it comes to, and who patched the resolver."""
+    rows = {name: results[name] for name in ("unpatched", "patched") if name in results}
+    cells = [["", *results["unpatched"]], *([name, *row.values()] for name, row in rows.items())]
+    off = results.get("switched_off")
     return "\n".join(
         [
-            *lines,
+            *(f"{name:10}" + "".join(f"{cell:>10}" for cell in row) for name, *row in cells),
             "",
-            (f"{asked_before / asked:.1f} times" if 0 < asked < asked_before else "no")
-            + f" fewer {counted}; misses x {kinds} == {counted}: {misses} x {per_miss} "
-            + (f"== {asked}" if holds else f"!= {asked}: {why_not}"),
+            f"dns-cache is switched off: {off}" if off else difference(results, counted),
             "",
             str(safepatch.explain((resolver_class(), "getaddrinfo"))),
         ]
     )
+
+
+def difference(results: dict[str, Any], counted: str) -> str:
+    """What the patch saves, and the sum that proves it, or why that does not hold."""
+    asked_before, asked = results["unpatched"][counted], results["patched"][counted]
+    misses, per_miss = results["misses"], results["per_miss"]
+    fewer = f"{asked_before / asked:.1f} times fewer" if asked < asked_before else "no fewer"
+    kinds = {1: "A", 2: "(A + AAAA)"}[per_miss] if counted == "queries" else "one lookup"
+    sum_ = f"{fewer} {counted}; misses x {kinds} == {counted}: {misses} x {per_miss}"
+    if misses * per_miss == asked:
+        return f"{sum_} == {asked}"
+    why_not = {
+        "queries": "the resolver asked some again, because answers came late",
+        "lookups": "the rest went past the cache",
+    }
+    return f"{sum_} != {asked}: {why_not[counted]}"
 
 
 def tell(text: str) -> None:

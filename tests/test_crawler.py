@@ -23,10 +23,10 @@ for needed in ("gevent", "urllib3", "dnslib"):
         pytest.skip(f"the crawler needs {needed}", allow_module_level=True)
 
 
-def run(*arguments):
+def run(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-W", "error", str(EXAMPLES / "crawler.py"), *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -151,6 +151,33 @@ def test_it_ends_quietly_when_nobody_reads_what_it_prints(start, arguments):
 
     assert crawling.stderr.read() == ""
     assert crawling.wait(timeout=ENOUGH) == 1
+
+
+@pytest.mark.parametrize("named", ["dns-cache", "gevent.resolver:AbstractResolver.getaddrinfo"])
+def test_where_the_patch_is_switched_off_it_says_so_and_what_was_measured(named):
+    ran = run("--hosts=2", "--requests-per-host=2", SAFEPATCH_DISABLE=named)
+
+    assert ran.returncode == 0
+    assert "Traceback" not in ran.stderr
+    assert "unpatched          4         0" in ran.stdout
+    assert "dns-cache is switched off: SAFEPATCH_DISABLE names it" in ran.stdout
+
+
+def test_where_the_patch_is_switched_off_json_has_no_more_than_was_measured():
+    ran = run("--hosts=2", "--requests-per-host=2", "--json", SAFEPATCH_DISABLE="*")
+
+    results = json.loads(ran.stdout)
+    assert results["unpatched"]["requests"] == 4
+    assert results["switched_off"] == "SAFEPATCH_DISABLE names it"
+    assert "patched" not in results
+
+
+def test_where_no_lookups_can_be_counted_it_says_so():
+    ran = run("http://127.0.0.1:1/", SAFEPATCH_DISABLE="*")
+
+    assert ran.returncode == 1
+    assert "cannot count lookups: SAFEPATCH_DISABLE names it" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 TOLD = """
