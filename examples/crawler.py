@@ -64,7 +64,13 @@ def compare(
     arguments: argparse.Namespace, urls: list[str], counted: str, count: Callable[[], int]
 ) -> None:
     """Crawl as things are, then with the patch, and tell the difference."""
-    urls = urls * arguments.requests_per_host
+    different, urls = len(urls), urls * arguments.requests_per_host
+    if not arguments.json:
+        tell(
+            "Crawling twice, as things are and with dns-cache:\n"
+            f"{len(urls)} requests to {different} URLs, {arguments.concurrency} at a time, "
+            "each over a new connection.\n"
+        )
     random.Random(0).shuffle(urls)
     results: dict[str, Any] = {
         "unpatched": measure(urls, arguments.concurrency, counted, count),
@@ -119,36 +125,56 @@ def fetch(url: str) -> tuple[float, bool]:
     return time.perf_counter() - started, failed
 
 
+MEANING = {
+    "queries": "questions to the DNS server, of type A (IPv4) or AAAA (IPv6)",
+    "lookups": "how often the resolver looked for the addresses of a host",
+}
+WHY_NOT = {
+    "queries": "the resolver asked some again, because answers came late",
+    "lookups": "the rest went past the cache",
+}
+
+
 def told(results: dict[str, Any], counted: str) -> str:
     """The results as text: a table, what it comes to, and who patched the resolver."""
-    rows = {name: results[name] for name in ("unpatched", "patched") if name in results}
-    cells = [["", *results["unpatched"]], *([name, *row.values()] for name, row in rows.items())]
     off = results.get("switched_off")
     return "\n".join(
         [
-            *(f"{name:10}" + "".join(f"{cell:>10}" for cell in row) for name, *row in cells),
+            *table(results),
             "",
-            f"dns-cache is switched off: {off}" if off else difference(results, counted),
+            f"{counted}: {MEANING[counted]}.",
+            "p50, p99: half of the requests, and 99 in 100, took no longer.",
+            "",
+            f"dns-cache is switched off: {off}." if off else difference(results, counted),
+            "",
+            "safepatch.explain() tells who patched the resolver:",
             "",
             str(safepatch.explain((resolver_class(), "getaddrinfo"))),
         ]
     )
 
 
+def table(results: dict[str, Any]) -> Iterator[str]:
+    """A line with the names of the figures, and one for each crawl."""
+    yield f"{'':10}" + "".join(f"{figure:>10}" for figure in results["unpatched"])
+    for name in ("unpatched", "patched"):
+        if name in results:
+            yield f"{name:10}" + "".join(f"{value:>10}" for value in results[name].values())
+
+
 def difference(results: dict[str, Any], counted: str) -> str:
     """What the patch saves, and the sum that proves it, or why that does not hold."""
     asked_before, asked = results["unpatched"][counted], results["patched"][counted]
     misses, per_miss = results["misses"], results["per_miss"]
-    fewer = f"{asked_before / asked:.1f} times fewer" if asked < asked_before else "no fewer"
-    kinds = {1: "A", 2: "(A + AAAA)"}[per_miss] if counted == "queries" else "one lookup"
-    sum_ = f"{fewer} {counted}; misses x {kinds} == {counted}: {misses} x {per_miss}"
-    if misses * per_miss == asked:
-        return f"{sum_} == {asked}"
-    why_not = {
-        "queries": "the resolver asked some again, because answers came late",
-        "lookups": "the rest went past the cache",
-    }
-    return f"{sum_} != {asked}: {why_not[counted]}"
+    fewer = f"{asked_before / asked:.1f} times" if asked < asked_before else "No"
+    kinds = "A and AAAA" if per_miss == 2 else "A"
+    each = f"asked for {kinds}" if counted == "queries" else "made one lookup"
+    holds = misses * per_miss == asked
+    return (
+        f"{fewer} fewer {counted}. The cache missed {misses} times, and {each} each time:\n"
+        f"{misses} x {per_miss} {'==' if holds else '!='} {asked} {counted}"
+        + ("." if holds else f": {WHY_NOT[counted]}.")
+    )
 
 
 def tell(text: str) -> None:

@@ -99,13 +99,22 @@ def test_offline_the_dns_server_is_asked_once_a_host_for_each_kind_of_address():
     assert patched["queries"] == 20 * kinds
 
 
-def test_it_prints_a_table_the_sum_and_who_patched_the_resolver():
+def test_it_prints_a_table_what_it_means_and_who_patched_the_resolver():
     printed = crawl("--hosts=2", "--requests-per-host=2")
 
-    assert printed.split()[:3] == ["requests", "errors", "queries"]
-    assert "2.0 times fewer queries; misses x" in printed
-    assert " == queries: 2 x " in printed
-    assert "# gevent.resolver:AbstractResolver.getaddrinfo\n@DnsCache.getaddrinfo(" in printed
+    caption, how, empty, head, *rest = printed.split("\n")
+    assert caption == "Crawling twice, as things are and with dns-cache:"
+    assert how == "4 requests to 2 URLs, 50 at a time, each over a new connection."
+    assert empty == ""
+    assert head.split()[:3] == ["requests", "errors", "queries"]
+    assert [row.split()[:3] for row in rest[:2]] == [
+        ["unpatched", "4", "0"],
+        ["patched", "4", "0"],
+    ]
+    assert "p50, p99: half of the requests, and 99 in 100, took no longer." in rest
+    assert "2.0 times fewer queries. The cache missed 2 times, and asked for A" in printed
+    assert " each time:\n2 x " in printed
+    assert "\n# gevent.resolver:AbstractResolver.getaddrinfo\n@DnsCache.getaddrinfo(" in printed
 
 
 def test_it_crawls_urls_from_the_command_line_and_from_a_file(servers, tmp_path):
@@ -200,8 +209,8 @@ def test_a_sum_that_does_not_hold_is_explained(start, counted, why):
 
     printed, _ = start(TOLD, json.dumps(results), counted).communicate(timeout=ENOUGH)
 
-    assert f"3 x 2 != 12: {why}" in printed
-    assert f"no fewer {counted}" in printed
+    assert f"3 x 2 != 12 {counted}: {why}" in printed
+    assert f"No fewer {counted}." in printed
 
 
 TELLING_FETCHES = """
