@@ -86,9 +86,10 @@ def test_decorators_import_nothing_of_the_core():
         assert set(imported(path)) <= {"decorators"}, path
 
 
-def test_recipes_use_the_public_names_and_the_decorators_alone():
+def test_recipes_use_the_public_names_the_decorators_and_recipes_alone():
+    allowed = {*safepatch.__all__, "__init__", "decorators", "recipes"}
     for path in (PACKAGE / "recipes").glob("*.py"):
-        assert set(imported(path)) <= {"decorators", *safepatch.__all__, "__init__"}, path
+        assert set(imported(path)) <= allowed, path
 
 
 def test_importing_safepatch_imports_neither_its_dependencies_nor_slow_modules():
