@@ -16,13 +16,12 @@ def fingerprint_of(function: Any) -> str:
     """
     import hashlib
     import inspect
-    import textwrap
     import tokenize
 
     while isinstance(function, property) or type(function).__name__ == "cached_property":
         function = getattr(function, "fget", None) or function.func
     try:
-        source = textwrap.dedent(inspect.getsource(function))
+        source = inspect.getsource(function)
     except (OSError, TypeError) as error:
         raise UnsupportedTargetError(
             f"cannot take a fingerprint of {function!r}: it has no Python source; "
@@ -31,10 +30,16 @@ def fingerprint_of(function: Any) -> str:
             found=function,
         ) from error
     try:
-        normal = "\0".join(_tokens(source))
+        normal = "\0".join(_outdented(list(_tokens(source))))
     except (tokenize.TokenError, SyntaxError):  # part of a line, as a lambda may be
         normal = " ".join(source.split())
     return "sha256:" + hashlib.sha256(normal.encode()).hexdigest()
+
+
+def _outdented(tokens: list[str]) -> list[str]:
+    """Without the block that a method is indented by. Not by textwrap.dedent, which changes texts
+    of several lines, and nothing if a comment starts at the margin."""
+    return tokens[1:-1] if tokens[:1] == ["{"] else tokens
 
 
 def _tokens(source: str) -> Iterator[str]:

@@ -315,6 +315,14 @@ SAME = {
     "no end of line at the end": PLAIN.rstrip(),
     "a class around it": "class C:\n" + indented(PLAIN) + "\nf = C.f\n",
     "a condition around it": "if True:\n" + indented(PLAIN),
+    "a comment at the margin of a class": (
+        "class C:\n"
+        + indented(PLAIN).replace("        if a", "# here\n        if a")
+        + "\nf = C.f\n"
+    ),
+    "a docstring that ends at the margin of a class": (
+        "class C:\n" + indented(PLAIN).replace("What it does.", "What.\n") + "\nf = C.f\n"
+    ),
 }
 
 OTHER = {
@@ -429,7 +437,7 @@ def f(x):
         "        'Doc.'\n"
         "        return f'''{self}\ntext\n'''\n"
         "f = C.f\n",
-        "sha256:51bf1733832fd05d18f219ad54d30d01ae041cf4a5caef946a31cbded8c86247",
+        "sha256:54279c75c97c290bdaa1c7fc7ca4ec36ecbf9d8e3ae24c26c5537df99a30efc3",
     ),
 }
 
