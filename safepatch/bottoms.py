@@ -19,9 +19,19 @@ def itself(owner: _Way, found: _Way, name: str) -> Callable[..., Any]:
     return lambda *args, **kwargs: found()(*args, **kwargs)
 
 
+def _with_self(found: _Way, bind: Callable[[Any], Callable[..., Any]]) -> Callable[..., Any]:
+    """Call what is bound to the first argument. One that is given by name, or is missing, is left
+    to the function itself."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return bind(args[0])(*args[1:], **kwargs) if args else found()(**kwargs)
+
+    return call
+
+
 BOUND: dict[str, Bottom] = {
-    "instance": lambda owner, found, name: (
-        lambda self, /, *args, **kwargs: found().__get__(self, type(self))(*args, **kwargs)
+    "instance": lambda owner, found, name: _with_self(
+        found, lambda self: found().__get__(self, type(self))
     ),
     "class": lambda owner, found, name: (
         lambda cls, /, *args, **kwargs: found().__get__(None, cls)(*args, **kwargs)
@@ -66,7 +76,7 @@ INHERITED: dict[str, Bottom] = {
     "instance": lambda owner, found, name: (
         _inherited_init(owner, found)
         if name == "__init__"
-        else lambda self, /, *args, **kwargs: _next(owner, found, name, self)(*args, **kwargs)
+        else _with_self(found, lambda self: _next(owner, found, name, self))
     ),
     "class": lambda owner, found, name: (
         lambda cls, /, *args, **kwargs: _next(owner, found, name, cls)(*args, **kwargs)

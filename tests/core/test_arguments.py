@@ -297,3 +297,27 @@ def test_arguments_arrive_in_the_order_and_number_they_were_given(kind, args, kw
     ((args_seen, kwargs_seen),) = seen
     assert list(args_seen[len(args_seen) - len(args) :]) == args
     assert list(kwargs_seen.items()) == list(kwargs.items())
+
+
+class Base:
+    def method(self, a=1):
+        return ("method", a)
+
+    @functools.lru_cache
+    def cached(self, a=1):
+        return ("cached", a)
+
+
+class Heir(Base):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(Base, "method"), (Heir, "method"), (Base, "cached"), (Heir, "cached")]
+)
+def test_self_may_be_given_by_its_name(owner, name, patches):
+    patches.apply((owner, name), pass_through)
+
+    assert getattr(owner, name)(self=owner(), a=2) == (name, 2)
+    with pytest.raises(TypeError, match=r"(Base\.)?(method|cached)\(\) missing"):
+        getattr(owner, name)()
