@@ -8,6 +8,7 @@ a function of the original's kind, made here from one template a kind.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import CodeType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
@@ -53,6 +54,19 @@ class Top:
 
     def __init__(self, top: Callable[..., Any]) -> None:
         self.top = top
+
+
+def first_step(inner: Any) -> Any:
+    """Begin an async generator of which the event loop is not told.
+
+    A loop that ends closes those it was told of, all at once; the one around this one closes it.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return inner.__anext__()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 def awaitable(result: Any) -> bool:
@@ -113,7 +127,7 @@ _TEMPLATES = {
         async def dispatch(*args, **kwargs):
             {free}
             inner = async_generator(stack.top(*args, **kwargs))
-            step, thrown = inner.__anext__(), None
+            step, thrown = first_step(inner), None
             try:
                 while True:
                     value = await step
@@ -138,6 +152,7 @@ _NAMES_USED = {
     "awaitable": awaitable,
     "async_generator": async_generator,
     "steps": steps,
+    "first_step": first_step,
     "GeneratorExit": GeneratorExit,
     "BaseException": BaseException,
     "StopAsyncIteration": StopAsyncIteration,

@@ -257,8 +257,14 @@ async def by_comprehension(module):
     return [value async for value in module.stream(event)]
 
 
+async def open_when_the_loop_ends(module):
+    module.kept = module.stream(asyncio.Event())
+    return await anext(module.kept)
+
+
 STREAMS = [
     left_in_the_middle,
+    open_when_the_loop_ends,
     cancelled_between_values,
     closed_by_contextlib,
     never_started,
