@@ -9,7 +9,7 @@ import gc
 from types import CellType, FrameType, FunctionType, ModuleType
 from typing import Any
 
-from safepatch import callers, targets
+from safepatch import callers, kinds, targets
 from safepatch.sites import Site, inert, modules
 
 Holder = tuple[Any, str]
@@ -105,6 +105,8 @@ def _described(referrer: Any) -> list[str]:
         return [f"a default argument of {name}" for name in _functions(referrer)] or ["a tuple"]
     if type(referrer) is dict:
         if _referrers(referrer, FrameType):  # somebody's local variables
+            return []
+        if any(map(kinds.dispatched, _referrers(referrer, FunctionType))):  # what one of ours shows
             return []
         return [f"a dict with the keys {', '.join(map(repr, list(referrer)[:3]))} ..."]
     if issubclass(type(referrer), (FrameType, ModuleType)) or _ours(type(referrer).__module__):

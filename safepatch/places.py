@@ -29,7 +29,7 @@ def find(place: targets.Place, aliases: str) -> tuple[targets.Place, Site | InPl
     if aliases == "rebind" and isinstance(site, Site):
         site = _shared(site)
         original = site.stack.original
-        if type(original) is FunctionType:
+        if type(original) is FunctionType and not _served_anew(place, site, original):
             place = place._replace(function=original)
             return place, site_of(place)
         _refuse_inherited(place, site)
@@ -44,6 +44,11 @@ def _shared(site: Site) -> Site:
     own = site.home()
     is_held = any(held.owner is own and held.name == site.name for held in stack.site.holders)
     return stack.site if is_held else site
+
+
+def _served_anew(place: targets.Place, site: Site, original: Any) -> bool:
+    """Whether a `__getattr__` makes another function each time, so that nobody has this one."""
+    return site.raw is MISSING and getattr(place.owner, place.name, original) is not original
 
 
 def _refuse_inherited(place: targets.Place, site: Site) -> None:

@@ -219,3 +219,24 @@ def test_a_name_that_an_object_caches_in_itself_is_patched_and_undone():
     assert (during, log) == (("served", 2), ["ran"])
     assert lazy.function(3) == ("served", 3)
     assert log == ["ran"]
+
+
+@pytest.mark.parametrize("aliases", ["ignore", "rebind"])
+def test_a_function_that_is_made_anew_each_time_is_patched_by_its_name(aliases, patches):
+    """Nobody has the one that a patch in place would change."""
+
+    def serve(name):
+        if name != "function":
+            raise AttributeError(name)
+        return lambda: "served"
+
+    module, log = types.ModuleType("served_anew"), []
+    module.__getattr__ = serve
+    before = dict(vars(module))
+
+    patch = patches.apply((module, "function"), noting(log, "ran"), aliases=aliases)
+
+    assert module.function() == "served"
+    assert log == ["ran"]
+    patch.undo()
+    assert before == vars(module)
