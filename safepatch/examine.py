@@ -195,7 +195,10 @@ def _stand_in(function: Any, stack: Stack) -> Any:
         return made
     from safepatch.proxies import BindingFace, Face
 
-    return BindingFace(function, stack, "instance") if binding(function) else Face(function, stack)
+    if not binding(function):
+        return Face(function, stack)
+    # In a module they are called as they are, and bind once a class body takes them.
+    return BindingFace(function, stack, "static" if type(function) is staticmethod else "instance")
 
 
 def _at_home(function: FunctionType) -> bool:

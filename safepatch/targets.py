@@ -169,17 +169,21 @@ def _is_module(full: str, parent: ModuleType) -> bool:
 def _import(name: str, text: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:  # whatever its code raises
         known = [*sys.modules, *sys.stdlib_module_names]
         hint, candidates = nearest(text, name, known, "is it installed?")
         if hasattr(builtins, name.partition(".")[0]):
             candidates = (f"builtins:{text.replace(':', '.')}",)
             hint = f"did you mean {candidates[0]!r}?"
         raise TargetError(
-            f"cannot find {text!r}: importing {name!r} failed with {error}; {hint}",
+            f"cannot find {text!r}: importing {name!r} failed with {_told(error)}; {hint}",
             target=text,
             candidates=candidates,
         ) from error
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, ImportError) else repr(error)
 
 
 def _walk(module: Any, path: list[str], text: str) -> tuple[Any, str]:

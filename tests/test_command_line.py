@@ -38,6 +38,20 @@ def python(*arguments):
     return ran.returncode, ran.stdout, ran.stderr
 
 
+@pytest.mark.parametrize("code", ["raise RuntimeError('broken')", "def"])
+def test_a_module_that_cannot_be_imported_is_told_without_a_traceback(
+    code, run, tmp_path, monkeypatch
+):
+    (tmp_path / "broken_for_explain.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    status, printed, complaints = run("explain", "broken_for_explain:f")
+
+    assert (status, printed) == (2, "")
+    assert complaints.startswith("safepatch: cannot find 'broken_for_explain:f': importing")
+    assert complaints.count("\n") == 1
+
+
 def test_explain_prints_the_def_line_of_a_target():
     code, printed, complaints = python("explain", "socket:getaddrinfo")
 

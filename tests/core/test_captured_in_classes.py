@@ -43,6 +43,7 @@ HELD = {
     "class method of a C type": (dict.fromkeys, lambda held: held("a")),
     "functools.partial": (functools.partial(told, 1), lambda held: held("a")),
     "operator.methodcaller": (operator.methodcaller("upper"), lambda held: held("a")),
+    "staticmethod": (staticmethod(told), lambda held: held(1)),
     "callable object": (CallableObject(), lambda held: held(1, 2)),
     "bound method": (Text().join, lambda held: held(1)),
     "bound class method": (types.MethodType(told, Text), lambda held: held(1)),
