@@ -5,6 +5,8 @@ from __future__ import annotations
 import _thread
 import contextlib
 import math
+import os
+import weakref
 from collections.abc import Callable, Hashable, MutableMapping
 from itertools import islice
 from typing import Any
@@ -100,6 +102,10 @@ class MappingStore:
     ) -> None:
         self.maxsize: int | None = getattr(mapping, "maxsize", None)
         self._mapping, self._copying = mapping, copying
+        self.renew_lock()
+        _all.add(self)
+
+    def renew_lock(self) -> None:
         # The native one, whether or when gevent patches; no call of the function happens in it.
         self._lock = _thread.RLock()
 
@@ -128,3 +134,16 @@ class MappingStore:
     def __len__(self) -> int:
         with self._lock:
             return len(self._mapping)
+
+
+_all: weakref.WeakSet[MappingStore] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    # In the child of a fork the thread that held a lock does not exist.
+    for store in list(_all):
+        store.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)

@@ -317,6 +317,38 @@ thread.join()
     assert run_in_child(code) == ["done", "0"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_the_child_of_a_fork_does_not_wait_for_who_held_the_lock_of_a_mapping():
+    code = """
+import os, threading
+from safepatch.decorators import memoize
+parent = os.getpid()
+inside, release = threading.Event(), threading.Event()
+
+class Slow(dict):
+    def __getitem__(self, key):
+        if os.getpid() == parent:
+            inside.set()
+            release.wait()
+        raise KeyError(key)
+
+work = memoize(lambda: "done", cache=Slow())
+thread = threading.Thread(target=work)
+thread.start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    import signal
+    signal.alarm(5)
+    os.write(1, (work() + " ").encode())
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+release.set()
+thread.join()
+"""
+    assert run_in_child(code) == ["done", "0"]
+
+
 PATCHING = {
     "patched first": ("import gevent.monkey; gevent.monkey.patch_all()", ""),
     "patched late": ("", "import gevent.monkey; gevent.monkey.patch_all()"),
