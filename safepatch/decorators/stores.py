@@ -63,8 +63,10 @@ class DictStore:
         self.get: Callable[[Hashable], Entry | None] = self._entries.get
 
     def keep(self, key: Hashable, entry: Entry, is_wanted: Callable[[], bool]) -> None:
-        # First put it there, still expired, then ask, then make it fresh: a clear between any
-        # two of these leaves nothing fresh behind, and needs no lock.
+        if not is_wanted():
+            return  # what is there by now came later, and is to stay
+        # First put it there, still expired, then ask again, then make it fresh: a clear between
+        # any two of these leaves nothing fresh behind, and needs no lock.
         expires, entry.expires = entry.expires, -math.inf
         self._entries.pop(key, None)  # so that it goes to the end, as the youngest
         self._entries[key] = entry

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import itertools
 import random
 import socket
 from collections import OrderedDict
@@ -622,6 +623,23 @@ def test_forgetting_during_a_call_wins(make, how):
 
 
 @forget
+@pytest.mark.parametrize("make", [memoize, ttl_cache(ttl=60), lambda f: memoize(f, cache={})])
+def test_a_call_from_before_forgetting_does_not_spoil_the_result_of_one_from_after(make, how):
+    @make
+    def value():
+        calls.append(1)
+        number = len(calls)
+        if number == 1:
+            getattr(value, how)()
+            value()
+        return number
+
+    calls = []
+
+    assert [value(), value(), value()] == [1, 2, 2]
+
+
+@forget
 def test_forgetting_while_a_coroutine_waits_wins(how):
     @memoize
     async def value():
@@ -732,6 +750,31 @@ def test_calls_awaited_at_the_same_time_all_run_and_one_is_kept():
 
     assert asyncio.run(main()) == ([1] * 5, 1)
     assert len(calls) == 5
+
+
+def test_of_calls_awaited_at_the_same_time_the_one_begun_last_is_kept():
+    @memoize
+    async def wait(x):
+        begun.append(asyncio.Event())
+        number = len(begun)
+        if number <= 3:
+            await begun[-1].wait()
+        return number
+
+    begun = []
+
+    async def main(order):
+        begun.clear()
+        wait.cache_clear()
+        tasks = [asyncio.create_task(wait(1)) for _ in range(3)]
+        await asyncio.sleep(0)
+        for number in order:
+            begun[number].set()
+            await tasks[number]
+        return await wait(1)
+
+    for order in itertools.permutations(range(3)):
+        assert asyncio.run(main(order)) == 3
 
 
 def test_errors_of_a_coroutine_function_are_kept_when_asked():
