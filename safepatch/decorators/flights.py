@@ -58,8 +58,8 @@ class Flights:
         _all.add(self)
 
     def join(self, key: Hashable, lead: Callable[[Flight], Any], alone: Callable[[], Any]) -> Any:
-        """Return `lead(flight)`, if nobody is at work for this key, or else what the one at work
-        shares; or `alone()`, if that one fails or must not be waited for."""
+        """Return `lead(flight)`, if nobody is at work for this key or takes too long, or else what
+        the one at work shares; or `alone()`, if that one fails or must not be waited for."""
         me = _current()
         while True:
             mine = Flight(me)
@@ -67,7 +67,9 @@ class Flights:
             if flight is mine:
                 return self._lead(key, flight, lead)
             if not _wait(flight, me):
-                return alone()
+                # An overdue flight may never land, so that all who come lead it as well: the first
+                # to end lands it, for all.
+                return self._lead(key, flight, lead) if flight.is_overdue else alone()
             if not flight.was_killed:
                 return (flight.share or alone)()
 

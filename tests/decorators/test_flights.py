@@ -237,23 +237,83 @@ def test_who_has_waited_in_vain_calls_for_itself_and_later_ones_do_not_wait(monk
     @memoize
     def stuck():
         calls.append(1)
-        if len(calls) == 1:
+        number = len(calls)
+        if number < 3:
+            started.release()
             assert release.wait(ENOUGH)
+        return number
+
+    def others():
+        assert started.acquire(timeout=ENOUGH)
+        second = threading.Thread(target=stuck)
+        second.start()
+        assert started.acquire(timeout=ENOUGH)
+        monkeypatch.setattr(flights, "PATIENCE", 1e6)
+        third = stuck()
+        release.set()
+        second.join(ENOUGH)
+        return third
+
+    started, release = threading.Semaphore(0), threading.Event()
+
+    assert in_threads(stuck, others) == [1, 3]
+    assert stuck.cache_info().currsize == 1
+
+
+def test_who_never_ends_is_replaced_by_who_has_waited_in_vain(monkeypatch):
+    monkeypatch.setattr(flights, "PATIENCE", 0.01)
+    calls = []
+
+    @memoize
+    def work():
+        calls.append(1)
+        if len(calls) == 1:
+            started.set()
+            assert release.wait(2 * ENOUGH)
         return len(calls)
 
     def others():
-        while not calls:
-            pass
-        first = stuck()
-        monkeypatch.setattr(flights, "PATIENCE", 1e6)
-        second = stuck()
+        assert started.wait(ENOUGH)
+        found = [work(), work()]
+        work.cache_invalidate()
+        return [*found, work(), work()]
+
+    started, release = threading.Event(), threading.Event()
+    first = threading.Thread(target=work, daemon=True)
+    first.start()
+
+    [found] = in_threads(others)
+    release.set()
+    first.join(ENOUGH)
+
+    assert found == [2, 2, 3, 3]
+    assert work() == 3
+
+
+def test_forgetting_wins_over_who_has_waited_in_vain(monkeypatch):
+    monkeypatch.setattr(flights, "PATIENCE", 0.01)
+    calls = []
+
+    @memoize
+    def work():
+        calls.append(1)
+        if len(calls) == 1:
+            started.set()
+            assert release.wait(ENOUGH)
+        if len(calls) == 2:
+            work.cache_clear()
+        return len(calls)
+
+    def others():
+        assert started.wait(ENOUGH)
+        found = [work(), work(), work()]
         release.set()
-        return first, second
+        return found
 
-    release = threading.Event()
+    started, release = threading.Event(), threading.Event()
 
-    assert in_threads(stuck, others)[1] == (2, 3)
-    assert stuck.cache_info().currsize == 1
+    assert in_threads(work, others)[1] == [2, 3, 3]
+    assert work() == 3
 
 
 def test_a_key_may_be_slow_to_compare_or_call_the_function_itself():
