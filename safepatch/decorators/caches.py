@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
@@ -94,13 +95,13 @@ def memoize(
 
     Equal calls may be spelled differently: `f(1)`, `f(a=1)` and `f(1, b=<its default>)` share one
     result. With `typed`, 1, 1.0 and True are different. `key` is called as the function is, and
-    what it returns is the key instead. A call whose arguments cannot be hashed (or for which `key`
-    raises TypeError) goes straight to the function.
+    what it returns is the key instead. A call whose arguments cannot be hashed or compared, or for
+    which `key` raises an Exception, goes straight to the function.
 
     Beyond `maxsize` results (None: no limit) the oldest are dropped, up to a sixteenth at a time.
     `cache` is a mapping to keep them in instead, for other policies: `cachetools.LFUCache(100)`.
     Give each function its own. Every look at it then takes a lock, since such caches change when
-    they are read.
+    they are read. What it does not take, by raising an Exception, is not kept.
 
     Callers cannot spoil a result for each other: with `copy="auto"` a list, dict, set or bytearray
     (not what is inside, and no subclass) is copied when it is kept and whenever it is given out;
@@ -263,8 +264,8 @@ class _Engine:
         return self.flights.join(key, lead, functools.partial(self._alone, call))
 
     def _lead(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> Any:
-        entry = self.store.get(key)
-        if entry is not None and self.clock() < entry.expires:
+        entry = self._fresh(key)
+        if entry is not None:
             # It came after this caller had looked, and before it was elected.
             flight.share = functools.partial(self._share, entry)
             return flight.share()
@@ -272,10 +273,17 @@ class _Engine:
         try:
             value = call()
         except Exception as error:
-            self._keep(key, flight, self._error_entry(error))
+            self._keep(key, flight, self._error_entry, error)
             raise
-        self._keep(key, flight, self._entry(value))
+        self._keep(key, flight, self._entry, value)
         return value
+
+    def _fresh(self, key: Hashable) -> Entry | None:
+        try:
+            entry = self.store.get(key)
+        except Exception:
+            return None
+        return entry if entry is not None and self.clock() < entry.expires else None
 
     def _alone(self, call: Callable[[], Any]) -> Any:
         self.misses += 1
@@ -289,17 +297,23 @@ class _Engine:
             try:
                 value = await call()
             except Exception as error:
-                self._keep(key, flight, self._error_entry(error))
+                self._keep(key, flight, self._error_entry, error)
                 raise
-            self._keep(key, flight, self._entry(value))
+            self._keep(key, flight, self._entry, value)
             return value
         finally:
             self.flights.end(key, flight)
 
-    def _keep(self, key: Hashable, flight: Flight, entry: Entry | None) -> None:
-        if entry is not None:
-            flight.share = functools.partial(self._share, entry)
-            self.store.keep(key, entry, lambda: self.flights.is_wanted(key, flight))
+    def _keep(
+        self, key: Hashable, flight: Flight, entry_of: Callable[[Any], Entry | None], outcome: Any
+    ) -> None:
+        # The outcome is there, and no error in keeping it may take its place: values that cannot
+        # be copied, keys that cannot be compared, mappings that are full.
+        with contextlib.suppress(Exception):
+            entry = entry_of(outcome)
+            if entry is not None:
+                flight.share = functools.partial(self._share, entry)
+                self.store.keep(key, entry, lambda: self.flights.is_wanted(key, flight))
 
     def _share(self, entry: Entry) -> Any:
         self.hits += 1
@@ -309,10 +323,7 @@ class _Engine:
         """An entry for a result, or None for one that must not be kept."""
         if any(hasattr(type(value), name) for name in ("__next__", "__anext__", "__await__")):
             return None
-        try:
-            kept, copier = self.copying(value)
-        except Exception:
-            return None
+        kept, copier = self.copying(value)
         return Entry(kept, copier, self.clock() + self.life())
 
     def _error_entry(self, error: Exception) -> Entry | None:
@@ -369,7 +380,7 @@ def _wrap(wrapped: Any, engine: _Engine, key_of: KeyFunction) -> Any:
             try:
                 key = key_of(*args, **kwargs)
                 entry = get(key)
-            except TypeError:
+            except Exception:
                 key, entry = _NO_KEY, None
             if entry is not None and clock() < entry.expires:
                 engine.hits += 1
@@ -385,7 +396,7 @@ def _wrap(wrapped: Any, engine: _Engine, key_of: KeyFunction) -> Any:
             try:
                 key = key_of(*args, **kwargs)
                 entry = get(key)
-            except TypeError:
+            except Exception:
                 key, entry = _NO_KEY, None
             if entry is not None and clock() < entry.expires:
                 engine.hits += 1
@@ -404,9 +415,11 @@ def _with_controls(wrapper: Any, engine: _Engine, key_of: KeyFunction) -> Any:
 
     def cache_invalidate(*args: Any, **kwargs: Any) -> None:
         try:
-            engine.invalidate(key_of(*args, **kwargs))
-        except TypeError:
+            key = key_of(*args, **kwargs)
+            hash(key)
+        except Exception:
             return  # no call like this is ever kept
+        engine.invalidate(key)
 
     wrapper.cache_info = cache_info
     wrapper.cache_clear = engine.clear

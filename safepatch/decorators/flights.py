@@ -63,7 +63,9 @@ class Flights:
         me = _current()
         while True:
             mine = Flight(me)
-            flight = self._under_way.setdefault(key, mine)
+            flight = self._elect(key, mine)
+            if flight is None:
+                return alone()
             if flight is mine:
                 return self._lead(key, flight, lead)
             if not _wait(flight, me):
@@ -72,6 +74,13 @@ class Flights:
                 return self._lead(key, flight, lead) if flight.is_overdue else alone()
             if not flight.was_killed:
                 return (flight.share or alone)()
+
+    def _elect(self, key: Hashable, mine: Flight) -> Flight | None:
+        """The flight of whoever works for a key; None if the key cannot be hashed or compared."""
+        try:
+            return self._under_way.setdefault(key, mine)
+        except Exception:
+            return None
 
     def _lead(self, key: Hashable, flight: Flight, lead: Callable[[Flight], Any]) -> Any:
         try:
@@ -90,12 +99,18 @@ class Flights:
 
     def start(self, key: Hashable) -> Flight:
         """Note work that nobody waits for, only to learn by `is_wanted` whether to keep it."""
-        flight = self._under_way[key] = Flight()
+        flight = Flight()
+        with contextlib.suppress(Exception):  # of the key; the flight is then not wanted
+            self._under_way[key] = flight
         return flight
 
     def end(self, key: Hashable, flight: Flight) -> None:
-        if self.is_wanted(key, flight):
-            self._under_way.pop(key, None)
+        try:
+            if self.is_wanted(key, flight):
+                self._under_way.pop(key, None)
+        except Exception:
+            # A key that can no longer be compared. Better all start anew than one stays for ever.
+            self.disown_all()
 
     def is_wanted(self, key: Hashable, flight: Flight) -> bool:
         """Say whether nobody has disowned this flight."""

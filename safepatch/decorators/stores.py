@@ -120,8 +120,7 @@ class MappingStore:
         return Entry(self._copying(value)[0], None)
 
     def keep(self, key: Hashable, entry: Entry, is_wanted: Callable[[], bool]) -> None:
-        # cachetools raises ValueError for a value that is larger than the cache.
-        with self._lock, contextlib.suppress(ValueError):
+        with self._lock:
             if is_wanted():
                 self._mapping[key] = entry.value
 

@@ -215,6 +215,97 @@ def test_a_call_that_goes_straight_through_raises_without_a_foreign_context():
     assert raised.value.__context__ is None
 
 
+class Fragile:
+    """A key that can be hashed or compared so many times only."""
+
+    def __init__(self, hashes=1000, compares=1000):
+        self.left = {"__hash__": hashes, "__eq__": compares}
+
+    def use(self, name):
+        self.left[name] -= 1
+        if self.left[name] < 0:
+            raise ZeroDivisionError(name)
+
+    def __hash__(self):
+        self.use("__hash__")
+        return 1
+
+    def __eq__(self, other):
+        self.use("__eq__")
+        return False
+
+
+async def later(result):
+    return result
+
+
+def outcome_of(function, *args):
+    """What a function returns, awaited if need be, or the error it raises."""
+    try:
+        result = function(*args)
+        return asyncio.run(result) if inspect.iscoroutine(result) else result
+    except WorkError as error:
+        return error
+
+
+def fragile_keys():
+    for uses in range(8):
+        yield Fragile(hashes=uses)
+        yield Fragile(compares=uses)
+
+
+@pytest.mark.parametrize("make", [memoize, lambda f: memoize(f, cache={}), ttl_cache(ttl=9)])
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_a_key_that_raises_at_any_time_does_not_stand_in_the_way(make, is_coroutine):
+    def same(key, value):
+        return value
+
+    async def same_later(key, value):
+        return value
+
+    for key in fragile_keys():
+        cached = make(same_later if is_coroutine else same)
+        for _ in range(3):
+            outcome_of(cached, Fragile(), 0)  # something to be compared with
+
+        assert outcome_of(cached, key, 5) == 5
+        assert outcome_of(cached, key, 6) == 6
+        assert outcome_of(cached, "plain", 7) == 7
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_an_error_of_the_function_has_none_of_the_keys_as_its_context(is_coroutine):
+    def fail(key):
+        raise WorkError
+
+    async def fail_later(key):
+        raise WorkError
+
+    for key in fragile_keys():
+        cached = ttl_cache(fail_later if is_coroutine else fail, ttl=9, negative_ttl=9)
+
+        for _ in range(3):
+            error = outcome_of(cached, key)
+            assert type(error) is WorkError
+            assert error.__context__ is None
+
+
+def test_a_key_function_that_raises_does_not_stand_in_the_way():
+    cached, calls = calls_of(lambda x: x, key=lambda x: 1 // x)
+
+    assert [cached(0), cached(0)] == [0, 0]
+    cached.cache_invalidate(0)
+    assert len(calls) == 2
+
+
+def test_an_interrupt_while_a_key_is_made_comes_through():
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        memoize(len, key=interrupted)("x")
+
+
 def test_a_wrong_call_raises_what_the_function_raises():
     def two(a, b):
         pass
@@ -685,6 +776,19 @@ def test_a_mapping_decides_what_leaves_and_what_is_too_large():
 
     assert sorted(cache.values()) == [0, 2]
     assert len(calls) == 5
+
+
+@pytest.mark.parametrize("method", ["__getitem__", "__setitem__"])
+@pytest.mark.parametrize("error", [TypeError, RuntimeError, ValueError])
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_a_mapping_that_raises_costs_no_result(method, error, is_coroutine):
+    def full(self, *args):
+        raise error("full")
+
+    mapping = type("Full", (dict,), {method: full})()
+    cached = memoize(later if is_coroutine else abs, cache=mapping)
+
+    assert [outcome_of(cached, 1), outcome_of(cached, 1)] == [1, 1]
 
 
 def test_unhashable_arguments_do_not_reach_the_mapping():
