@@ -226,8 +226,11 @@ def ttl_cache(
 
 
 def _check(*, maxsize: int | None, typed: bool, copy: str, key: KeyFunction | None) -> None:
-    if maxsize is not None and not maxsize > 0:
-        raise ValueError(f"got maxsize={maxsize!r}; give 1 or more, or None for no limit")
+    is_whole = isinstance(maxsize, int) and not isinstance(maxsize, bool)
+    if maxsize is not None and not (is_whole and maxsize > 0):
+        raise ValueError(
+            f"got maxsize={maxsize!r}; give a whole number, 1 or more, or None for no limit"
+        )
     if copy not in COPYING:
         raise ValueError(f"got copy={copy!r}; give one of {', '.join(map(repr, COPYING))}")
     if typed and key is not None:

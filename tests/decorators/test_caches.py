@@ -646,6 +646,10 @@ def test_a_big_cache_never_holds_more_than_maxsize():
     ("make", "message"),
     [
         (lambda: memoize(maxsize=0), "maxsize=0"),
+        (lambda: memoize(maxsize=10.0), "maxsize=10.0; give a whole number"),
+        (lambda: memoize(maxsize=True), "maxsize=True"),
+        (lambda: memoize(maxsize="10"), "maxsize='10'"),
+        (lambda: ttl_cache(ttl=1, maxsize=1e1), "maxsize=10.0"),
         (lambda: memoize(copy="shallow"), "give one of 'auto', 'deep', 'no'"),
         (lambda: memoize(typed=True, key=len), "typed=True and a key"),
         (lambda: memoize(maxsize=3, cache={}), "give the cache its own maxsize"),
