@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import time
-from _thread import get_ident
 from collections.abc import Callable
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
+from safepatch.decorators.threads import get_ident
 from safepatch.decorators.wrapping import configured, is_async, need_callable
 
 P = ParamSpec("P")

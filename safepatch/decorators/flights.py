@@ -13,9 +13,10 @@ import importlib
 import os
 import sys
 import weakref
-from _thread import get_ident
 from collections.abc import Callable, Hashable
 from typing import Any
+
+from safepatch.decorators.threads import get_ident
 
 #: Seconds that a caller waits for another before it does the work itself. It ends what no check
 #: here can see coming, such as a caller who holds a lock that the one it waits for wants.

@@ -544,3 +544,32 @@ one.switch(), two.switch()
 print(len(calls), one.switch(), two.switch())
 """
         assert self.run(first, late, code) == ["2", "done", "done"]
+
+    def test_bare_greenlets_are_seen_to_be_of_one_thread_where_there_is_no_hub(self, first, late):
+        code = """
+@memoize
+def work():
+    calls.append(1)
+    if greenlet.getcurrent().parent:
+        greenlet.getcurrent().parent.switch()
+    return "done"
+# late
+import greenlet
+one = greenlet.greenlet(work)
+one.switch()
+assert flights._hub() is None
+print(len(calls), work(), one.switch())
+"""
+        assert self.run(first, late, code) == ["1", "done", "done"]
+
+    def test_calls_are_counted_for_each_thread_not_for_each_greenlet(self, first, late):
+        code = """
+from safepatch.decorators import count_calls
+counted = count_calls(len)
+# late
+import gevent
+gevent.joinall([gevent.spawn(counted, "") for _ in range(100)])
+[by_thread] = [c.cell_contents for c in counted.stats.__closure__]
+print(counted.stats().calls, len(by_thread))
+"""
+        assert self.run(first, late, code) == ["100", "1"]
