@@ -22,7 +22,7 @@ from safepatch.decorators.threads import get_ident
 #: here can see coming, such as a caller who holds a lock that the one it waits for wants.
 PATIENCE = 10.0
 
-#: A thread, and the greenlet that runs in it (0 where there are no greenlets).
+#: A thread, and the greenlet that runs in it (0 for the first, which is the thread itself).
 Owner = tuple[int, int]
 
 
@@ -164,8 +164,11 @@ def _can_wait(owner: Owner, me: Owner, hub: Any) -> bool:
 
 
 def _current() -> Owner:
+    # The first greenlet, which has no parent, is the thread: it must be known by the same name
+    # before and after somebody imports greenlet.
     getcurrent = getattr(sys.modules.get("greenlet"), "getcurrent", None)
-    return get_ident(), 0 if getcurrent is None else id(getcurrent())
+    greenlet = None if getcurrent is None else getcurrent()
+    return get_ident(), 0 if greenlet is None or greenlet.parent is None else id(greenlet)
 
 
 def _hub() -> Any:

@@ -409,6 +409,27 @@ thread.join()
     assert run_in_child(code) == ["done", "0"]
 
 
+@pytest.mark.parametrize("module", ["greenlet", "gevent"])
+def test_recursion_calls_through_though_greenlets_come_up_meanwhile(module):
+    pytest.importorskip(module)
+    code = f"""
+from safepatch.decorators import flights, memoize
+flights.PATIENCE = 1e6
+depth = []
+
+@memoize
+def again():
+    depth.append(1)
+    import {module}
+    if "{module}" == "gevent":
+        gevent.sleep(0)
+    return again() if len(depth) < 3 else "end"
+
+print(again())
+"""
+    assert run_in_child(code) == ["end"]
+
+
 PATCHING = {
     "patched first": ("import gevent.monkey; gevent.monkey.patch_all()", ""),
     "patched late": ("", "import gevent.monkey; gevent.monkey.patch_all()"),
