@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Parts of names whose values are never shown; case does not count.
+#: What is nowhere in a name whose value is shown; case does not count.
 HIDDEN = (
     r"passw|passphrase|pwd|secret|token|credential|cookie|signature|"
-    r"key(?!word|board)|auth(?!or(?!i))"
+    r"key(?!word|board|error)|auth(?!or(?!i))"
 )
 #: The most that is shown: characters of a text, items of a collection, collections in each other.
 LONGEST, MOST, DEEPEST = 100, 10, 4
@@ -62,12 +62,18 @@ def log_calls(
     module. The record has the same facts as attributes: call_function, call_arguments (a dict of
     texts), call_outcome ("returned" or "raised"), call_result (a text) and call_seconds.
 
-    Shown as ``***`` is what has a name that looks like a secret's (password, token, api_key,
-    cookie, Authorization and the like) or is in `hide`: arguments, items of dicts, the rest of
-    pairs, parts of a text such as `token=...`, and the result if the function has such a name.
-    Of bytes only the length is shown, of arguments without a known name (of C functions without
-    a signature) only the type, and of long texts and collections the beginning. Arguments are
-    shown as they are after the call.
+    Shown as ``***`` is what has a name that looks like a secret's (with password, token, key,
+    cookie, auth and the like anywhere in it) or that has one of `hide` in it as a word of its own:
+    arguments, items of dicts, what follows in a list, tuple or set, and the result if the function
+    has such a name. A text with such a name is shown up to the next `=`, `:`, `,` or `>`, and so
+    is the repr of any object but those collections. Rather too much is hidden than too little. Of
+    bytes only the length is shown, of arguments without a known name (of C functions without a
+    signature) only the type, and of long texts and collections the beginning. Arguments are shown
+    as they are after the call.
+
+    **Not hidden** is a secret that comes before its name, or after it without such a sign
+    (`--password hunter2` in one text, `https://user:hunter2@host`), or without a name at all; and
+    bytes in the repr of an object that is not one of those collections.
 
     Off, it costs a look at the logger's level. On, nothing it does changes what the call returns
     or raises: an argument whose repr raises is shown as such, and a logging filter or handler that
@@ -160,7 +166,7 @@ def _report(
     try:
         arguments = tell.arguments(args, kwargs)
         listed = ", ".join(f"{parameter}={text}" for parameter, text in arguments.items())
-        result = tell.value(value) if outcome == "raised" else tell.named(name, value)
+        result = tell.value(value) if outcome == "raised" else tell.result(value)
         log.log(
             level,
             "%s(%s) %s %s in %.6f seconds",
@@ -191,16 +197,15 @@ class _Teller:
             self._signature: inspect.Signature | None = inspect.signature(wrapped)
         except (ValueError, TypeError):
             self._signature = None
-        names = [rf"[\w-]*(?:{HIDDEN})[\w-]*", *map(re.escape, hidden)]
-        secret = rf"(?:{'|'.join(names)})"
+        secret = "|".join([HIDDEN, *(rf"(?<!\w){re.escape(name)}(?!\w)" for name in hidden)])
         self._secret: re.Pattern[str] = re.compile(secret, re.IGNORECASE)
-        # A name, `=` or `:`, and a value, which may be quoted and may not have ended in the text.
+        # A name, the next sign, and all the rest: where the value begins and ends in a text depends
+        # on how it is quoted and escaped, maybe several times.
         self._in_text: re.Pattern[str] = re.compile(
-            rf"""((?<![\w-]){secret}(?![\w-])['"]?\s*[=:]\s*)"""
-            r"""(?:b?'(?:[^'\\]|\\.)*'?|b?"(?:[^"\\]|\\.)*"?"""
-            r"""|(?:(?:basic|bearer)\s+)?[^\s,;&)}\]'"]+)""",
-            re.IGNORECASE,
+            rf"((?:{secret})[^=:,>]*+.).+", re.IGNORECASE | re.DOTALL
         )
+        # A partial has no name of its own.
+        self._name: str = name_of(getattr(wrapped, "func", wrapped)).rpartition(".")[2]
 
     def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:
         """Parameter names and texts, as far as the call fits the signature."""
@@ -216,10 +221,13 @@ class _Teller:
     def named(self, name: Any, value: Any) -> str:
         return "***" if self._is_secret(name) else self.value(value)
 
+    def result(self, value: Any) -> str:
+        return self.named(self._name, value)
+
     def _is_secret(self, name: Any) -> bool:
         if isinstance(name, bytes):
             name = name.decode("latin-1")
-        return isinstance(name, str) and self._secret.fullmatch(name.rpartition(".")[2]) is not None
+        return self._secret.search(name if isinstance(name, str) else repr(name)) is not None
 
     def value(self, value: Any, depth: int = 0) -> str:
         try:
@@ -233,10 +241,11 @@ class _Teller:
             return f"<{memoryview(value).nbytes} bytes>"
         if kind in _BRACKETS:
             return self._collection(value, depth)
-        text = repr(value[: LONGEST + 1]) if kind is str else repr(value)
-        # The part searched is longer than what is shown, since hiding makes it shorter.
-        text = self._in_text.sub(r"\1***", text[: 4 * LONGEST])
+        text = repr(self._hide(value)) if kind is str else self._hide(repr(value))
         return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+    def _hide(self, text: str) -> str:
+        return self._in_text.sub(r"\1***", text[: LONGEST + 1])
 
     def _collection(self, value: Any, depth: int) -> str:
         opening, closing = _BRACKETS[type(value)]
@@ -248,10 +257,11 @@ class _Teller:
                 + ("***" if self._is_secret(key) else self.value(item, depth + 1))
                 for key, item in islice(value.items(), MOST)
             ]
-        elif len(value) == 2 and type(value) in (tuple, list) and self._is_secret(value[0]):
-            texts = [self.value(value[0], depth + 1), "***"]  # one of a list of headers
         else:
-            texts = [self.value(item, depth + 1) for item in islice(value, MOST)]
+            texts, follows = [], False  # a name, such as that of a header in a list of pairs
+            for item in islice(value, MOST):
+                texts.append("***" if follows else self.value(item, depth + 1))
+                follows = follows or (isinstance(item, (str, bytes)) and self._is_secret(item))
         if len(value) > MOST:
             texts.append(f"... {len(value)} in all")
         return f"{opening}{', '.join(texts)}{closing}"

@@ -2,9 +2,12 @@
 
 import asyncio
 import dataclasses
+import functools
 import inspect
+import json
 import logging
 import time
+from collections import OrderedDict, deque
 
 import pytest
 
@@ -150,6 +153,33 @@ LEAK = "hunter2"
         lambda log: logged(log, lambda data: 0, LEAK.encode()),
         lambda log: logged(log, lambda: Login("me", LEAK)),
         lambda log: logged(log, get_token),
+        lambda log: logged(log, functools.partial(get_token)),
+        lambda log: logged(log, lambda data: 0, {"db.password.old": LEAK}),
+        lambda log: logged(log, lambda data: 0, {"user[password]": LEAK}),
+        lambda log: logged(log, lambda data: 0, {"user password": LEAK}),
+        lambda log: logged(log, lambda data: 0, {("db", "password"): LEAK}),
+        lambda log: logged(log, lambda data: 0, {"card.pin": LEAK}, hide=["card.pin"]),
+        lambda log: logged(log, lambda data: 0, {"card.pin.old": LEAK}, hide=["pin"]),
+        lambda log: logged(log, lambda data: 0, ["--password", LEAK]),
+        lambda log: logged(log, lambda data: 0, ("token", 1, LEAK)),
+        lambda log: logged(log, lambda data: 0, OrderedDict(password=LEAK)),
+        lambda log: logged(log, lambda data: 0, {"password": LEAK}.items()),
+        lambda log: logged(log, lambda data: 0, deque([("a", 1), ("password", LEAK)])),
+        lambda log: logged(log, lambda data: 0, deque([{"password": {"a": [1, LEAK]}}])),
+        lambda log: logged(log, lambda text: 0, str({"password": LEAK, "note": "it's"})),
+        lambda log: logged(log, lambda text: 0, json.dumps({"password": f'a"{LEAK}'})),
+        lambda log: logged(log, lambda text: 0, json.dumps({"user[password]": LEAK})),
+        lambda log: logged(log, lambda text: 0, json.dumps({"user password": LEAK})),
+        lambda log: logged(log, lambda text: 0, json.dumps({"a": json.dumps({"pwd": LEAK})})),
+        lambda log: logged(log, lambda text: 0, repr(json.dumps({"password": f"'\"{LEAK}"}))),
+        lambda log: logged(log, lambda text: 0, json.dumps({"password": [LEAK]}, indent=1)),
+        lambda log: logged(log, lambda text: 0, f"Authorization: Token {LEAK}"),
+        lambda log: logged(log, lambda text: 0, f"Cookie: a=b; session={LEAK}"),
+        lambda log: logged(log, lambda text: 0, f"pin = {LEAK}", hide=["pin"]),
+        lambda log: logged(log, lambda text: 0, f"password =>\n{LEAK}"),
+        lambda log: logged(log, lambda text: 0, f"password (of 'me'): {LEAK}"),
+        lambda log: logged(log, lambda text: 0, f"<password>{LEAK}</password>"),
+        lambda log: logged(log, lambda error: 0, WorkError({"password": f"it's \"{LEAK}"})),
     ],
 )
 def test_what_is_named_like_a_secret_is_not_shown(log, call):
@@ -186,6 +216,36 @@ def test_what_is_not_named_like_a_secret_is_shown(log):
         "author": "'b'",
         "url": "'https://host/?page=1&monday=2'",
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host/keyboards?page=1",
+        "<Monkey 5>",
+        "the token was refused",
+        "KeyError('host', 'port')",
+        "spinning: 5",
+        "author=me, authors=[us]",
+    ],
+)
+def test_a_text_without_the_value_of_a_secret_is_shown(log, text):
+    record = logged(log, lambda text: 0, text, hide=["pin"])
+
+    assert record.call_arguments == {"text": repr(text)}
+
+
+def test_a_text_is_shown_up_to_the_value_of_a_secret(log):
+    record = logged(log, lambda url: 0, f"https://host/?page=1&token={LEAK}&user=me")
+
+    assert record.call_arguments == {"url": "'https://host/?page=1&token=***'"}
+
+
+def test_a_long_text_of_names_is_searched_in_no_time(log):
+    for part in ("key", "key ", "key.[", "key'"):
+        text = logged(log, lambda text: 0, part * 10**6).call_arguments["text"]
+
+        assert text.endswith("...")
 
 
 def test_without_a_signature_only_types_of_unnamed_arguments_are_shown(log):
@@ -302,8 +362,6 @@ def test_a_coroutine_function_is_logged_when_awaited(log):
 
 
 def test_methods_and_partials_are_logged(log):
-    import functools
-
     class Number(int):
         @log_calls(logger="calls")
         def plus(self, other):
