@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import time
@@ -88,13 +89,15 @@ def retry(
 
     The wait before the n-th retry is min(wait_max, wait_initial * 2**(n - 1) + random *
     wait_jitter) seconds, as in stamina (Hynek Schlawack, 2022), with random from 0 to 1; or
-    `wait(n)`, if given. `on_retry(n, exception, seconds)` is called before each wait; what it
-    raises ends the call. `sleep` is `time.sleep` by default, looked up when it is needed, so that
-    gevent's patching is followed; for coroutine functions it is `asyncio.sleep`, and may be any
-    other that is to be awaited. `stop` and `wait` are plain functions, not tenacity's strategies.
+    `wait(n)`, if given, and 0 for what is negative. `on_retry(n, exception, seconds)` is called
+    before each wait; what it raises ends the call. `sleep` is `time.sleep` by default, looked up
+    when it is needed, so that gevent's patching is followed; for coroutine functions it is
+    `asyncio.sleep`, and may be any other that is to be awaited. `stop` and `wait` are plain
+    functions, not tenacity's strategies.
 
-    The last exception is raised as it is, never wrapped, with a note that tells attempts and time.
-    Neither note nor hook is told the arguments.
+    The last exception is raised as it is, never wrapped, with a note that tells attempts and time,
+    in place of such a note from before; one that takes no notes goes without. Neither note nor
+    hook is told the arguments.
 
     Raises TypeError, when decorating, for generator functions and an `on` of the wrong type, and
     ValueError for options out of range. Calls share nothing, so they are as safe with threads,
@@ -138,16 +141,16 @@ def retry(
         """Seconds to wait before the next call; None, and a note, if there is to be none."""
         if not matches(error):
             if attempt > 1:
-                _note(error, f"failed attempt {attempt} in another way", clock() - started)
+                _tell(error, "failed attempt", f"{attempt} in another way", clock() - started)
             return None
         elapsed = clock() - started
         if (attempts is None or attempt < attempts) and not (stop and stop(attempt, elapsed)):
-            seconds = wait(attempt)
+            seconds = max(0, wait(attempt))
             if timeout is None or elapsed + seconds <= timeout:
                 if on_retry is not None:
                     on_retry(attempt, error, seconds)
                 return seconds
-        _note(error, f"gave up after {attempt} attempt{'s'[: attempt > 1]}", elapsed)
+        _tell(error, "gave up", f"after {attempt} attempt{'s'[: attempt > 1]}", elapsed)
         return None
 
     # The waits are outside of `except`: the next error is not to have this one as its context.
@@ -213,8 +216,18 @@ async def _sleep_async(sleep: Callable[[float], Any] | None, seconds: float) -> 
         await slept
 
 
-def _note(error: BaseException, what: str, elapsed: float) -> None:
-    error.add_note(f"retry: {what}, {elapsed:.3g} seconds after the first call")
+def _tell(error: BaseException, kind: str, what: str, elapsed: float) -> None:
+    _note(error, kind, f"{what}, {elapsed:.3g} seconds after the first call")
+
+
+def _note(error: BaseException, kind: str, rest: str) -> None:
+    """Add a note, in place of the last of its kind: one error may be raised again and again."""
+    # An error of ours must not take the place of one that takes no notes, such as a frozen
+    # dataclass.
+    with contextlib.suppress(Exception):
+        notes = getattr(error, "__notes__", [])
+        notes[:] = [note for note in notes if not note.startswith(f"retry: {kind}")]
+        error.add_note(f"retry: {kind} {rest}")
 
 
 def _matcher(on: Any) -> Callable[[BaseException], bool]:
@@ -249,5 +262,5 @@ def _class(kind: Any, error: BaseException) -> Any:
     if isinstance(found, type):
         return found
     # An error of ours must not take the place of the one that is under way.
-    error.add_note(f"retry: on={kind!r} names no class, so this was not retried")
+    _note(error, f"on={kind!r}", "names no class, so this was not retried")
     return ()

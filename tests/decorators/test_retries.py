@@ -1,6 +1,7 @@
 """What retry promises."""
 
 import asyncio
+import dataclasses
 import functools
 import inspect
 import random
@@ -92,6 +93,35 @@ def test_a_note_tells_attempts_and_time_and_no_arguments():
 
     assert notes(raised.value) == [
         "retry: gave up after 3 attempts, 6.3 seconds after the first call"
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenError(Exception):
+    number: int
+
+
+def test_an_error_that_takes_no_notes_is_raised_itself():
+    errors = [FrozenError(1), FrozenError(2)]
+    work, _, _ = failing(*errors, on=FrozenError, attempts=2)
+
+    with pytest.raises(FrozenError) as raised:
+        work()
+
+    assert raised.value is errors[1]
+
+
+def test_an_error_that_is_raised_again_and_again_has_the_last_note_only():
+    error = WorkError()
+    error.add_note("of the function")
+    for _ in range(3):
+        work, _, _ = failing(error, error, attempts=2)
+        with pytest.raises(WorkError):
+            work()
+
+    assert notes(error) == [
+        "of the function",
+        "retry: gave up after 2 attempts, 0.1 seconds after the first call",
     ]
 
 
@@ -251,6 +281,13 @@ def test_stop_and_wait_may_be_functions():
 
     assert asked == [(1, 0), (2, 10), (3, 30)]
     assert time_.slept == [10, 20]
+
+
+def test_a_negative_wait_is_none():
+    work, _, time_ = failing(WorkError(), "done", wait=lambda n: -1)
+
+    assert work() == "done"
+    assert time_.slept == [0]
 
 
 def test_on_retry_is_told_before_each_wait():
