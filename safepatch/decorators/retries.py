@@ -137,6 +137,9 @@ def retry(
     if wait is None:
         wait = functools.partial(_backoff, wait_initial, wait_max, wait_jitter, random)
 
+    def give_up(error: BaseException, attempt: int, elapsed: float) -> None:
+        _tell(error, "gave up", f"after {attempt} attempt{'s'[: attempt > 1]}", elapsed)
+
     def wait_after(error: BaseException, attempt: int, started: float) -> float | None:
         """Seconds to wait before the next call; None, and a note, if there is to be none."""
         if not matches(error):
@@ -150,10 +153,20 @@ def retry(
                 if on_retry is not None:
                     on_retry(attempt, error, seconds)
                 return seconds
-        _tell(error, "gave up", f"after {attempt} attempt{'s'[: attempt > 1]}", elapsed)
+        give_up(error, attempt, elapsed)
         return None
 
-    # The waits are outside of `except`: the next error is not to have this one as its context.
+    def is_late(error: BaseException, attempt: int, started: float) -> bool:
+        """Say, and note, whether the wait took so long that there is to be no other call."""
+        if timeout is None:
+            return False
+        elapsed = clock() - started
+        if elapsed <= timeout:
+            return False
+        give_up(error, attempt, elapsed)
+        return True
+
+    # The calls are outside of `except`: the next error is not to have this one as its context.
     if is_async(wrapped):
 
         @functools.wraps(wrapped)
@@ -167,7 +180,9 @@ def retry(
                     seconds = wait_after(error, attempt, started)
                     if seconds is None:
                         raise
-                await _sleep_async(sleep, seconds)
+                    await _sleep_async(sleep, seconds)
+                    if is_late(error, attempt, started):
+                        raise
                 attempt += 1
 
     else:
@@ -183,7 +198,9 @@ def retry(
                     seconds = wait_after(error, attempt, started)
                     if seconds is None:
                         raise
-                (sleep or time.sleep)(seconds)
+                    (sleep or time.sleep)(seconds)
+                    if is_late(error, attempt, started):
+                        raise
                 attempt += 1
 
     return wrapper

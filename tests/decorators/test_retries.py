@@ -267,6 +267,38 @@ def test_none_begins_after_the_timeout_and_none_waits_in_vain():
     ]
 
 
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_none_begins_after_the_timeout_though_a_wait_took_longer_than_it_should(is_coroutine):
+    time_ = Time()
+    errors = [WorkError(1), WorkError(2)]
+    left = list(errors)
+
+    def work():
+        raise left.pop(0)
+
+    async def work_later():
+        work()
+
+    patient = retry(
+        work_later if is_coroutine else work,
+        on=WorkError,
+        timeout=5,
+        wait=lambda n: 1,
+        sleep=lambda seconds: time_.sleep(seconds + 60),
+        clock=time_.clock,
+    )
+
+    with pytest.raises(WorkError) as raised:
+        asyncio.run(patient()) if is_coroutine else patient()
+
+    assert raised.value is errors[0]
+    assert raised.value.__context__ is None
+    assert left == errors[1:]
+    assert notes(raised.value) == [
+        "retry: gave up after 1 attempt, 61 seconds after the first call"
+    ]
+
+
 def test_stop_and_wait_may_be_functions():
     asked = []
 
