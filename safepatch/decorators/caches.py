@@ -7,6 +7,7 @@ import functools
 import math
 import time
 from collections.abc import Awaitable, Callable, Hashable, MutableMapping
+from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from safepatch.decorators.flights import Flight, Flights
@@ -356,13 +357,33 @@ def _again(error: Exception) -> Exception | None:
         # An __init__ that computes its message computes it anew, from the message.
         if type(made) is not type(error) or made is error or str(made) != str(error):
             return None
-        if repr(made.args) != repr(error.args):
+        known, copied = _facts(error), _facts(made)
+        if known.keys() != copied.keys() or not all(
+            fact is copied[name] or repr(fact) == repr(copied[name]) for name, fact in known.items()
+        ):
             return None
     except Exception:
         return None
     if hasattr(made, "__notes__"):
         made.__notes__ = list(made.__notes__)
     return made
+
+
+#: What each exception has of its own, mostly from where it was raised.
+_ITS_OWN = {"__traceback__", "__context__", "__cause__", "__suppress_context__", "__dict__"}
+
+
+def _facts(error: Exception) -> dict[str, Any]:
+    """What an exception knows, in its `__dict__`, in slots or in C, where copying loses some:
+    AttributeError.obj, before Python 3.12."""
+    outside = {
+        name: getattr(error, name, None)
+        for kind in type(error).__mro__
+        for name, descriptor in vars(kind).items()
+        if isinstance(descriptor, (MemberDescriptorType, GetSetDescriptorType))
+        and name not in _ITS_OWN
+    }
+    return outside | vars(error)
 
 
 def _raise_again(error: Exception) -> Any:

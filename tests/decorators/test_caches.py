@@ -552,6 +552,53 @@ def test_an_error_that_cannot_be_copied_faithfully_is_not_kept():
         assert texts == {str(make())}
 
 
+class SlottedError(Exception):
+    __slots__ = ("number",)
+
+    def __reduce__(self):
+        return SlottedError, self.args
+
+
+class ForgetfulError(Exception):
+    def __reduce__(self):
+        return ForgetfulError, self.args
+
+
+def with_number(error):
+    error.number = 5
+    return error
+
+
+def noisy(make):
+    """Raise what is made of an expression, with all that Python knows of it."""
+    try:
+        make()
+    except Exception as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda: noisy(lambda: (3).no_such), ["name", "obj"]),
+        (lambda: noisy(lambda: no_such), ["name"]),  # noqa: F821
+        (lambda: ImportError("no", name="module", path="/file"), ["name", "path"]),
+        (lambda: OSError(2, "gone", "/one", None, "/two"), ["errno", "filename", "filename2"]),
+        (lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"), ["object", "start", "end"]),
+        (lambda: StopIteration(5), ["value"]),
+        (lambda: with_number(SlottedError("no")), ["number"]),
+        (lambda: with_number(ForgetfulError("no")), ["number"]),
+        (lambda: with_number(WorkError("no")), ["number"]),
+    ],
+)
+def test_an_error_that_is_kept_knows_all_that_the_first_knew(make, names):
+    fail, _ = failing(make)
+
+    for _ in range(3):
+        error = raised_by(fail)
+        assert [getattr(error, name) for name in names] == [getattr(make(), name) for name in names]
+
+
 def test_what_is_no_exception_proper_is_never_kept():
     fail, calls = failing(KeyboardInterrupt)
     for _ in range(2):
