@@ -167,23 +167,35 @@ def _report(
         arguments = tell.arguments(args, kwargs)
         listed = ", ".join(f"{parameter}={text}" for parameter, text in arguments.items())
         result = tell.value(value) if outcome == "raised" else tell.result(value)
-        log.log(
-            level,
-            "%s(%s) %s %s in %.6f seconds",
-            *(name, listed, outcome, result, seconds),
-            extra={
-                "call_function": name,
-                "call_arguments": arguments,
-                "call_outcome": outcome,
-                "call_result": result,
-                "call_seconds": seconds,
-            },
-            stacklevel=3,  # past this function and the wrapper, to who called
-        )
+        message = "%s(%s) %s %s in %.6f seconds"
+        facts = {
+            "call_function": name,
+            "call_arguments": arguments,
+            "call_outcome": outcome,
+            "call_result": result,
+            "call_seconds": seconds,
+        }
+        _write(log, level, message, (name, listed, outcome, result, seconds), facts)
     except Exception:  # noqa: S110
         pass  # a filter or handler; the caller of the function has no part in that
     finally:
         _reporting.reset(mark)
+
+
+def _write(
+    log: Any, level: int, message: str, args: tuple[Any, ...], facts: dict[str, Any]
+) -> None:
+    import logging
+
+    # Past this function, its caller and the wrapper, to who called.
+    options: Any = {"extra": facts, "stacklevel": 4}
+    while isinstance(log, logging.LoggerAdapter):
+        # By itself, an adapter puts its own extra in place of ours.
+        ours = options["extra"]
+        message, options = log.process(message, options)
+        options["extra"] = {**(options.get("extra") or {}), **ours}
+        log = log.logger
+    log.log(level, message, *args, **options)
 
 
 class _Teller:

@@ -103,6 +103,23 @@ def test_an_adapter_can_log(log):
     assert "add(a=1)" in log.text
 
 
+def test_a_record_has_what_adapters_add_and_the_facts(log):
+    class Prefixing(logging.LoggerAdapter):
+        def process(self, msg, kwargs):
+            return f"[prefix] {msg}", kwargs | {"extra": {"prefixed": True}}
+
+    inner = logging.LoggerAdapter(logging.getLogger("calls"), {"host": "a"})
+
+    log_calls(add, logger=Prefixing(inner, None))(1)
+    line = inspect.currentframe().f_lineno - 1
+
+    [record] = log.records
+    assert record.getMessage().startswith(f"[prefix] {__name__}.add(a=1) returned 3 in")
+    assert (record.host, record.prefixed) == ("a", True)
+    assert (record.call_result, record.call_arguments) == ("3", {"a": "1"})
+    assert (record.pathname, record.lineno) == (__file__, line)
+
+
 def test_off_it_looks_at_no_argument():
     class Silent:
         def __repr__(self):
