@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
@@ -147,8 +147,9 @@ def _logger(logger: Any, wrapped: Any) -> Any:
     return logging.getLogger(logger) if isinstance(logger, str) else logger
 
 
-#: Whether a record is being written, in this thread, greenlet or task.
-_reporting: ContextVar[bool] = ContextVar("reporting", default=False)
+#: Not empty while a record is being written, in this thread, greenlet or task. Emptied after that,
+#: because a task that a handler makes has a copy of the context for ever.
+_reporting: ContextVar[Sequence[str]] = ContextVar("reporting", default=())
 
 
 def _report(
@@ -162,7 +163,8 @@ def _report(
     value: Any,
     seconds: float,
 ) -> None:
-    mark = _reporting.set(True)
+    reported = [name]
+    mark = _reporting.set(reported)
     try:
         arguments = tell.arguments(args, kwargs)
         listed = ", ".join(f"{parameter}={text}" for parameter, text in arguments.items())
@@ -179,6 +181,7 @@ def _report(
     except Exception:  # noqa: S110
         pass  # a filter or handler; the caller of the function has no part in that
     finally:
+        reported.clear()
         _reporting.reset(mark)
 
 

@@ -356,6 +356,30 @@ def test_a_function_that_logging_itself_calls_can_be_logged(log, patches):
     assert len(log.records) == 1
 
 
+def test_calls_of_a_task_that_a_handler_made_are_logged(log):
+    class Sending(logging.Handler):
+        def emit(self, record):
+            if not tasks:
+                tasks.append(asyncio.create_task(send()))
+
+    async def send():
+        log_calls(add, logger="calls")(5)
+
+    async def main():
+        log_calls(add, logger="calls")(1)
+        await tasks[0]
+
+    tasks = []
+    handler = Sending()
+    logging.getLogger("calls").addHandler(handler)
+    try:
+        asyncio.run(main())
+    finally:
+        logging.getLogger("calls").removeHandler(handler)
+
+    assert [record.call_arguments for record in log.records] == [{"a": "1"}, {"a": "5"}]
+
+
 # Kinds of function
 
 
