@@ -31,7 +31,8 @@ def replace(func: Any, wrapped: Any = None, /) -> Any:
     and asyncio as it is.
 
     **Assumes** that callers give by position what can be given so: the names of those parameters
-    may differ.
+    may differ, unless the function takes any keyword. Then one named as a parameter of `func` is
+    cannot be told from it, so that parameter must be named alike or be positional-only.
     """
     need_callable("replace anything by", func)
     if wrapped is None:
@@ -69,7 +70,8 @@ def _takes(wanted: Signature, found: Signature) -> bool:
         if parameter.kind is parameter.VAR_POSITIONAL:
             most += len(found.parameters) + 1
         elif parameter.kind is parameter.VAR_KEYWORD:
-            known["any other keyword"] = None
+            # Also what the other calls a parameter that it is given by position.
+            known |= dict.fromkeys(["any other keyword", *(_names(found) - _names(wanted))])
         elif parameter.kind is parameter.KEYWORD_ONLY:
             known[parameter.name] = None
             if is_required:
@@ -83,3 +85,12 @@ def _takes(wanted: Signature, found: Signature) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _names(signature: Signature) -> set[str]:
+    """The names of parameters that may be given by name."""
+    return {
+        parameter.name
+        for parameter in signature.parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
