@@ -30,6 +30,13 @@ class Counted(Protocol[P, R_co]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
+    # The first is for what is below @classmethod, where mypy sees an access like any other: if the
+    # class itself fits the first parameter, it is bound. (mypy solves S by a Callable only, not
+    # by a protocol with this very __get__.)
+    @overload
+    def __get__(
+        self: Callable[Concatenate[S, P2], R2], instance: object, owner: S, /
+    ) -> Counted[P2, R2]: ...
     @overload
     def __get__(self, instance: None, owner: Any = None, /) -> Counted[P, R_co]: ...
     @overload
