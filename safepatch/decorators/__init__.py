@@ -1,7 +1,8 @@
 """Decorators that assume as little as possible about what they decorate; usable without patches."""
 
-from safepatch.decorators.caches import CacheInfo, memoize, ttl_cache
+from safepatch.decorators.caches import memoize, ttl_cache
 from safepatch.decorators.counts import CallStats, count_calls
+from safepatch.decorators.engine import CacheInfo
 from safepatch.decorators.logs import log_calls
 from safepatch.decorators.replacing import replace
 from safepatch.decorators.retries import retry

@@ -2,74 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import time
-from collections.abc import Awaitable, Callable, Hashable, MutableMapping
-from types import GetSetDescriptorType, MemberDescriptorType
-from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Callable, MutableMapping
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
-from safepatch.decorators.flights import Flight, Flights
+from safepatch.decorators.engine import Cached, CacheDecorator, Engine, wrap
 from safepatch.decorators.keys import KeyFunction, key_function
-from safepatch.decorators.stores import COPYING, DictStore, Entry, MappingStore
-from safepatch.decorators.wrapping import configured, is_async, need_results
+from safepatch.decorators.stores import COPYING, DictStore, MappingStore
+from safepatch.decorators.wrapping import configured, need_results
 
 P = ParamSpec("P")
-P2 = ParamSpec("P2")
-S = TypeVar("S")
-R2 = TypeVar("R2")
 R_co = TypeVar("R_co", covariant=True)
 Copy = Literal["auto", "deep", "no"]
-
-
-class CacheInfo(NamedTuple):
-    """What `cache_info()` gives: `hits` are calls answered without a call of the function,
-    `misses` the calls it took. Expired results count in `currsize` until they are replaced."""
-
-    hits: int
-    misses: int
-    maxsize: int | None
-    currsize: int
-
-
-class Cached(Protocol[P, R_co]):
-    """A function with a cache before it.
-
-    The three functions are safe to call from any thread or greenlet, at any time.
-    """
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-    # The first is for what is below @classmethod, where mypy sees an access like any other: if the
-    # class itself fits the first parameter, it is bound. (mypy solves S by a Callable only, not
-    # by a protocol with this very __get__.)
-    @overload
-    def __get__(
-        self: Callable[Concatenate[S, P2], R2], instance: object, owner: S, /
-    ) -> Cached[P2, R2]: ...
-    @overload
-    def __get__(self, instance: None, owner: Any = None, /) -> Cached[P, R_co]: ...
-    @overload
-    def __get__(
-        self: Cached[Concatenate[S, P2], R2], instance: S, owner: Any = None, /
-    ) -> Cached[P2, R2]: ...
-
-    def cache_info(self) -> CacheInfo:
-        """Count. Approximate where several threads call: a hit takes no lock to be counted."""
-
-    def cache_clear(self) -> None:
-        """Forget all results, also those being computed right now, and start counting anew."""
-
-    def cache_invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Forget the result of this call, however it is spelled, also if it is being computed.
-
-        Does nothing for calls that cannot be cached. On a method, give the instance as well.
-        """
-
-
-class CacheDecorator(Protocol):
-    def __call__(self, wrapped: Callable[P, R_co], /) -> Cached[P, R_co]: ...
 
 
 @overload
@@ -139,8 +85,8 @@ def memoize(
         return configured(memoize, maxsize=maxsize, typed=typed, copy=copy, key=key, cache=cache)
     need_results("memoize", wrapped)
     store = DictStore(maxsize) if cache is None else MappingStore(cache, COPYING[copy])
-    engine = _Engine(store, copy, time.monotonic, lambda: math.inf, 0)
-    return _wrap(wrapped, engine, key or key_function(wrapped, typed))
+    engine = Engine(store, COPYING[copy], time.monotonic, lambda: math.inf, 0)
+    return wrap(wrapped, engine, key or key_function(wrapped, typed))
 
 
 @overload
@@ -229,8 +175,8 @@ def ttl_cache(
         )
     need_results("cache", wrapped)
     life = functools.partial(_life, ttl, jitter, random) if jitter else lambda: ttl
-    engine = _Engine(DictStore(maxsize), copy, clock, life, negative_ttl)
-    return _wrap(wrapped, engine, key or key_function(wrapped, typed))
+    engine = Engine(DictStore(maxsize), COPYING[copy], clock, life, negative_ttl)
+    return wrap(wrapped, engine, key or key_function(wrapped, typed))
 
 
 def _check(*, maxsize: int | None, typed: bool, copy: str, key: KeyFunction | None) -> None:
@@ -251,208 +197,3 @@ def _life(ttl: float, jitter: float, random: Callable[[], float] | None) -> floa
 
         random = standard.random
     return ttl * (1 - jitter * random())
-
-
-class _Engine:
-    """What one cached function has: its store, the calls under way, and counts."""
-
-    def __init__(
-        self,
-        store: DictStore | MappingStore,
-        copy: Copy,
-        clock: Callable[[], float],
-        life: Callable[[], float],
-        negative_life: float,
-    ) -> None:
-        self.store, self.clock, self.life, self.negative_life = store, clock, life, negative_life
-        self.flights = Flights()
-        self.copying = COPYING[copy]
-        self.hits = self.misses = 0
-
-    def fill(self, key: Hashable, call: Callable[[], Any]) -> Any:
-        """Call and keep the result, or get it from whoever is calling already."""
-        lead = functools.partial(self._lead, key, call)
-        return self.flights.join(key, lead, functools.partial(self._alone, call))
-
-    def _lead(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> Any:
-        entry = self._fresh(key)
-        if entry is not None:
-            # It came after this caller had looked, and before it was elected.
-            flight.share = functools.partial(self._share, entry)
-            return flight.share()
-        self.misses += 1
-        try:
-            value = call()
-        except Exception as error:
-            self._keep(key, flight, self._error_entry, error)
-            raise
-        self._keep(key, flight, self._entry, value)
-        return value
-
-    def _fresh(self, key: Hashable) -> Entry | None:
-        try:
-            entry = self.store.get(key)
-        except Exception:
-            return None
-        return entry if entry is not None and self.clock() < entry.expires else None
-
-    def _alone(self, call: Callable[[], Any]) -> Any:
-        self.misses += 1
-        return call()
-
-    async def fill_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
-        """Await and keep the result. Nobody waits: who would, may run in another event loop."""
-        flight = self.flights.start(key)
-        self.misses += 1
-        try:
-            try:
-                value = await call()
-            except Exception as error:
-                self._keep(key, flight, self._error_entry, error)
-                raise
-            self._keep(key, flight, self._entry, value)
-            return value
-        finally:
-            self.flights.end(key, flight)
-
-    def _keep(
-        self, key: Hashable, flight: Flight, entry_of: Callable[[Any], Entry | None], outcome: Any
-    ) -> None:
-        # The outcome is there, and no error in keeping it may take its place: values that cannot
-        # be copied, keys that cannot be compared, mappings that are full.
-        with contextlib.suppress(Exception):
-            entry = entry_of(outcome)
-            if entry is not None:
-                flight.share = functools.partial(self._share, entry)
-                self.store.keep(key, entry, lambda: self.flights.is_wanted(key, flight))
-
-    def _share(self, entry: Entry) -> Any:
-        self.hits += 1
-        return entry.give()
-
-    def _entry(self, value: Any) -> Entry | None:
-        """An entry for a result, or None for one that must not be kept."""
-        if any(hasattr(type(value), name) for name in ("__next__", "__anext__", "__await__")):
-            return None
-        kept, copier = self.copying(value)
-        return Entry(kept, copier, self.clock() + self.life())
-
-    def _error_entry(self, error: Exception) -> Entry | None:
-        """An entry that raises, or None for an error that must not be kept."""
-        kept = _again(error) if self.negative_life else None
-        if kept is None:
-            return None
-        return Entry(kept, _raise_again, self.clock() + self.negative_life)
-
-    def invalidate(self, key: Hashable) -> None:
-        # In this order; see DictStore.keep.
-        self.flights.disown(key)
-        self.store.drop(key)
-
-    def clear(self) -> None:
-        self.flights.disown_all()
-        self.store.clear()
-        self.hits = self.misses = 0
-
-
-def _again(error: Exception) -> Exception | None:
-    """Make an exception equal to another but with a life of its own, or None if that fails."""
-    from copy import copy
-
-    try:
-        made = copy(error)
-        # An __init__ that computes its message computes it anew, from the message.
-        if type(made) is not type(error) or made is error or str(made) != str(error):
-            return None
-        known, copied = _facts(error), _facts(made)
-        if known.keys() != copied.keys() or not all(
-            fact is copied[name] or repr(fact) == repr(copied[name]) for name, fact in known.items()
-        ):
-            return None
-    except Exception:
-        return None
-    if hasattr(made, "__notes__"):
-        made.__notes__ = list(made.__notes__)
-    return made
-
-
-#: What each exception has of its own, mostly from where it was raised.
-_ITS_OWN = {"__traceback__", "__context__", "__cause__", "__suppress_context__", "__dict__"}
-
-
-def _facts(error: Exception) -> dict[str, Any]:
-    """What an exception knows, in its `__dict__`, in slots or in C, where copying loses some:
-    AttributeError.obj, before Python 3.12."""
-    outside = {
-        name: getattr(error, name, None)
-        for kind in type(error).__mro__
-        for name, descriptor in vars(kind).items()
-        if isinstance(descriptor, (MemberDescriptorType, GetSetDescriptorType))
-        and name not in _ITS_OWN
-    }
-    return outside | vars(error)
-
-
-def _raise_again(error: Exception) -> Any:
-    raise _again(error) or error
-
-
-_NO_KEY = object()
-
-
-def _wrap(wrapped: Any, engine: _Engine, key_of: KeyFunction) -> Any:
-    get, clock = engine.store.get, engine.clock
-
-    # The two differ by `await` only, and stay apart because a hit must cost little.
-    if is_async(wrapped):
-
-        @functools.wraps(wrapped)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            try:
-                key = key_of(*args, **kwargs)
-                entry = get(key)
-            except Exception:
-                key, entry = _NO_KEY, None
-            if entry is not None and clock() < entry.expires:
-                engine.hits += 1
-                return entry.value if entry.copier is None else entry.copier(entry.value)
-            if key is _NO_KEY:
-                return await wrapped(*args, **kwargs)
-            return await engine.fill_async(key, functools.partial(wrapped, *args, **kwargs))
-
-    else:
-
-        @functools.wraps(wrapped)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            try:
-                key = key_of(*args, **kwargs)
-                entry = get(key)
-            except Exception:
-                key, entry = _NO_KEY, None
-            if entry is not None and clock() < entry.expires:
-                engine.hits += 1
-                return entry.value if entry.copier is None else entry.copier(entry.value)
-            # Not inside of `except`: an error of the function would get ours as its context.
-            if key is _NO_KEY:
-                return wrapped(*args, **kwargs)
-            return engine.fill(key, functools.partial(wrapped, *args, **kwargs))
-
-    return _with_controls(wrapper, engine, key_of)
-
-
-def _with_controls(wrapper: Any, engine: _Engine, key_of: KeyFunction) -> Any:
-    def cache_info() -> CacheInfo:
-        return CacheInfo(engine.hits, engine.misses, engine.store.maxsize, len(engine.store))
-
-    def cache_invalidate(*args: Any, **kwargs: Any) -> None:
-        try:
-            key = key_of(*args, **kwargs)
-            hash(key)
-        except Exception:
-            return  # no call like this is ever kept
-        engine.invalidate(key)
-
-    wrapper.cache_info = cache_info
-    wrapper.cache_clear = engine.clear
-    wrapper.cache_invalidate = cache_invalidate
-    return wrapper

@@ -9,9 +9,11 @@ import os
 import weakref
 from collections.abc import Callable, Hashable, MutableMapping
 from itertools import islice
+from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
 Copier = Callable[[Any], Any]
+Copying = Callable[[Any], tuple[Any, Copier | None]]
 
 _SHALLOW: dict[type, Copier] = {
     list: list.copy,
@@ -36,6 +38,48 @@ def _deep(value: Any) -> tuple[Any, Copier | None]:
 
 def _as_it_is(value: Any) -> tuple[Any, Copier | None]:
     return value, None
+
+
+def again(error: Exception) -> Exception | None:
+    """Make an exception equal to another but with a life of its own, or None if that fails."""
+    from copy import copy
+
+    try:
+        made = copy(error)
+        # An __init__ that computes its message computes it anew, from the message.
+        if type(made) is not type(error) or made is error or str(made) != str(error):
+            return None
+        known, copied = _facts(error), _facts(made)
+        if known.keys() != copied.keys() or not all(
+            fact is copied[name] or repr(fact) == repr(copied[name]) for name, fact in known.items()
+        ):
+            return None
+    except Exception:
+        return None
+    if hasattr(made, "__notes__"):
+        made.__notes__ = list(made.__notes__)
+    return made
+
+
+#: What each exception has of its own, mostly from where it was raised.
+_ITS_OWN = {"__traceback__", "__context__", "__cause__", "__suppress_context__", "__dict__"}
+
+
+def _facts(error: Exception) -> dict[str, Any]:
+    """What an exception knows, in its `__dict__`, in slots or in C, where copying loses some:
+    AttributeError.obj, before Python 3.12."""
+    outside = {
+        name: getattr(error, name, None)
+        for kind in type(error).__mro__
+        for name, descriptor in vars(kind).items()
+        if isinstance(descriptor, (MemberDescriptorType, GetSetDescriptorType))
+        and name not in _ITS_OWN
+    }
+    return outside | vars(error)
+
+
+def raise_again(error: Exception) -> Any:
+    raise again(error) or error
 
 
 #: By name: functions that give a value to keep, and what makes a copy of it for each caller.
@@ -100,7 +144,7 @@ class MappingStore:
     def __init__(
         self,
         mapping: MutableMapping[Any, Any],
-        copying: Callable[[Any], tuple[Any, Copier | None]],
+        copying: Copying,
     ) -> None:
         self.maxsize: int | None = getattr(mapping, "maxsize", None)
         self._mapping, self._copying = mapping, copying
