@@ -1,12 +1,14 @@
 """Every test must leave nothing patched."""
 
 import os
+import threading
 
 import hypothesis
 import pytest
 
 import safepatch
 from safepatch import imports, registry
+from safepatch.decorators import flights
 
 # A machine that is busy with something else is not a failure.
 hypothesis.settings.register_profile("unhurried", deadline=None)
@@ -48,3 +50,20 @@ def patches():
     """A registry of the test's own, undone at its end."""
     with safepatch.Registry() as own:
         yield own
+
+
+@pytest.fixture
+def arrivals(patches):
+    """A semaphore, released whenever a caller of a cached function is about to wait for another."""
+    arrived = threading.Semaphore(0)
+
+    def noting(wrapped):
+        def wrapper(hub):
+            made = wrapped(hub)
+            arrived.release()
+            return made
+
+        return wrapper
+
+    patches.apply((flights, "_event"), noting)
+    return arrived

@@ -1,14 +1,11 @@
 """Single flight: one does the work, and nobody ever waits for what cannot come."""
 
 import os
-import pathlib
-import subprocess
-import sys
 import threading
 
 import pytest
+from children import child
 
-import safepatch
 from safepatch.decorators import flights, memoize, ttl_cache
 
 ENOUGH = 5  # seconds, after which a thread is taken to hang
@@ -20,23 +17,6 @@ class WorkError(Exception):
 
 class Killed(BaseException):
     pass
-
-
-@pytest.fixture
-def arrivals(patches):
-    """A semaphore, released whenever a caller is about to wait for another."""
-    arrived = threading.Semaphore(0)
-
-    def noting(wrapped):
-        def wrapper(hub):
-            made = wrapped(hub)
-            arrived.release()
-            return made
-
-        return wrapper
-
-    patches.apply((flights, "_event"), noting)
-    return arrived
 
 
 @pytest.fixture(autouse=True)
@@ -335,16 +315,7 @@ def test_a_key_may_be_slow_to_compare_or_call_the_function_itself():
 
 def run_in_child(code):
     """Run code in a fresh interpreter, where gevent may patch; give what it prints."""
-    done = subprocess.run(  # the parent's warnings filters do not hold there
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=pathlib.Path(safepatch.__file__).parents[1],
-    )
-    assert done.stderr == ""
-    assert done.returncode == 0
-    return done.stdout.split()
+    return child(code, "-W", "ignore", timeout=60).split()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

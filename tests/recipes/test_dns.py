@@ -3,22 +3,18 @@
 import asyncio
 import functools
 import importlib.util
-import os
 import pathlib
 import socket
-import subprocess
-import sys
 import textwrap
 import threading
 
+import children
 import pytest
 
-import safepatch
-from safepatch.decorators import flights, replace
+from safepatch.decorators import replace
 from safepatch.recipes.dns import dns_cache
 
 # The package as it is installed; the examples are not.
-ROOT = pathlib.Path(safepatch.__file__).parents[1]
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 ENOUGH = 5  # seconds, after which a thread is taken to hang
 STREAM, DGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
@@ -421,23 +417,6 @@ def test_applied_again_it_begins_anew(system, cache):
 # Threads and asyncio.
 
 
-@pytest.fixture
-def arrivals(patches):
-    """A semaphore, released whenever a caller is about to wait for another."""
-    arrived = threading.Semaphore(0)
-
-    def noting(wrapped):
-        def wrapper(hub):
-            made = wrapped(hub)
-            arrived.release()
-            return made
-
-        return wrapper
-
-    patches.apply((flights, "_event"), noting)
-    return arrived
-
-
 def in_threads(*functions):
     threads = [threading.Thread(target=function, daemon=True) for function in functions]
     for thread in threads:
@@ -580,16 +559,8 @@ def test_gethostbyname_is_invalidated_and_called_through_as_getaddrinfo_is(asked
 def child(source, *arguments):
     if importlib.util.find_spec("gevent") is None:
         pytest.skip("needs gevent")
-    path = os.pathsep.join([str(ROOT), str(EXAMPLES)])
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(source), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout.split()
+    code = ["-W", "error", "-c", textwrap.dedent(source), *map(str, arguments)]
+    return children.run_python(*code, path=[EXAMPLES], timeout=60).split()
 
 
 @pytest.fixture(scope="module")
