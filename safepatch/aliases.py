@@ -45,9 +45,10 @@ def in_modules(original: Any, site: Site) -> list[Holder]:
     faces = inert(original)
     wanted = {id(original), *map(id, faces)}
     own = site.home()  # site.owner goes when another thread undoes the last patch there
-    is_c = type(original) is not FunctionType
-    twin = getattr(original, "__module__", None) if is_c else None
-    lives_in = getattr(original, "__self__", None) if is_c else None  # "_io", where it says "io"
+    is_python = type(original) is FunctionType
+    twin = None if is_python else getattr(original, "__module__", None)
+    # "_io", for one that says "io".
+    lives_in = None if is_python else getattr(original, "__self__", None)
     for name, module, namespace in modules():
         if module is not own and (name == twin or module is lives_in):
             continue

@@ -93,11 +93,18 @@ INHERITED: dict[str, Bottom] = {
 
 
 def by_class(owner: _Way, found: _Way, name: str) -> Callable[..., Any]:
-    """The same for a method of an instance: its class is asked at each call."""
+    """For a method of an instance: its class is asked at each call, which may get a patch."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         instance = owner()
-        method = look_up(type(instance), name).__get__(instance, type(instance))
-        return method(*args, **kwargs)
+        method = look_up(type(instance), name)
+        if method is MISSING:
+            method = found()  # it was deleted since
+        return method.__get__(instance, type(instance))(*args, **kwargs)
 
     return call
+
+
+def by_metaclass(owner: _Way, found: _Way, name: str) -> Callable[..., Any]:
+    """The same for a method of a class that its metaclass has: it may get a patch of its own."""
+    return lambda cls, /, *args, **kwargs: getattr(type(cls), name)(cls, *args, **kwargs)

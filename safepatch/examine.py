@@ -9,7 +9,7 @@ from typing import Any
 
 from safepatch import bottoms, kinds
 from safepatch.errors import TargetError, UnsupportedTargetError, nearest
-from safepatch.sites import MISSING, Site, look_up, slot
+from safepatch.sites import MISSING, Site, look_up, namespace, slot
 from safepatch.stacks import Stack, weakly
 
 _IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
@@ -77,7 +77,8 @@ def _examine_class(site: Site) -> None:
     if owner.__flags__ & _IMMUTABLE and found is not MISSING:
         raise _refused(text, found, "its class is immutable", "a subclass, or whoever calls it")
     if found is MISSING:
-        return _examine_metaclass(site)
+        _examine_metaclass(site)
+        return
     inherited = site.raw is MISSING
     if name == "__new__" and inherited:
         # CPython never again accepts arguments for a class whose __new__ was set and deleted.
@@ -95,7 +96,6 @@ def _examine_class(site: Site) -> None:
     else:
         stack = _start(site, inherited_bottom if inherited else bottoms.itself, inner, inner)
         site.face = _closed(found, _stand_in(inner, stack), owner, name)
-    return None
 
 
 def _examine_metaclass(site: Site) -> None:
@@ -108,14 +108,9 @@ def _examine_metaclass(site: Site) -> None:
         raise _absent(site, dir(owner))
     if type(found) is not FunctionType or _special(name):
         raise _refused(site.text, found, "its metaclass has it", f"{type(owner).__name__!r}")
-    stack = _start(site, bottoms.itself, found)
-    site.face = ClassOnly(found, kinds.dispatcher(found, stack), stack)
-
-
-def _asks_who_overrides(name: str, found: Any) -> bool:
-    """Whether Python does something else for a class that has an attribute than for one that
-    inherits the same."""
-    return found is vars(object).get("__reduce__") or name in _REFLECTED
+    stack = _start(site, bottoms.by_metaclass, found, found)
+    meta = next(base for base in type(owner).__mro__ if name in namespace(base))
+    site.face = ClassOnly(meta, kinds.dispatcher(found, stack), stack)
 
 
 _REFLECTED = {
@@ -126,6 +121,12 @@ _REFLECTED = {
     )
 }
 _INSTEAD = {"__reduce__": "'__reduce_ex__'"}
+
+
+def _asks_who_overrides(name: str, found: Any) -> bool:
+    """Whether Python does something else for a class that has an attribute than for one that
+    inherits the same."""
+    return found is vars(object)["__reduce__"] or name in _REFLECTED
 
 
 def _special(name: str) -> bool:

@@ -78,15 +78,18 @@ class Group:
         for part in self.parts:
             part.entered(1)
         try:
-            return self._apply("ignore")
+            before = [part.live for part in self.parts]
+            self._apply("ignore")
+            for part, live in zip(self.parts, before, strict=True):
+                part.see(live)
+            return self
         except BaseException:
             for part in self.parts:
                 part.entered(-1)
             raise
 
     def __exit__(self, *error: object) -> None:
-        for part in reversed(self.parts):
-            part.__exit__()
+        undo_each(reversed(self.parts), f"undoing {self.name!r}", Patch.__exit__)
 
     def __call__(self, function: F) -> F:
         return patched_while_running(self, function)
@@ -94,12 +97,12 @@ class Group:
 
 def apply_each(patches: Sequence[Patch[Any]], default_aliases: str = "warn") -> None:
     """Apply those that are not: all guards first, then all decorators; all, or none."""
-    before = {patch: patch.state for patch in patches}
+    before = {patch: (patch.state, patch.reason) for patch in patches}
     try:
         planned = [
             (patch, patch.live, patch.plan(default_aliases))
             for patch in patches
-            if before[patch] != "applied" or patch.superseded
+            if patch.state != "applied" or patch.superseded
         ]
         ready = [
             (patch, live, patch.decorate(plan)) for patch, live, plan in planned if plan is not None
@@ -108,20 +111,24 @@ def apply_each(patches: Sequence[Patch[Any]], default_aliases: str = "warn") -> 
             patch.install(plan, live)
     except BaseException:
         begun = [
-            patch for patch in patches if before[patch] not in IN_USE and patch.state in IN_USE
+            patch for patch in patches if before[patch][0] not in IN_USE and patch.state in IN_USE
         ]
-        undo_each(reversed(begun), "taking back a half-applied set")
-        for patch in begun:
-            patch.state = before[patch]
+        try:
+            undo_each(reversed(begun), "taking back a half-applied set")
+        finally:
+            for patch in begun:
+                patch.state, patch.reason = before[patch]
         raise
 
 
-def undo_each(patches: Any, doing: str) -> None:
+def undo_each(
+    patches: Any, doing: str, undo: Callable[[Any], object] = lambda handle: handle.undo()
+) -> None:
     """Undo each in turn, going on past failures, which are raised together at the end."""
     errors: list[Exception] = []
     for patch in patches:
         try:
-            patch.undo()
+            undo(patch)
         except Exception as error:
             errors.append(error)
     if errors:

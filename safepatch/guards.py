@@ -212,16 +212,16 @@ def reasons(guards: Iterable[Guard], original: Any) -> list[tuple[str, str | Non
 
 def collect(
     versions: str | Sequence[str],
-    parameters: str | None = None,
-    sources: str | Sequence[str] = (),
-    own: Guard | Sequence[Guard] = (),
+    parameters: str | None,
+    sources: str | Sequence[str],
+    own: Guard | Sequence[Guard],
 ) -> list[Guard]:
     """Make guards of what a patch asks for, in this order; each may be one or several."""
     made = [requires(text) for text in _several(versions)]
     if parameters is not None:
         made.append(signature(parameters))
-    if sources != ():
-        made.append(fingerprint(*_several(sources)))
+    if known := _several(sources):
+        made.append(fingerprint(*known))
     for guard in _several(own):
         if not callable(guard):
             raise TypeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from _thread import get_ident
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
@@ -90,10 +91,10 @@ class Patch(Generic[W_co]):
         self._asked_from: str | None = None  # an import that it waits for comes from elsewhere
         self.verdicts: list[tuple[str, str | None]] = []
         self.live: Plan | None = None  # what stands, while it is applied
-        self._left: Callable[[], Any] | None = None
+        self._look_again: Callable[[], Any] | None = None
         self._wrappers: tuple[Any, ...] = ()
         self._original: Callable[[], Any] | None = None
-        self._importing = False
+        self._importer: int | None = None  # the thread in which the module is imported now
         self._entered = 0
 
     def anew(self) -> Patch[W_co]:
@@ -222,6 +223,7 @@ class Patch(Generic[W_co]):
                 cancelled = self._importing and not imports.watched(self._module, self._imported)
                 if self.live is not instead_of or cancelled:
                     return  # another thread was first
+                before = self.state, self.reason
                 try:
                     # Noted first, so that whatever interrupts this, undo() and undo_all() find it.
                     self.live = plan
@@ -234,7 +236,10 @@ class Patch(Generic[W_co]):
                     self.live = instead_of
                     self.registry.forget(self)
                 except BaseException:
-                    self._undo()
+                    plan.site.remove(plan.entry)
+                    self.live = instead_of
+                    self._set(*before)
+                    self.registry.forget(self)
                     raise
             # Somebody changed the site since we looked; look again.
             place, site = places.find(plan.place, "rebind" if plan.rebinds else "ignore")
@@ -243,6 +248,9 @@ class Patch(Generic[W_co]):
                 plan = plan._replace(holders=alias.everywhere(site.stack.original, site)[0])
         if self._module is not None:
             self._wait()
+            with stacks.lock:
+                if self.live is None:  # undone meanwhile
+                    imports.cancel(self._module, self._imported)
 
     def _applied(self, plan: Plan) -> None:
         if isinstance(plan.site, Site):
@@ -300,13 +308,15 @@ class Patch(Generic[W_co]):
     def _wait(self) -> None:
         assert self._module is not None
         imports.watch(self._module, self._imported)
-        if self.live is None and not imports.complete(self._module):
-            self._set("pending", f"waits for {self._module} to be imported")
-            self.registry.note(self)
+        to_come = not imports.complete(self._module)
+        with stacks.lock:
+            if self.live is None and to_come and imports.watched(self._module, self._imported):
+                self._set("pending", f"waits for {self._module} to be imported")
+                self.registry.note(self)
 
     def _imported(self) -> None:
         """The module is there, or there again; whatever goes wrong, its import goes on."""
-        self._importing = True
+        self._importer = get_ident()
         try:
             live, plan = self.live, self.plan()
             # After a reload a class is another one, and its methods with it.
@@ -320,7 +330,11 @@ class Patch(Generic[W_co]):
             message = f"patch {self.name!r} failed when {self._module!r} was imported: {error!r}"
             self._warn(message, GuardWarning)
         finally:
-            self._importing = False
+            self._importer = None
+
+    @property
+    def _importing(self) -> bool:
+        return self._importer == get_ident()
 
     def _give_up(self, state: State, reason: str) -> None:
         """Not to patch the module that was imported; nor what a reload has left of the old one."""
@@ -354,8 +368,8 @@ class Patch(Generic[W_co]):
         live = self.live
         if self._module is not None:
             imports.cancel(self._module, self._imported)
-        if live is None and self._left is not None:
-            self._left()
+        if live is None and self._look_again is not None:
+            self._look_again()
         # Each step can be done again: what interrupts one leaves the rest to the next undo.
         if live is not None:
             try:
@@ -365,7 +379,7 @@ class Patch(Generic[W_co]):
                     self._set("undone", None)
                     self.registry.forget(self)
                 raise
-            self._left = places.look_again(live.place)
+            self._look_again = places.look_again(live.place)
             if self._in_context:
                 scopes.hide(live.token)
             self._get_target = targets.loosened(self._get_target())
@@ -384,12 +398,16 @@ class Patch(Generic[W_co]):
         try:
             before = self.live
             self._apply("ignore")
-            if before is not None and before is self.live and self._in_context:
-                scopes.show(before.token)  # applied from another context, or around this block
+            self.see(before)
             return self
         except BaseException:
             self.entered(-1)
             raise
+
+    def see(self, before: Plan | None) -> None:
+        """Make visible in this context what was applied from another one, or around this block."""
+        if before is not None and before is self.live and self._in_context:
+            scopes.show(before.token)
 
     def __exit__(self, *error: object) -> None:
         with stacks.lock:

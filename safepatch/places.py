@@ -107,7 +107,10 @@ def look_again(place: targets.Place) -> Callable[[], Any]:
 
     def look() -> None:
         try:
-            in_place(owner()) if is_function else site_at(owner(), name)
+            if is_function:
+                in_place(owner())
+            else:
+                site_at(owner(), name)
         except ReferenceError:
             pass  # it has gone, and ours with it
 
@@ -133,8 +136,10 @@ def loaded(target: Any) -> bool:
     """Whether a target can be looked for without importing its module."""
     if not isinstance(target, str):
         return True
-    first = target.partition(":")[0]
-    return first in sys.modules or (":" not in target and first.partition(".")[0] in sys.modules)
+    try:
+        return targets.split(target)[0] in sys.modules
+    except TargetError:  # written with dots only
+        return False
 
 
 def _function_at(place: targets.Place) -> Any:

@@ -114,17 +114,18 @@ class Unbound(Adapted):
 
 
 class ClassOnly:
-    """Stands in for a method `raw` of the metaclass: found on the class, not on its instances."""
+    """Stands in for a method that the metaclass `meta` has: found on the class, not on its
+    instances."""
 
-    def __init__(self, raw: Any, function: Any, stack: Stack) -> None:
-        self.raw, self.function, self.stack = raw, function, stack
+    def __init__(self, meta: type, function: Any, stack: Stack) -> None:
+        self.meta, self.function, self.stack = meta, function, stack
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         name = self.stack.site.name
         if instance is not None:
             raise AttributeError(f"{type(instance).__name__!r} object has no attribute {name!r}")
         meta: Any = type(owner)
-        found = next(vars(base)[name] for base in meta.__mro__ if name in vars(base))
-        if found is not self.raw:  # a subclass has a metaclass with a method of its own
-            return found.__get__(owner, meta)
+        has = next((base for base in meta.__mro__ if name in vars(base)), self.meta)
+        if has is not self.meta:  # a subclass has a metaclass with a method of its own
+            return vars(has)[name].__get__(owner, meta)
         return MethodType(self.function, owner)

@@ -170,7 +170,7 @@ class Registry:
     def _adopt(self, name: str, parts: list[Patch[Any]], recipe: Any) -> Handle:
         """Make declared patches this registry's own; call under the lock."""
         for part in parts:
-            if part.state not in ("declared", "undone"):
+            if part.state in IN_USE:
                 raise PatchError(
                     f"cannot register {part!r}: it is {part.state} already; undo it first"
                 )
@@ -181,6 +181,7 @@ class Registry:
                         f"{part.handle.name!r}; declare another"
                     )
         for part in parts:
+            part.registry.forget(part)
             part.registry = self
         if isinstance(recipe, Patch):
             recipe.name = name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, TypeVar
@@ -41,7 +42,7 @@ def patched_while_running(patch: Any, function: F) -> F:
             with patch:
                 return (yield from wrapped(*args, **kwargs))
 
-        run = run_generator
+        run = run_generator if kind == kinds.GENERATOR else types.coroutine(run_generator)
     else:
 
         def run_plain(*args: Any, **kwargs: Any) -> Any:

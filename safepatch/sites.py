@@ -11,6 +11,7 @@ import contextlib
 import functools
 import sys
 import weakref
+from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -40,11 +41,19 @@ class Site:
     def __init__(self, owner: Any, name: str, raw: Any, text: str) -> None:
         self.owner, self.name, self.raw, self.text = owner, name, raw, text
         self.home = weakly(owner)
-        self.face: Any = None
+        self._face: Callable[[], Any] = lambda: None
         self.stack: Stack
         self.binds = ""
         self.found: Any = None
         self.holders: list[Held] = []
+
+    @property
+    def face(self) -> Any:
+        return self._face()
+
+    @face.setter
+    def face(self, face: Any) -> None:
+        self._face = lambda: face
 
     def address(self) -> tuple[str, str] | None:
         """The module and qualified name under which pickle would look for what stands here."""
@@ -88,6 +97,8 @@ class Site:
                 site_at(self.owner, self.name)  # what came back may be as dead as this one
                 _remember(opened(self.face))
                 self.owner = None
+                with contextlib.suppress(TypeError):
+                    self._face = weakref.ref(self.face)  # its stack leads here: a circle else
 
     def give_back(self, owner: Any) -> None:
         """Put back what stood here, unless somebody else's object stands here now."""
@@ -108,13 +119,12 @@ class Site:
 
     def rebind(self, holders: list[tuple[Any, str]]) -> None:
         """Give others who hold the original the face as well; call under the lock."""
+        faces = inert(self.stack.original)
         for owner, name in holders:
             raw = slot(owner, name)
-            if raw is self.stack.original or any(
-                raw is face for face in inert(self.stack.original)
-            ):
+            if raw is self.stack.original or any(raw is face for face in faces):
+                self.holders.append(Held(owner, name, raw))  # first, so that undo finds it
                 put(owner, name, self.face)
-                self.holders.append(Held(owner, name, raw))
 
 
 class Held(NamedTuple):
@@ -127,19 +137,19 @@ class Held(NamedTuple):
 
 # Faces that were taken from their sites. Who took one by name while it stood there has it still,
 # and with it the original, so that to later patches it is an alias.
-_left: dict[int, weakref.ref[Any]] = {}
+_inert_faces: dict[int, weakref.ref[Any]] = {}
 
 
 def _remember(face: Any) -> None:
     key = id(face)
     with contextlib.suppress(TypeError):  # what nobody can refer to weakly, modules seldom hold
         # A partial runs no Python, in which Ctrl-C would be lost.
-        _left[key] = weakref.ref(face, functools.partial(_left.pop, key))
+        _inert_faces[key] = weakref.ref(face, functools.partial(_inert_faces.pop, key))
 
 
 def inert(original: Any) -> list[Any]:
     """The faces of that original that stand at no site any more, and that somebody still has."""
-    faces = [reference() for reference in list(_left.values())]
+    faces = [reference() for reference in list(_inert_faces.values())]
     return [
         face
         for face in faces
