@@ -555,6 +555,12 @@ def test_a_guard_that_answers_neither_text_nor_none_is_told_so(answer):
     assert safepatch.live() == []
 
 
+@pytest.mark.parametrize("option", ["requires", "fingerprint", "guard"])
+def test_no_guards_in_a_list_are_none(option):
+    with safepatch.patch("json:dumps", pass_through, **{option: []}) as patch:
+        assert patch.state == "applied"
+
+
 def test_a_guard_that_raises_changes_nothing():
     def guard(original):
         raise ZeroDivisionError

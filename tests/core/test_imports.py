@@ -18,7 +18,8 @@ from children import child, run_python
 from helpers import noting, pass_through
 
 import safepatch
-from safepatch import GuardWarning
+from safepatch import GuardWarning, imports
+from safepatch.sites import Site
 
 DEADLINE = 20
 
@@ -544,6 +545,53 @@ def test_the_applier_of_a_patch_that_waited_is_who_applied_it_not_who_imported(w
         importing("watched")
 
         assert patch.applied_from == f"{__file__}:{line}"
+
+
+WATCHES = {
+    "before": lambda watch, undo: lambda *args: (undo(), watch(*args)),
+    "after": lambda watch, undo: lambda *args: (watch(*args), undo()),
+}
+
+
+# Before the import an undo that comes before anybody watches undoes nothing.
+@pytest.mark.parametrize(
+    ("imported", "order"), [(True, "before"), (True, "after"), (False, "after")]
+)
+def test_an_undo_while_a_patch_begins_to_wait_is_the_end_of_it(
+    order, imported, watched, patches, monkeypatch
+):
+    """By another thread, between any two steps of this one."""
+    log = []
+    if imported:
+        importlib.import_module("watched")
+    patch = patches.patch("watched:function", noting(log, "ran"), when="import")
+    monkeypatch.setattr(imports, "watch", WATCHES[order](imports.watch, patch.undo))
+
+    patch.apply()
+
+    module = importlib.reload(importlib.import_module("watched"))
+    module.function()
+    assert log == []
+    assert patch.state in ("declared", "undone")
+    assert imports._waiting == {}
+
+
+def test_a_patch_that_cannot_be_put_in_place_is_failed_and_tried_again(
+    watched, warned, patches, monkeypatch
+):
+    patch, push = wait_for(patches, "watched:function"), Site.push
+
+    def refusing(site, entry):
+        raise RuntimeError("told")
+
+    monkeypatch.setattr(Site, "push", refusing)
+    module = importlib.import_module("watched")
+    assert (patch.state, patch.reason) == ("failed", "RuntimeError: told")
+    monkeypatch.setattr(Site, "push", push)
+
+    importlib.reload(module)
+
+    assert patch.state == "applied"
 
 
 # --- Errors never break the import.

@@ -3,12 +3,13 @@
 import linecache
 import pathlib
 import sys
+import types
 
 import pytest
-from helpers import pass_through, spaces
+from helpers import noting, pass_through, spaces
 
 import safepatch
-from safepatch import stacks
+from safepatch import aliases, stacks
 
 PACKAGE = str(pathlib.Path(safepatch.__file__).parent)
 # A trace function may raise at these lines before a lock is guarded, or after; they are no
@@ -111,6 +112,76 @@ def test_whatever_line_is_interrupted_undo_takes_all_away(make, during, afterwar
         assert before == spaces(owner, owner.method), line
         assert owner.method.__code__ is code, line
         assert patches.live() == []
+        if not interrupted:
+            break
+
+    assert not interrupted
+    assert line > 20
+
+
+# Each makes a patch of several steps: itself, the owners, and what must hold at the end.
+
+
+def superseded(owner, patches):
+    log = []
+    patch = patches.apply((owner, "method"), noting(log, "ran"), aliases="ignore")
+    ours = owner.method
+    owner.method = lambda self: ours(self)
+
+    def check():
+        assert owner().method() == "original"
+        assert log == [], "what was replaced runs still"
+
+    return patch, [owner], check
+
+
+def rebound(owner, patches):
+    module, other = types.ModuleType("interrupted"), types.ModuleType("interrupted_too")
+    module.function = other.function = {}.get
+    sys.modules[other.__name__] = other
+    patch = patches.patch((module, "function"), pass_through, aliases="rebind")
+    return patch, [module, other], lambda: sys.modules.pop(other.__name__)
+
+
+def several(owner, patches):
+    owner.second = lambda self: "second"
+    parts = [
+        patches.patch((owner, name), pass_through, aliases="ignore")
+        for name in ("method", "second")
+    ]
+    return patches.register("several", parts), [owner], lambda: None
+
+
+def interrupted_modules():
+    found = [(name, m) for name, m in sys.modules.items() if name.startswith("interrupted")]
+    return [(name, module, vars(module)) for name, module in found]
+
+
+@pytest.mark.parametrize("make", [superseded, rebound, several])
+@pytest.mark.parametrize("afterwards", AFTERWARDS.values(), ids=AFTERWARDS.keys())
+def test_whatever_line_of_a_larger_apply_is_interrupted_undo_takes_all_away(
+    make, afterwards, monkeypatch
+):
+    monkeypatch.setattr(aliases, "modules", interrupted_modules)
+    monkeypatch.setattr(aliases, "gc", types.SimpleNamespace(get_referrers=lambda thing: []))
+    for line in range(1, 2000):
+        owner, registry = make_class(), safepatch.Registry()
+        patch, owners, check = make(owner, registry)
+        before = spaces(*owners)
+        try:
+            with Interrupting(line):
+                patch.apply()
+            interrupted = False
+        except KeyboardInterrupt:
+            interrupted = True
+        while stacks.lock._is_owned():
+            stacks.lock.release()
+
+        afterwards(patch, registry)
+
+        assert before == spaces(*owners), line
+        assert registry.live() == [], line
+        check()
         if not interrupted:
             break
 

@@ -146,14 +146,31 @@ def test_a_patch_on_one_class_is_not_seen_on_another_of_the_same_metaclass():
     assert log == ["ran"]
 
 
-def test_a_patch_on_a_class_and_one_on_its_metaclass_both_run():
-    log = []
+@pytest.mark.parametrize("undone", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("applied", [("class", "metaclass"), ("metaclass", "class")])
+def test_patches_on_a_class_and_on_its_metaclass_both_run_in_any_order(applied, undone, patches):
+    owners, log = {"class": Made, "metaclass": Meta}, []
+    before = spaces(Made, Meta)
+    live = [patches.apply((owners[name], "plain"), noting(log, name)) for name in applied]
 
-    with (
-        safepatch.patch((Meta, "plain"), noting(log, "metaclass")),
-        safepatch.patch((Made, "plain"), noting(log, "class")),
-    ):
-        result = Made.plain(a=2)
-
-    assert result == ("Made", 2)
+    assert Made.plain(a=2) == ("Made", 2)
     assert log == ["class", "metaclass"]
+    log.clear()
+    live[undone[0]].undo()
+    assert Made.plain(a=2) == ("Made", 2)
+    assert log == [applied[undone[1]]]
+    live[undone[1]].undo()
+    assert before == spaces(Made, Meta)
+
+
+def test_a_patch_outlives_the_method_of_the_metaclass(patches):
+    class Fresh(type):
+        def who(cls):
+            return "who"
+
+    owner = Fresh("owner", (), {})
+    patches.apply((owner, "who"), pass_through)
+    del Fresh.who
+
+    with pytest.raises(AttributeError, match="who"):
+        owner.who()

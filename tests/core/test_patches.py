@@ -560,6 +560,19 @@ class Called:
         return Shop.plain()
 
 
+def test_an_old_style_coroutine_function_is_patched_while_it_runs_and_stays_one():
+    @safepatch.patch(PLAIN, adding("ours"))
+    @types.coroutine
+    def run():
+        yield from ()
+        return Shop.plain()
+
+    async def main():
+        return await run()
+
+    assert asyncio.run(main())[0] == "ours"
+
+
 def test_an_object_that_is_called_like_a_coroutine_function_is_patched_while_it_runs():
     run = safepatch.patch(PLAIN, adding("ours"))(Called())
 

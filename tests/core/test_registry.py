@@ -15,6 +15,7 @@ from helpers import noting, pass_through
 import safepatch
 from safepatch import imports
 from safepatch.errors import PatchError
+from safepatch.sites import Site
 
 
 @pytest.fixture
@@ -1048,3 +1049,62 @@ def test_apply_all_that_fails_in_a_decorator_leaves_nothing_waiting_either(shop,
 
     assert waiting.state == "declared"
     assert imports._waiting == {}
+
+
+def test_a_group_whose_undo_fails_in_one_part_leaves_the_others_undone(shop, patches, monkeypatch):
+    group = patches.register("group", [patches.patch(one, pass_through) for one in (ONE, TWO)])
+    remove = Site.remove
+
+    def failing_for_two(site, entry):
+        remove(site, entry)
+        if site.name == "two":
+            raise ValueError("told")
+
+    with pytest.raises(ExceptionGroup, match="undoing 'group'"), group:
+        monkeypatch.setattr(Site, "remove", failing_for_two)
+    monkeypatch.setattr(Site, "remove", remove)
+
+    assert [part.state for part in group.parts] == ["undone", "undone"]
+    with group:
+        assert group.state == "applied"
+    assert group.state == "undone"
+
+
+def test_nested_blocks_of_a_group_in_a_context_see_it_until_the_last_ends(shop, patches):
+    log = []
+    group = patches.register("group", [patches.patch(ONE, noting(log, "ran"), scope="context")])
+
+    with group:
+        with group:
+            shop.one()
+        shop.one()
+    shop.one()
+
+    assert log == ["ran", "ran"]
+
+
+@pytest.mark.parametrize("state", ["skipped", "failed"])
+def test_a_patch_that_came_to_nothing_elsewhere_can_be_registered(shop, patches, state):
+    other = safepatch.Registry()
+    if state == "skipped":
+        patch = other.patch(ONE, pass_through, guard=no, on_mismatch="skip")
+        with pytest.warns(safepatch.GuardWarning):
+            patch.apply()
+    else:
+        patch = other.patch(ONE, pass_through)
+        patch.state = "failed"
+
+    patches.register("mine", patch)
+
+    assert other.handles() == []
+    assert patches.handles() == [patch]
+
+
+def test_to_compare_a_dotted_target_imports_nothing(patches):
+    importlib.import_module("xml")
+    sys.modules.pop("xml.dom.minidom", None)
+
+    with pytest.raises(safepatch.TargetError):
+        patches.undo("xml.dom.minidom.parse")
+
+    assert "xml.dom.minidom" not in sys.modules
