@@ -65,10 +65,7 @@ class Group:
         return f"<Group {self.name!r} {self.state}>"
 
     def apply(self) -> Group:
-        return self._apply("warn")
-
-    def _apply(self, default_aliases: str) -> Group:
-        apply_each(self.parts, default_aliases)
+        apply_each(self.parts, "warn")
         return self
 
     def undo(self) -> None:
@@ -78,10 +75,10 @@ class Group:
         for part in self.parts:
             part.entered(1)
         try:
-            before = [part.live for part in self.parts]
-            self._apply("ignore")
-            for part, live in zip(self.parts, before, strict=True):
-                part.see(live)
+            applied = apply_each(self.parts, "ignore")
+            for part in self.parts:
+                if part not in applied:
+                    part.see()
             return self
         except BaseException:
             for part in self.parts:
@@ -95,20 +92,21 @@ class Group:
         return patched_while_running(self, function)
 
 
-def apply_each(patches: Sequence[Patch[Any]], default_aliases: str = "warn") -> None:
-    """Apply those that are not: all guards first, then all decorators; all, or none."""
+def apply_each(patches: Sequence[Patch[Any]], default_aliases: str) -> list[Patch[Any]]:
+    """Apply those that are not, and return them: all guards first, then all decorators; all, or
+    none."""
     before = {patch: (patch.state, patch.reason) for patch in patches}
+    stood = {patch: patch.live for patch in patches}
     try:
         planned = [
-            (patch, patch.live, patch.plan(default_aliases))
+            (patch, stood[patch], patch.plan(default_aliases))
             for patch in patches
-            if patch.state != "applied" or patch.superseded
+            if stood[patch] is None or patch.superseded
         ]
         ready = [
             (patch, live, patch.decorate(plan)) for patch, live, plan in planned if plan is not None
         ]
-        for patch, live, plan in ready:
-            patch.install(plan, live)
+        return [patch for patch, live, plan in ready if patch.install(plan, live)]
     except BaseException:
         begun = [
             patch for patch in patches if before[patch][0] not in IN_USE and patch.state in IN_USE

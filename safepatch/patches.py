@@ -173,15 +173,17 @@ class Patch(Generic[W_co]):
         Raises GuardError, TargetError, UnsupportedTargetError or what a decorator raised, and
         has then changed nothing.
         """
-        return self._apply("warn")
+        self._apply("warn")
+        return self
 
-    def _apply(self, default_aliases: str) -> Patch[W_co]:
+    def _apply(self, default_aliases: str) -> bool:
+        """Whether it was this call that applied it."""
         live = self.live
         if live is None or self.state == "undone" or self.superseded:
             plan = self.plan(default_aliases)
             if plan is not None:
-                self.install(self.decorate(plan), live)
-        return self
+                return self.install(self.decorate(plan), live)
+        return False
 
     def plan(self, default_aliases: str = "warn") -> Plan | None:
         """Find the site and ask the guards. None if nothing is to be done: skipped or pending."""
@@ -209,20 +211,24 @@ class Patch(Generic[W_co]):
 
     def decorate(self, plan: Plan) -> Plan:
         """Call the decorators."""
-        token = object()  # of this apply: contexts that saw an earlier one do not see this
+        # Of this life: contexts that saw an earlier one do not see this.
+        token = object() if self.live is None else self.live.token
         questions = scopes.questions(
             plan.site.stack.original, self.text, self.target, token, *self.seen_by
         )
         entry, made = wrappers.decorate(self, plan.site, self.decorators, questions)
         return plan._replace(entry=entry, made=made, token=token)
 
-    def install(self, plan: Plan, instead_of: Plan | None = None) -> None:
-        """Put a patch that was planned and decorated on its stack, taking it off another."""
+    def install(self, plan: Plan, instead_of: Plan | None = None) -> bool:
+        """Put a patch that was planned and decorated on its stack, taking it off another.
+
+        False if another thread was first.
+        """
         while True:
             with stacks.lock:
                 cancelled = self._importing and not imports.watched(self._module, self._imported)
                 if self.live is not instead_of or cancelled:
-                    return  # another thread was first
+                    return False
                 before = self.state, self.reason
                 try:
                     # Noted first, so that whatever interrupts this, undo() and undo_all() find it.
@@ -251,6 +257,7 @@ class Patch(Generic[W_co]):
             with stacks.lock:
                 if self.live is None:  # undone meanwhile
                     imports.cancel(self._module, self._imported)
+        return True
 
     def _applied(self, plan: Plan) -> None:
         if isinstance(plan.site, Site):
@@ -307,8 +314,9 @@ class Patch(Generic[W_co]):
 
     def _wait(self) -> None:
         assert self._module is not None
-        imports.watch(self._module, self._imported)
         to_come = not imports.complete(self._module)
+        self.registry.note(self)  # first, as in install()
+        imports.watch(self._module, self._imported)
         with stacks.lock:
             if self.live is None and to_come and imports.watched(self._module, self._imported):
                 self._set("pending", f"waits for {self._module} to be imported")
@@ -396,18 +404,18 @@ class Patch(Generic[W_co]):
     def __enter__(self) -> Patch[W_co]:
         self.entered(1)
         try:
-            before = self.live
-            self._apply("ignore")
-            self.see(before)
+            if not self._apply("ignore"):
+                self.see()
             return self
         except BaseException:
             self.entered(-1)
             raise
 
-    def see(self, before: Plan | None) -> None:
+    def see(self) -> None:
         """Make visible in this context what was applied from another one, or around this block."""
-        if before is not None and before is self.live and self._in_context:
-            scopes.show(before.token)
+        live = self.live
+        if live is not None and self._in_context:
+            scopes.show(live.token)
 
     def __exit__(self, *error: object) -> None:
         with stacks.lock:

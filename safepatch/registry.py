@@ -194,7 +194,7 @@ class Registry:
     def apply_all(self) -> list[Handle]:
         """Apply all that is registered: all guards are asked first, then all or nothing."""
         patches = [patch for handle in list(self._named.values()) for patch in handle.parts]
-        groups.apply_each(patches)
+        groups.apply_each(patches, "warn")
         return self.live()
 
     def undo(self, which: Any, /) -> None:
@@ -221,9 +221,13 @@ class Registry:
         if target is None:
             return explain_all(list(_registries))
         if isinstance(target, str) and _is_name(target):
-            handle = self._lookup(target)
-            return Explanation.join(explain_target(part.target, self) for part in handle.parts)
-        return explain_target(target, self)
+            target = self._lookup(target)
+        registries = list(_registries)
+        if isinstance(target, (Patch, Group)):
+            return Explanation.join(
+                explain_target(part.target, registries) for part in target.parts
+            )
+        return explain_target(target, registries)
 
     def fingerprint(self, target: Any, /) -> str:
         """Hash the source of a target's original: "sha256:...", the same on every Python."""
@@ -245,10 +249,9 @@ class Registry:
         """Remember that a patch of this registry is applied or waits, or why it is not."""
         with stacks.lock:
             handle = patch.handle
-            if handle in self._noted and handle.state != "applied":
-                self._noted.remove(handle)  # it is as old as its latest apply
-            if handle not in self._noted:
-                self._noted.append(handle)
+            if handle.state != "applied" or handle not in self._noted:
+                # It is as old as its latest apply. In one step, for whatever interrupts it.
+                self._noted = [*(other for other in self._noted if other is not handle), handle]
 
     def forget(self, patch: Patch[Any]) -> None:
         with stacks.lock:

@@ -9,7 +9,7 @@ import pytest
 from helpers import noting, pass_through, spaces
 
 import safepatch
-from safepatch import aliases, stacks
+from safepatch import aliases, imports, stacks
 
 PACKAGE = str(pathlib.Path(safepatch.__file__).parent)
 # A trace function may raise at these lines before a lock is guarded, or after; they are no
@@ -152,12 +152,22 @@ def several(owner, patches):
     return patches.register("several", parts), [owner], lambda: None
 
 
+def waiting(owner, patches):
+    module = types.ModuleType("interrupted")
+    patch = patches.patch("interrupted_later:function", pass_through, when="import")
+
+    def check():
+        assert imports._waiting == {}
+
+    return patch, [module], check
+
+
 def interrupted_modules():
     found = [(name, m) for name, m in sys.modules.items() if name.startswith("interrupted")]
     return [(name, module, vars(module)) for name, module in found]
 
 
-@pytest.mark.parametrize("make", [superseded, rebound, several])
+@pytest.mark.parametrize("make", [superseded, rebound, several, waiting])
 @pytest.mark.parametrize("afterwards", AFTERWARDS.values(), ids=AFTERWARDS.keys())
 def test_whatever_line_of_a_larger_apply_is_interrupted_undo_takes_all_away(
     make, afterwards, monkeypatch

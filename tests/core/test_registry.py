@@ -14,6 +14,7 @@ from helpers import noting, pass_through
 
 import safepatch
 from safepatch import imports
+from safepatch.decorators import count_calls
 from safepatch.errors import PatchError
 from safepatch.sites import Site
 
@@ -1068,6 +1069,30 @@ def test_a_group_whose_undo_fails_in_one_part_leaves_the_others_undone(shop, pat
     with group:
         assert group.state == "applied"
     assert group.state == "undone"
+
+
+def test_a_group_that_another_thread_applies_meanwhile_is_not_applied_twice(shop, patches):
+    asked, go = threading.Event(), threading.Event()
+    answers = [lambda: asked.set() or (go.wait(20) and None)]
+
+    def guard(original):
+        return answers.pop()() if answers else None
+
+    second = patches.patch(TWO, count_calls())
+    group = patches.register("group", [patches.patch(ONE, pass_through, guard=guard), second])
+    thread = threading.Thread(target=lambda: group.__enter__() and group.__exit__(), daemon=True)
+    thread.start()
+    asked.wait(20)
+
+    with group:
+        wrapper = second.wrapper
+        shop.two()
+        go.set()
+        thread.join(20)
+        shop.two()
+
+        assert second.wrapper is wrapper
+        assert wrapper.stats().calls == 2
 
 
 def test_nested_blocks_of_a_group_in_a_context_see_it_until_the_last_ends(shop, patches):

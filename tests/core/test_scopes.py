@@ -1,6 +1,7 @@
 """Patches that only some calls see: one context's, one package's, or those a callable picks."""
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import gc
@@ -533,8 +534,17 @@ def test_all_conditions_must_hold(callers):
         assert callers["callers"](Shop.price) == UNPATCHED
 
 
-def test_two_tasks_that_enter_one_context_patch_both_see_it():
-    patch = safepatch.patch(PRICE, ours, scope="context")
+def a_patch(patches):
+    return patches.patch(PRICE, ours, scope="context")
+
+
+def a_group(patches):
+    return patches.register("group", [a_patch(patches)])
+
+
+@pytest.mark.parametrize("make", [a_patch, a_group])
+def test_two_tasks_that_enter_one_context_patch_both_see_it(make, patches):
+    patch = make(patches)
 
     async def one(barrier):
         with patch:
@@ -548,3 +558,50 @@ def test_two_tasks_that_enter_one_context_patch_both_see_it():
         return await asyncio.gather(one(barrier), one(barrier))
 
     assert asyncio.run(both()) == [(PATCHED, UNPATCHED)] * 2
+
+
+@pytest.mark.parametrize("make", [a_patch, a_group])
+def test_two_threads_that_enter_one_context_patch_at_once_both_see_it(make, patches):
+    """Both have called the decorators before either is installed."""
+    both, inside = threading.Barrier(2, timeout=20), threading.Barrier(2, timeout=20)
+
+    def deco(wrapped):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()
+        return ours(wrapped)
+
+    patch = patches.patch(PRICE, deco, scope="context")
+    if make is a_group:
+        patch = patches.register("group", [patch])
+    seen = []
+
+    def enter():
+        with patch:
+            inside.wait()
+            seen.append(Shop.price())
+            inside.wait()
+
+    threads = [threading.Thread(target=enter, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert seen == [PATCHED, PATCHED]
+    assert Shop.price() == UNPATCHED
+
+
+def test_a_context_patch_put_on_top_again_elsewhere_is_seen_where_it_was(patches):
+    patch = a_patch(patches)
+    one, other = contextvars.copy_context(), contextvars.copy_context()
+    raw = vars(Shop)["price"]
+    one.run(patch.__enter__)
+    Shop.price = staticmethod(lambda: UNPATCHED)
+    try:
+        other.run(patch.__enter__)
+
+        assert [one.run(Shop.price), other.run(Shop.price)] == [PATCHED, PATCHED]
+    finally:
+        other.run(patch.__exit__)
+        one.run(patch.__exit__)
+        Shop.price = raw
