@@ -79,8 +79,10 @@ def everywhere(original: Any, site: Site) -> tuple[list[Holder], list[str]]:
     holders, own = in_modules(original, site), site.home()
     namespaces = {id(namespace) for _, _, namespace in modules()}
     lost: set[str] = set()
-    for referrer in gc.get_referrers(original):
-        if id(referrer) in namespaces:
+    things = [original, *inert(original)]
+    wanted = set(map(id, things))
+    for referrer in [referrer for thing in things for referrer in gc.get_referrers(thing)]:
+        if id(referrer) in namespaces or referrer is things:
             continue
         classes = [cls for cls in _referrers(referrer, type) if referrer is not cls.__mro__]
         if type(referrer) is dict and classes:
@@ -88,7 +90,7 @@ def everywhere(original: Any, site: Site) -> tuple[list[Holder], list[str]]:
                 (cls, name)
                 for cls in classes
                 for name, value in list(vars(cls).items())
-                if value is original and not (cls is own and name == site.name)
+                if id(value) in wanted and not (cls is own and name == site.name)
             ]
         else:
             lost.update(_described(referrer))

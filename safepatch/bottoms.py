@@ -100,7 +100,9 @@ def by_class(owner: _Way, found: _Way, name: str) -> Callable[..., Any]:
         method = look_up(type(instance), name)
         if method is MISSING:
             method = found()  # it was deleted since
-        return method.__get__(instance, type(instance))(*args, **kwargs)
+        elif hasattr(type(method), "__get__"):
+            method = method.__get__(instance, type(instance))
+        return method(*args, **kwargs)
 
     return call
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from safepatch import bottoms, kinds
 from safepatch.errors import TargetError, UnsupportedTargetError, nearest
-from safepatch.sites import MISSING, Site, look_up, namespace, slot
+from safepatch.sites import MISSING, Site, has_namespace, look_up, namespace, slot
 from safepatch.stacks import Stack, weakly
 
 _IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
@@ -22,7 +22,9 @@ def examine(owner: Any, name: str, text: str, target: Any) -> Site:
     their `.target` is `target`.
     """
     try:
-        if not hasattr(owner, "__dict__"):
+        if type(owner).__module__ in ("typing", "types") and hasattr(owner, "__origin__"):
+            raise _refused(text, owner, "its owner is a parametrized alias", "the class")
+        if not has_namespace(owner):
             raise _refused(text, owner, "its owner keeps no namespace (slots)", "its class")
         site = Site(owner, name, slot(owner, name), text)
         if isinstance(owner, type):
@@ -64,7 +66,7 @@ def _examine_object(site: Site) -> None:
             found = getattr(owner, name)
         except AttributeError as error:
             raise _absent(site, dir(owner)) from error
-        if type(found) is MethodType and hasattr(type(in_class), "__get__"):
+        if in_class is not MISSING:
             bottom = bottoms.by_class
     _require_callable(found, site.text)
     site.face = _stand_in(found, _start(site, bottom, found, found))

@@ -12,7 +12,7 @@ from safepatch import aliases, kinds, targets
 from safepatch.errors import TargetError, UnsupportedTargetError
 from safepatch.in_place import in_place
 from safepatch.places import is_at, loaded, site_of
-from safepatch.sites import opened, site_at, stack_of
+from safepatch.sites import has_namespace, opened, site_at, stack_of
 
 if TYPE_CHECKING:
     from safepatch.registry import Registry
@@ -48,10 +48,11 @@ class Explanation:
     __repr__ = __str__
 
 
-def explain_target(target: Any, registry: Registry) -> Explanation:
-    """Explain one place, with the patches of a registry that wait for it or were replaced."""
+def explain_target(target: Any, registries: list[Registry]) -> Explanation:
+    """Explain one place, with the patches of any registry that wait for it or were replaced."""
     others = [
         _patch_dict(patch)
+        for registry in registries
         for patch in _patches(registry)
         if (patch.state != "applied" or patch.superseded) and is_at(patch, target)
     ]
@@ -90,7 +91,7 @@ def _site_dict(place: targets.Place) -> dict[str, Any]:
     standing: Any = place.function
     held: list[str] = []
     if standing is None or targets.same_function(place):
-        site = site_at(place.owner, place.name)
+        site = site_at(place.owner, place.name) if has_namespace(place.owner) else None
         if site is None:
             try:
                 standing = site_of(place._replace(function=None)).stack.original

@@ -202,7 +202,7 @@ def reasons(guards: Iterable[Guard], original: Any) -> list[tuple[str, str | Non
     verdicts = []
     for guard in guards:
         text, reason = getattr(guard, "__qualname__", repr(guard)), guard(original)
-        if not (reason is None or isinstance(reason, str)):
+        if reason is not None and not (isinstance(reason, str) and reason):
             raise TypeError(
                 f"guard {text} returned {reason!r}; return a reason not to patch as text, or None"
             )
@@ -217,6 +217,9 @@ def collect(
     own: Guard | Sequence[Guard],
 ) -> list[Guard]:
     """Make guards of what a patch asks for, in this order; each may be one or several."""
+    for option, given in (("requires", versions), ("fingerprint", sources)):
+        if not all(isinstance(text, str) for text in _several(given)):
+            raise TypeError(f"{option}={given!r} is no text; give one, or several in a list")
     made = [requires(text) for text in _several(versions)]
     if parameters is not None:
         made.append(signature(parameters))

@@ -11,7 +11,7 @@ from safepatch import kinds, targets
 from safepatch.errors import PatchError, TargetError
 from safepatch.examine import examine
 from safepatch.in_place import InPlace, in_place, untouched
-from safepatch.sites import MISSING, Site, opened, site_at, slot, stack_of
+from safepatch.sites import MISSING, Site, has_namespace, opened, site_at, slot, stack_of
 from safepatch.stacks import weakly
 
 
@@ -69,8 +69,7 @@ def site_of(place: targets.Place) -> Site | InPlace:
     """The live site of a place, or a fresh one."""
     if place.function is not None:
         return in_place(place.function) or InPlace(place.function)
-    has_namespace = hasattr(place.owner, "__dict__")
-    found = site_at(place.owner, place.name) if has_namespace else None
+    found = site_at(place.owner, place.name) if has_namespace(place.owner) else None
     return found or examine(place.owner, place.name, place.text, place.target)
 
 

@@ -67,6 +67,12 @@ class Site:
             return owner.__module__, f"{owner.__qualname__}.{self.name}"
         return None
 
+    def is_of(self, owner: Any, name: str) -> bool:
+        try:
+            return self.home() is owner and self.name == name
+        except ReferenceError:
+            return False
+
     def installed(self) -> bool:
         owner = self.owner  # read once: another thread may be undoing
         return owner is not None and slot(owner, self.name) is self.face
@@ -92,9 +98,11 @@ class Site:
             # In an order in which an interruption loses nothing: a second call does the rest.
             self.stack.remove(entry)
             self.give_back_holders()
+            if self.owner is not None:
+                if not self.stack.entries:
+                    self.give_back(self.owner)
+                site_at(self.owner, self.name)  # what came back here may be as dead
             if not self.stack.entries and self.owner is not None:
-                self.give_back(self.owner)
-                site_at(self.owner, self.name)  # what came back may be as dead as this one
                 _remember(opened(self.face))
                 self.owner = None
                 with contextlib.suppress(TypeError):
@@ -201,6 +209,14 @@ def namespace(owner: Any) -> Any:
     )
 
 
+def has_namespace(owner: Any) -> bool:
+    """Whether an owner has a namespace of its own, which slots are none of."""
+    try:
+        return namespace(owner) is not None
+    except AttributeError:
+        return False
+
+
 def put(owner: Any, name: str, value: Any) -> None:
     """Set, or with MISSING delete, what stands in the owner's own namespace."""
     if not isinstance(owner, type):
@@ -261,7 +277,7 @@ def site_at(owner: Any, name: str) -> Site | None:
         if stack is None or stack.site.face is not standing:
             return None
         site: Site = stack.site
-        if site.home() is not owner or site.name != name:
+        if not site.is_of(owner, name):
             return None  # somebody keeps our face under another name
         if stack.entries:
             return site

@@ -516,6 +516,16 @@ def test_rebind_reaches_who_took_what_stood_there_during_an_earlier_patch(
     assert held.restored()
 
 
+def test_rebind_names_who_holds_what_stood_there_where_it_cannot_be_reached(held, warned, patches):
+    with safepatch.patch("alias_home:builtin", pass_through):
+        kept = [held.home.builtin]
+
+    patches.apply("alias_home:builtin", pass_through, aliases="rebind")
+
+    assert "an object of type list" in str(warned[-1].message)
+    assert kept[0] is not held.home.builtin
+
+
 @pytest.mark.parametrize("original", [Made.function, {1: 2}.get], ids=["Python", "C"])
 def test_who_took_what_stood_there_during_an_earlier_patch_is_named(
     original, modules, warned, patches
@@ -732,3 +742,23 @@ def test_a_patch_over_a_name_that_another_rebound_goes_in_any_order(held, warned
         made[position].undo()
 
     assert held.restored()
+
+
+def test_what_stood_in_a_module_that_has_gone_is_reached_and_given_back(modules, warned):
+    """As a test's module goes, while another keeps what it took from it during a patch."""
+    original = {1: 2}.get
+    gone = types.ModuleType("alias_gone")
+    gone.function = original
+    with safepatch.patch((gone, "function"), pass_through):
+        taken = modules("alias_two", function=gone.function)
+    face = taken.function
+    del gone
+    gc.collect()
+    modules("alias_home", function=original)
+    log = []
+
+    with safepatch.patch("alias_home:function", noting(log, "ran"), aliases="rebind"):
+        assert taken.function(1) == 2
+
+    assert log == ["ran"]
+    assert taken.function is face

@@ -715,3 +715,26 @@ def test_a_mock_that_stands_at_a_place_is_told_as_an_object(patches):
         told = str(patches.explain("json:dumps"))
 
     assert "an object of unittest.mock:MagicMock" in told
+
+
+def test_what_another_registry_has_declared_is_told_and_not_imported(patches):
+    sys.modules.pop("colorsys", None)
+    other = safepatch.Registry()
+    other.register("another's", "colorsys:rgb_to_hls", pass_through)
+
+    told = str(patches.explain("colorsys:rgb_to_hls"))
+
+    assert 'patch "another\'s"' in told
+    assert "colorsys" not in sys.modules
+
+
+def test_a_patch_and_a_group_can_be_explained_themselves(shop, patches):
+    patch = patches.apply((shop, "price"), pass_through, aliases="ignore")
+    group = patches.register("group", [patches.patch("json:dumps", pass_through)])
+
+    assert str(patches.explain(patch)) == str(patches.explain((shop, "price")))
+    assert "patch 'json:dumps'" in str(patches.explain(group))
+
+
+def test_an_owner_without_a_namespace_is_told(patches):
+    assert "cannot be patched" in str(patches.explain((3, "real")))

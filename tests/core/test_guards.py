@@ -541,7 +541,13 @@ def test_every_guard_is_asked_and_every_reason_given():
     assert reasons[3:] == ("it rains", "and snows")
 
 
-@pytest.mark.parametrize("answer", [True, False, 0, ["it rains"]])
+@pytest.mark.parametrize("option", ["requires", "fingerprint"])
+def test_a_guard_that_is_no_text_is_refused_by_its_name(option):
+    with pytest.raises(TypeError, match=rf"{option}=5 is no text"):
+        safepatch.apply("json:dumps", pass_through, **{option: 5})
+
+
+@pytest.mark.parametrize("answer", [True, False, 0, "", ["it rains"]])
 def test_a_guard_that_answers_neither_text_nor_none_is_told_so(answer):
     """Such as a predicate, which says the contrary."""
 

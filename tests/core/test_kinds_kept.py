@@ -366,3 +366,35 @@ def test_a_method_of_an_enum_is_patched_like_any_other(patches):
 
     assert Colour.RED.told() == "red"
     assert list(Colour) == [Colour.RED]
+
+
+class Followed:
+    def method(self):
+        return "method"
+
+    @staticmethod
+    def static():
+        return "static"
+
+    @classmethod
+    def klass(cls):
+        return "klass"
+
+    partial = functools.partialmethod(method)
+    wrapped = wrapt.FunctionWrapper(method, lambda wrapped, i, args, kwargs: wrapped(*args))
+
+
+@pytest.mark.parametrize("name", ["method", "static", "klass", "partial", "wrapped"])
+def test_a_patch_of_an_instance_follows_what_comes_and_goes_in_its_class(name, patches):
+    instance, log = Followed(), []
+    expected = getattr(instance, name)()
+    patches.apply((instance, name), noting(log, "instance"))
+
+    patch = patches.apply((Followed, name), noting(log, "class"))
+
+    assert getattr(instance, name)() == expected
+    assert log == ["instance", "class"]
+    patch.undo()
+    log.clear()
+    assert getattr(instance, name)() == expected
+    assert log == ["instance"]

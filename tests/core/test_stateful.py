@@ -567,6 +567,24 @@ def test_what_a_reload_put_there_is_left_alone(tmp_path, monkeypatch):
     del sys.modules["reloaded_victim"]
 
 
+def test_what_a_mock_put_back_goes_with_any_undo_there():
+    module = types.ModuleType("put_back")
+    module.function = original = len
+    first = safepatch.apply((module, "function"), pass_through, aliases="ignore")
+    face = module.function
+    module.function = lambda *args: face(*args)
+    others = [
+        safepatch.apply((module, "function"), pass_through, aliases="ignore") for _ in range(2)
+    ]
+    first.undo()
+    module.function = face
+
+    others[1].undo()
+
+    assert module.function is original
+    others[0].undo()
+
+
 class Barred:
     """A proxy, in the way of werkzeug's, whose namespace can be made unreachable."""
 

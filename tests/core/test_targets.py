@@ -12,6 +12,7 @@ import random
 import sys
 import textwrap
 import types
+from typing import Generic, TypeVar
 from unittest import mock
 
 import pytest
@@ -477,6 +478,9 @@ def test_a_form_that_is_no_target_is_refused_where_it_is_written(declare, target
     assert "json:" in str(caught.value) or "module:" in str(caught.value)
 
 
+T = TypeVar("T")
+
+
 class Plain:
     value = 3
 
@@ -663,3 +667,15 @@ def test_a_patch_whose_class_was_replaced_is_superseded_and_can_follow_it(
     old().method()
     assert log == ["ran"]
     assert old.method is method
+
+
+class Parametrized(Generic[T]):
+    def method(self):
+        pass
+
+
+@pytest.mark.parametrize("alias", [Parametrized[int], list[int]])
+def test_an_alias_with_parameters_is_refused_as_owner(alias):
+    """What is set on it reaches neither the class nor its instances."""
+    with pytest.raises(safepatch.UnsupportedTargetError, match="patch the class"):
+        safepatch.apply((alias, "method"), pass_through)
