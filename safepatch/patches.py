@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from _thread import get_ident
 from collections.abc import Callable, Sequence
@@ -349,9 +350,11 @@ class Patch(Generic[W_co]):
         with stacks.lock:
             if not imports.watched(self._module, self._imported):
                 return  # it was undone meanwhile
-            live, self.live = self.live, None
-            if live is not None:
-                live.site.remove(live.entry)
+            if self.live is not None:
+                # A metaclass may refuse, but not the import; the entry is off the stack by then.
+                with contextlib.suppress(Exception):
+                    self.live.site.remove(self.live.entry)
+                self.live = None
             self._set(state, reason)
             self.registry.note(self)
 
