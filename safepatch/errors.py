@@ -60,6 +60,12 @@ class UnsupportedTargetError(PatchError, TypeError):
     found: object = None
 
 
+class OptionError(PatchError, ValueError):
+    """An option has a value that there is not, or that does not go with another: `.option`."""
+
+    option: str = ""
+
+
 class GuardWarning(UserWarning):
     """A guard said no and the patch was skipped, or applied all the same, as its owner asked."""
 

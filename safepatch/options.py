@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict
 
-from safepatch.errors import nearest
+from safepatch.errors import OptionError, nearest
 from safepatch.guards import Guard
 
 Target = str | tuple[Any, str] | Callable[..., Any]
@@ -51,7 +51,8 @@ _CHOICES = {
 def checked(given: Options) -> Options:
     """All options, those that were not given with their defaults.
 
-    Raises TypeError or ValueError for one that there is not, or that has a wrong value.
+    Raises TypeError for one that there is not or that is of a wrong type, OptionError for one that
+    has a wrong value.
     """
     for option in given:
         if option not in _DEFAULTS:
@@ -61,7 +62,9 @@ def checked(given: Options) -> Options:
     for option, allowed in _CHOICES.items():
         if options[option] not in allowed:
             choices = ", ".join(repr(choice) for choice in allowed if choice is not None)
-            raise ValueError(f"{option}={options[option]!r} is unknown; use one of {choices}")
+            raise OptionError(
+                f"{option}={options[option]!r} is unknown; use one of {choices}", option=option
+            )
     for option in ("name", "only_from"):
         text = options[option]
         if text is not None and (not isinstance(text, str) or not text):
@@ -70,6 +73,8 @@ def checked(given: Options) -> Options:
     if condition is not None and not callable(condition):
         raise TypeError(f"only_if={condition!r} cannot be called; give a callable to ask per call")
     if options["scope"] == "context" and options["when"] == "import":
-        raise ValueError("scope='context' goes with when='now': an import has no context")
+        raise OptionError(
+            "scope='context' goes with when='now': an import has no context", option="scope"
+        )
     checked_options: Options = options
     return checked_options

@@ -1148,3 +1148,21 @@ def test_an_option_that_there_is_not_is_told_with_the_nearest(entry):
         entry(PLAIN, adding("ours"), nmae="mine")
 
     assert vars(Shop)["plain"].__func__.__code__.co_filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("option", "options"),
+    [
+        ("aliases", {"aliases": "all"}),
+        ("when", {"when": "later"}),
+        ("on_mismatch", {"on_mismatch": None}),
+        ("scope", {"scope": "thread"}),
+        ("scope", {"scope": "context", "when": "import"}),
+    ],
+)
+def test_a_wrong_value_of_an_option_is_a_patch_error_and_a_value_error(option, options):
+    with pytest.raises(safepatch.PatchError, match=option) as caught:
+        safepatch.apply(PLAIN, adding("ours"), **options)
+
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.option == option
