@@ -85,7 +85,7 @@ def steps(result: Any) -> Any:
 
 def _at_once(result: Any) -> Any:
     return result
-    yield
+    yield  # never reached: it makes this a generator, which ends at once with the result
 
 
 def async_generator(result: Any) -> Any:

@@ -68,6 +68,7 @@ class Site:
         return None
 
     def is_of(self, owner: Any, name: str) -> bool:
+        """Whether it is the site of that place; of none, once its owner is gone."""
         try:
             return self.home() is owner and self.name == name
         except ReferenceError:
