@@ -20,7 +20,7 @@ class InPlace:
     """A function whose code is a trampoline into a stack, as long as the stack has entries."""
 
     def __init__(self, function: FunctionType) -> None:
-        import inspect
+        from safepatch.signatures import signature
 
         self.function: FunctionType | None = function
         with stacks.lock:  # another thread may be patching it
@@ -35,7 +35,7 @@ class InPlace:
         # What the trampoline's code cannot tell: the parameters, and where the source is.
         self.shown: dict[str, Any] = {"__wrapped__": original}
         if "__signature__" not in original.__dict__:
-            self.shown["__signature__"] = inspect.signature(original)
+            self.shown["__signature__"] = signature(original)
         self.hidden: dict[str, Any] = {}
 
     def installed(self) -> bool:

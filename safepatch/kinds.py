@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from types import CodeType, CoroutineType, FunctionType, GeneratorType, MethodType
+from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
 #: What the frames made here give as their file.
@@ -30,7 +30,7 @@ NAMES = {
 
 def kind(function: Any) -> int:
     """Say which of the kinds above a callable is, seeing through partials and bound methods."""
-    while True:
+    while type(function) is not FunctionType:
         if isinstance(function, functools.partial):
             function = function.func
         elif isinstance(function, MethodType):
@@ -38,6 +38,7 @@ def kind(function: Any) -> int:
         else:
             flags = getattr(getattr(function, "__code__", None), "co_flags", PLAIN)
             return flags & _MASK if isinstance(flags, int) else PLAIN
+    return function.__code__.co_flags & _MASK
 
 
 def marked_coroutine(function: Any) -> bool:
@@ -180,16 +181,16 @@ def _dispatch_code(kind: int) -> CodeType:
 
 def dispatcher(like: Any, stack: Any) -> FunctionType:
     """Make a function of the kind of `like`, and looking like it, that calls `stack.top`."""
-    import inspect
+    from safepatch.signatures import signature
 
-    made = FunctionType(_dispatch_code(kind(like)), _GLOBALS, closure=(_cell(stack),))
+    made = FunctionType(_dispatch_code(kind(like)), _GLOBALS, closure=(CellType(stack),))
     functools.update_wrapper(made, like)
     made.__defaults__ = getattr(like, "__defaults__", None)
     made.__kwdefaults__ = getattr(like, "__kwdefaults__", None)
     if "__signature__" not in made.__dict__:
         # For those who ask without following __wrapped__, such as inspect.getfullargspec.
         try:
-            made.__signature__ = inspect.signature(like)  # type: ignore[attr-defined]
+            made.__signature__ = signature(like)  # type: ignore[attr-defined]
         except (ValueError, TypeError):
             pass
     return made
@@ -238,10 +239,6 @@ def trampolined(function: Any) -> Any:
             if hasattr(type(const), "top"):
                 return const
     return None
-
-
-def _cell(value: Any) -> Any:
-    return (lambda: value).__closure__[0]  # type: ignore[index]
 
 
 _GLOBALS: dict[str, Any] = {"__name__": "safepatch.kinds", **_NAMES_USED}
