@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from safepatch import callers, groups, offers, places, stacks, targets
@@ -24,6 +26,7 @@ Decorator = Callable[[Any], Any]
 Named = str | tuple[Any, str]
 
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+_moments = itertools.count()
 
 
 class Registry:
@@ -35,7 +38,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._named: dict[str, Handle] = {}
-        self._noted: list[Handle] = []  # applied, pending, skipped or failed, oldest first
+        # Applied, pending, skipped or failed, each with its place in time: its latest apply.
+        self._noted: dict[Handle, int] = {}
         self._offered: set[str] = set()  # the names that came from entry points
         self.created_at = callers.where()
         _registries.add(self)
@@ -207,11 +211,11 @@ class Registry:
 
     def undo_all(self) -> None:
         """Undo everything, last first; failures are raised together at the end."""
-        groups.undo_each(reversed(list(self._noted)), "undoing all patches")
+        groups.undo_each(reversed(self._in_order()), "undoing all patches")
 
     def live(self) -> list[Handle]:
         """The applied patches, oldest first."""
-        return [handle for handle in list(self._noted) if handle.state == "applied"]
+        return [handle for handle in self._in_order() if handle.state == "applied"]
 
     def explain(self, target: Any = None, /) -> Explanation:
         """Tell who patched a target, or without one, of every patch of every registry.
@@ -243,24 +247,27 @@ class Registry:
 
     def handles(self) -> list[Handle]:
         """What was applied here or tried, oldest first, then what is only named."""
-        return list(dict.fromkeys([*self._noted, *self._named.values()]))
+        return list(dict.fromkeys([*self._in_order(), *self._named.values()]))
+
+    def _in_order(self) -> list[Handle]:
+        """What was noted, oldest first."""
+        return [handle for handle, _ in sorted(self._noted.copy().items(), key=itemgetter(1))]
 
     def note(self, patch: Patch[Any]) -> None:
         """Remember that a patch of this registry is applied or waits, or why it is not."""
         with stacks.lock:
             handle = patch.handle
             if handle.state != "applied" or handle not in self._noted:
-                # It is as old as its latest apply. In one step, for whatever interrupts it.
-                self._noted = [*(other for other in self._noted if other is not handle), handle]
+                self._noted[handle] = next(_moments)  # in one step, for whatever interrupts it
 
     def forget(self, patch: Patch[Any]) -> None:
         with stacks.lock:
             handle = patch.handle
-            if handle in self._noted and handle.state not in IN_USE:
-                self._noted.remove(handle)
+            if handle.state not in IN_USE:
+                self._noted.pop(handle, None)
 
     def _lookup(self, name: str) -> Handle:
-        noted = [handle for handle in self._noted if handle.name == name]
+        noted = [handle for handle in self._in_order() if handle.name == name]
         if name not in self._named and not noted:
             self._register_offered(name)
         if name in self._named:
@@ -285,7 +292,7 @@ class Registry:
                 raise TargetError(f"{which!r} belongs to {which.registry!r}", target=which)
             return [which]
         if isinstance(which, str) and _is_name(which):
-            named = [handle for handle in reversed(self._noted) if handle.name == which]
+            named = [handle for handle in reversed(self._in_order()) if handle.name == which]
             if named or which in self._named:
                 return named or [self._named[which]]
             raise self._unknown(which)
