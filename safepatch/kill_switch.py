@@ -8,11 +8,16 @@ from collections.abc import Callable
 _said: set[tuple[str, str]] = set()  # the patches of which it was logged that they are disabled
 
 
-def disables(name: str, target: str, is_meant: Callable[[str], bool]) -> bool:
-    """Whether the environment lists everything, or a text that is meant; says so once in the log,
-    with the name of the patch and its target."""
-    listed = [text.strip() for text in os.environ.get("SAFEPATCH_DISABLE", "").split(",")]
-    if not any(text == "*" or is_meant(text) for text in listed if text):
+def disabled() -> list[str]:
+    """The names and targets that the environment lists."""
+    listed = os.environ.get("SAFEPATCH_DISABLE")
+    return [text.strip() for text in listed.split(",")] if listed else []
+
+
+def disables(texts: list[str], name: str, target: str, is_meant: Callable[[str], bool]) -> bool:
+    """Whether everything is listed, or a text that is meant; says so once in the log, with the
+    name of the patch and its target."""
+    if not any(text == "*" or is_meant(text) for text in texts if text):
         return False
     if (name, target) not in _said:
         import logging

@@ -66,9 +66,9 @@ class Patch(Generic[W_co]):
         **given: Unpack[Options],
     ) -> None:
         targets.check(target)
-        wrappers.check_decorators(targets.text_of(target), target, decorators)
-        options = checked(given)
         self.text = targets.text_of(target)
+        wrappers.check_decorators(self.text, target, decorators)
+        options = checked(given)
         self.name = options["name"] or self.text
         self.decorators = tuple(decorators)
         self.declared_at = callers.where()
@@ -190,7 +190,8 @@ class Patch(Generic[W_co]):
         """Find the site and ask the guards. None if nothing is to be done: skipped or pending."""
         if not self._importing:
             self._asked_from = callers.where()
-        if self._disabled(self._is_called):
+        disabled = kill_switch.disabled()
+        if disabled and self._skipped(disabled, self._is_called):
             return None
         if self._module is not None and not imports.complete(self._module):
             self._heed_early()
@@ -201,7 +202,9 @@ class Patch(Generic[W_co]):
         aliases = self._aliases or (default_aliases if targets.by_place(target) else "rebind")
         place, site = places.find(targets.resolve(target), aliases)
         # Other spellings of the target are known by where they lead, now that it is imported.
-        if self._disabled(lambda text: places.is_at(self, text)) or not self._guards_agree(site):
+        if disabled and self._skipped(disabled, lambda text: places.is_at(self, text)):
+            return None
+        if not self._guards_agree(site):
             return None
         held: list[alias.Holder] = []
         if isinstance(site, Site) and aliases != "ignore":
@@ -218,7 +221,7 @@ class Patch(Generic[W_co]):
             plan.site.stack.original, self.text, self.target, token, *self.seen_by
         )
         entry, made = wrappers.decorate(self, plan.site, self.decorators, questions)
-        return plan._replace(entry=entry, made=made, token=token)
+        return Plan(*plan[:4], entry, made, token)
 
     def install(self, plan: Plan, instead_of: Plan | None = None) -> bool:
         """Put a patch that was planned and decorated on its stack, taking it off another.
@@ -270,11 +273,11 @@ class Patch(Generic[W_co]):
         self.applied_from = self._asked_from
         self._set("applied", None)
 
-    def _disabled(self, is_meant: Callable[[str], bool]) -> bool:
-        disabled = kill_switch.disables(self.name, self.text, is_meant)
-        if disabled:
+    def _skipped(self, disabled: list[str], is_meant: Callable[[str], bool]) -> bool:
+        skipped = kill_switch.disables(disabled, self.name, self.text, is_meant)
+        if skipped:
             self._skip("SAFEPATCH_DISABLE names it")
-        return disabled
+        return skipped
 
     def _is_called(self, text: str) -> bool:
         mine = {name.replace(":", ".") for name in (self.text, self.name, self.handle.name)}
