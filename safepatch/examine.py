@@ -39,15 +39,15 @@ def examine(owner: Any, name: str, text: str, target: Any) -> Site:
 
 def _start(site: Site, bottom: bottoms.Bottom, found: Any, look: Any = None) -> Stack:
     """Start the site's stack over what `bottom` calls, which for others looks like `look`."""
-    from safepatch.proxies import Adapted
-
     owner, name = site.owner, site.name
     original = found
     if bottom is not bottoms.itself:
+        from safepatch.proxies import Adapted
+
         original = Adapted(look, bottom(lambda: owner, lambda: found, name))
     if bottom not in bottoms.BOUND.values():
         site.found = found
-    site.stack = Stack(original, bottom(weakly(owner), weakly(found), name), site)
+    site.stack = Stack(original, bottom(site.home, weakly(found), name), site)
     return site.stack
 
 

@@ -217,13 +217,10 @@ def collect(
     own: Guard | Sequence[Guard],
 ) -> list[Guard]:
     """Make guards of what a patch asks for, in this order; each may be one or several."""
-    for option, given in (("requires", versions), ("fingerprint", sources)):
-        if not all(isinstance(text, str) for text in _several(given)):
-            raise TypeError(f"{option}={given!r} is no text; give one, or several in a list")
-    made = [requires(text) for text in _several(versions)]
+    made = [requires(text) for text in _texts("requires", versions)]
     if parameters is not None:
         made.append(signature(parameters))
-    if known := _several(sources):
+    if known := _texts("fingerprint", sources):
         made.append(fingerprint(*known))
     for guard in _several(own):
         if not callable(guard):
@@ -239,6 +236,15 @@ def early(versions: str | Sequence[str]) -> list[Guard]:
     return [requires(text, may_come=True) for text in _several(versions)]
 
 
+def _texts(option: str, given: Any) -> list[str]:
+    texts = _several(given)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{option}={given!r} is no text; give one, or several in a list")
+    return texts
+
+
 def _several(one_or_more: Any) -> list[Any]:
-    is_many = isinstance(one_or_more, Iterable) and not isinstance(one_or_more, str)
-    return list(one_or_more) if is_many else [one_or_more]
+    # Not by collections.abc, which takes a microsecond to ask.
+    is_one = isinstance(one_or_more, str) or not hasattr(one_or_more, "__iter__")
+    return [one_or_more] if is_one else list(one_or_more)

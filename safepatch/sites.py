@@ -7,7 +7,6 @@ it in its slot finds the stack, whoever put it there and whenever.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sys
 import weakref
@@ -106,8 +105,10 @@ class Site:
             if not self.stack.entries and self.owner is not None:
                 _remember(opened(self.face))
                 self.owner = None
-                with contextlib.suppress(TypeError):
+                try:
                     self._face = weakref.ref(self.face)  # its stack leads here: a circle else
+                except TypeError:
+                    pass
 
     def give_back(self, owner: Any) -> None:
         """Put back what stood here, unless somebody else's object stands here now."""
@@ -116,7 +117,7 @@ class Site:
 
     def give_back_holders(self) -> None:
         """Give those who held the original under another name their original back."""
-        if any(entry.patch.rebinds for entry in self.stack.entries):
+        if not self.holders or any(entry.patch.rebinds for entry in self.stack.entries):
             return
         for owner, name, raw in self.holders:
             if slot(owner, name) is self.face:
@@ -128,7 +129,7 @@ class Site:
 
     def rebind(self, holders: list[tuple[Any, str]]) -> None:
         """Give others who hold the original the face as well; call under the lock."""
-        faces = inert(self.stack.original)
+        faces = inert(self.stack.original) if holders else []
         for owner, name in holders:
             raw = slot(owner, name)
             if raw is self.stack.original or any(raw is face for face in faces):
@@ -151,9 +152,11 @@ _inert_faces: dict[int, weakref.ref[Any]] = {}
 
 def _remember(face: Any) -> None:
     key = id(face)
-    with contextlib.suppress(TypeError):  # what nobody can refer to weakly, modules seldom hold
+    try:
         # A partial runs no Python, in which Ctrl-C would be lost.
         _inert_faces[key] = weakref.ref(face, functools.partial(_inert_faces.pop, key))
+    except TypeError:
+        pass  # what nobody can refer to weakly, modules seldom hold
 
 
 def inert(original: Any) -> list[Any]:
@@ -201,6 +204,8 @@ _of_class, _of_module = vars(type)["__dict__"].__get__, vars(ModuleType)["__dict
 def namespace(owner: Any) -> Any:
     """An owner's own namespace, past what its class or metaclass does when it is asked."""
     kind = type(owner)
+    if kind is ModuleType or kind is type:  # the quick way for nearly all: nothing is overridden
+        return owner.__dict__
     if issubclass(kind, type):
         return _of_class(owner)
     return (

@@ -61,6 +61,8 @@ def check_decorators(text: str, target: Any, decorators: Sequence[Any]) -> None:
 def _is_mock(decorator: Any) -> bool:
     # A function made by create_autospec is known by its attribute.
     behind = getattr(decorator, "__dict__", {}).get("mock", decorator)
+    if type(behind) is FunctionType:
+        return False
     bases = [*type(decorator).__mro__, *type(behind).__mro__]
     return any(base.__name__ == "NonCallableMock" for base in bases)
 
@@ -82,8 +84,9 @@ def _check(patch: Any, decorator: Decorator, wrapper: Any, original: Any) -> Non
             target=patch.target,
             found=wrapper,
         )
-    was = kinds.kind(original)
-    becomes = kinds.kind(wrapper) or kinds.kind(type(wrapper).__call__)
+    was, becomes = kinds.kind(original), kinds.kind(wrapper)
+    if becomes == kinds.PLAIN and type(wrapper) is not FunctionType:
+        becomes = kinds.kind(type(wrapper).__call__)
     if becomes == kinds.PLAIN and kinds.marked_coroutine(wrapper):
         becomes = kinds.COROUTINE
     fits = was in _OVER.get(becomes, (was,))
