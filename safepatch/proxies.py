@@ -70,13 +70,14 @@ class Face(Adapted):
     """Stands at a site in place of a callable that is no Python function; never binds self."""
 
     def __init__(self, like: Any, stack: Stack) -> None:
+        super().__init__(like, None)
+        self._self_stack = stack
         # A bound method, or a partial, of a coroutine function is to stay one.
         of_a_kind = kinds.kind(like) != kinds.PLAIN
-        super().__init__(like, kinds.dispatcher(like, stack) if of_a_kind else None)
-        self._self_stack = stack
+        self._self_called = kinds.Top(kinds.dispatcher(like, stack)) if of_a_kind else stack
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return (self._self_call or self._self_stack.top)(*args, **kwargs)
+        return self._self_called.top(*args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         reduced = super().__reduce_ex__(protocol)
