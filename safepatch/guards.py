@@ -215,9 +215,14 @@ def collect(
     parameters: str | None,
     sources: str | Sequence[str],
     own: Guard | Sequence[Guard],
-) -> list[Guard]:
-    """Make guards of what a patch asks for, in this order; each may be one or several."""
-    made = [requires(text) for text in _texts("requires", versions)]
+) -> tuple[list[Guard], list[Guard]]:
+    """Make guards of what a patch asks for, in this order; each may be one or several.
+
+    And, apart, those whose no can be known before the module is imported.
+    """
+    wanted = _texts("requires", versions)
+    early = [requires(text, may_come=True) for text in wanted]
+    made = [requires(text) for text in wanted]
     if parameters is not None:
         made.append(signature(parameters))
     if known := _texts("fingerprint", sources):
@@ -228,12 +233,7 @@ def collect(
                 f"guard={guard!r} cannot be called; write guard(original) -> str | None"
             )
         made.append(guard)
-    return made
-
-
-def early(versions: str | Sequence[str]) -> list[Guard]:
-    """The guards whose no can be known before the module is imported."""
-    return [requires(text, may_come=True) for text in _several(versions)]
+    return made, early
 
 
 def _texts(option: str, given: Any) -> list[str]:

@@ -74,10 +74,9 @@ class Patch(Generic[W_co]):
         self.declared_at = callers.where()
         self.registry = registry
         self._get_target: Callable[[], Any] = lambda: target
-        self._guards = guards.collect(
+        self._guards, self._early = guards.collect(
             options["requires"], options["signature"], options["fingerprint"], options["guard"]
         )
-        self._early = guards.early(options["requires"])
         self._on_mismatch, self._aliases = options["on_mismatch"], options["aliases"]
         self.seen_by = options["scope"], options["only_from"], options["only_if"]
         self._in_context = options["scope"] == "context"
