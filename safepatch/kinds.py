@@ -101,7 +101,8 @@ async def _iterate(iterable: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
 
 # `stack.top` is read on every call, so re-pointing a stack takes effect at the next call and no
 # lock is needed. `yield from` hands send(), throw() and return values through by itself; for
-# async generators Python has no such statement.
+# async generators Python has no such statement. What a coroutine function returns is most often
+# a coroutine, which is told without a call.
 _TEMPLATES = {
     PLAIN: """
         def dispatch(*args, **kwargs):
@@ -122,7 +123,9 @@ _TEMPLATES = {
         async def dispatch(*args, **kwargs):
             {free}
             result = stack.top(*args, **kwargs)
-            return await result if awaitable(result) else result
+            if kind_of(result) is Coroutine or awaitable(result):
+                return await result
+            return result
     """,
     ASYNC_GENERATOR: """
         async def dispatch(*args, **kwargs):
@@ -150,6 +153,8 @@ _TEMPLATES = {
     """,
 }
 _NAMES_USED = {
+    "kind_of": type,
+    "Coroutine": CoroutineType,
     "awaitable": awaitable,
     "async_generator": async_generator,
     "steps": steps,
