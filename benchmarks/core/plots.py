@@ -55,7 +55,9 @@ def _cycles(found: dict[str, Any]) -> None:
 def _bars(axes: Any, names: list[str], multiples: list[float], title: str) -> None:
     colours = ["tab:blue" if "safepatch" in name else "tab:grey" for name in names]
     bars = axes.barh(names, multiples, color=colours)
-    axes.bar_label(bars, [f"{multiple:.2g}" for multiple in multiples], padding=2)
+    axes.bar_label(
+        bars, [f"{one:.1f}" if one < 10 else f"{one:.0f}" for one in multiples], padding=2
+    )
     axes.margins(x=0.15)
     if not axes.yaxis_inverted():  # once for those that share it
         axes.invert_yaxis()
