@@ -55,9 +55,8 @@ def _cycles(found: dict[str, Any]) -> None:
 def _bars(axes: Any, names: list[str], multiples: list[float], title: str) -> None:
     colours = ["tab:blue" if "safepatch" in name else "tab:grey" for name in names]
     bars = axes.barh(names, multiples, color=colours)
-    axes.bar_label(
-        bars, [f"{one:.1f}" if one < 10 else f"{one:.0f}" for one in multiples], padding=2
-    )
+    labels = [f"{one:.1f}" if one < 10 else f"{one:.0f}" for one in multiples]
+    axes.bar_label(bars, labels, padding=2)
     axes.margins(x=0.15)
     if not axes.yaxis_inverted():  # once for those that share it
         axes.invert_yaxis()
