@@ -1,13 +1,18 @@
 """Somebody else's tests, run in a Python of their own: what each of them comes to."""
 
+import fnmatch
 import os
+import pathlib
+import re
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ElementTree
 
 from children import ROOT
 
-HERE = os.path.dirname(__file__)
+HERE = pathlib.Path(__file__).parent
+PAGE = HERE.parents[1] / "docs/outside.md"
 
 
 def outcomes(arguments, *, report, cwd, deadline, **environment):
@@ -19,7 +24,7 @@ def outcomes(arguments, *, report, cwd, deadline, **environment):
     ran = subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), HERE)), **environment},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(HERE))), **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -48,3 +53,68 @@ def differences(without, with_patches):
         for name in without | with_patches
         if without.get(name) != with_patches.get(name)
     }
+
+
+def exclusions(suite):
+    """The entries for a suite in exclusions.toml: each has a `reason`, and `tests` or `not_run`."""
+    return tomllib.loads((HERE / "exclusions.toml").read_text())[suite]
+
+
+def _patterns(suite, key):
+    return [pattern for entry in exclusions(suite) for pattern in entry.get(key, ())]
+
+
+def _matches(name, pattern):
+    # A parametrized test has brackets in its name, which mean something else in a pattern.
+    return name == pattern or fnmatch.fnmatchcase(name, pattern)
+
+
+def modules(suite, directory):
+    """The test modules in a directory that are to be run: all but those listed as `not_run`.
+
+    What is listed must exist.
+    """
+    found = sorted(path.name for path in directory.glob("test_*.py"))
+    left_out = _patterns(suite, "not_run")
+    assert [one for one in left_out if not any(_matches(name, one) for name in found)] == []
+    return [name for name in found if not any(_matches(name, one) for one in left_out)]
+
+
+def surprises(patterns, without, with_patches):
+    """What is not as the patterns say, which list the tests that are to differ: nothing, if all is.
+
+    The tests that differ and are not listed; the listed ones that do not differ; and what is
+    listed but matches no test.
+    """
+    differing = differences(without, with_patches)
+    names = without | with_patches
+    listed = {name for name in names if any(_matches(name, one) for one in patterns)}
+    return {
+        **{name: how for name, how in differing.items() if name not in listed},
+        **dict.fromkeys(listed - differing.keys(), "excluded, but does not differ"),
+        **{
+            pattern: "excluded, but there is no such test"
+            for pattern in patterns
+            if not any(_matches(name, pattern) for name in names)
+        },
+    }
+
+
+def counts(without, with_patches):
+    """Tests run, passed without patches, and passed with them: the figures in the documentation."""
+    passed = [list(those.values()).count("passed") for those in (without, with_patches)]
+    return len(with_patches), *passed
+
+
+def documented(suite):
+    """The figures in the suite's row of the table in docs/outside.md."""
+    row = re.search(rf"^\| {re.escape(suite)} \|(.*)\|$", PAGE.read_text(), re.MULTILINE)
+    return tuple(int(cell) for cell in row[1].split("|") if cell.strip().isdecimal())
+
+
+def as_listed(suite, without, with_patches):
+    """Assert that a suite comes to what exclusions.toml and, on the reference Python, the
+    documentation say."""
+    assert surprises(_patterns(suite, "tests"), without, with_patches) == {}
+    if sys.version_info[:2] == (3, 11):
+        assert counts(without, with_patches) == documented(suite)

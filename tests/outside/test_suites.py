@@ -1,0 +1,27 @@
+"""The list of exclusions is kept true by the run."""
+
+import suites
+
+
+def test_a_test_that_differs_and_is_not_listed_is_a_surprise():
+    found = suites.surprises([], {"a::b": "passed"}, {"a::b": "failed"})
+
+    assert found == {"a::b": ("passed", "failed")}
+
+
+def test_a_listed_test_that_no_longer_differs_is_a_surprise():
+    found = suites.surprises(["a::*"], {"a::b": "passed"}, {"a::b": "passed"})
+
+    assert found == {"a::b": "excluded, but does not differ"}
+
+
+def test_a_listed_test_that_is_gone_is_a_surprise():
+    assert suites.surprises(["a::c"], {}, {}) == {"a::c": "excluded, but there is no such test"}
+
+
+def test_a_listed_test_that_differs_is_none():
+    assert suites.surprises(["a::b[1]"], {"a::b[1]": "passed"}, {"a::b[1]": "failed"}) == {}
+
+
+def test_a_test_that_is_not_run_over_patches_is_a_surprise():
+    assert suites.surprises([], {"a::b": "passed"}, {}) == {"a::b": ("passed", "absent")}
