@@ -17,12 +17,32 @@ if TYPE_CHECKING:
     from safepatch.stacks import Stack
 
 
-class Link(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
-    """What a decorator receives: it looks like, and calls, whatever lies below it right now.
+class _Wrapped(str):
+    """What a class says under a name where its instances say what the object they wrap says."""
 
-    Setting `__wrapped__` re-points it, which is how the patches of a stack come and go while
-    their wrappers keep their state. Calling it costs far less than a Python function would.
-    """
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else getattr(instance.__wrapped__, self.name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        setattr(instance.__wrapped__, self.name, value)
+
+
+class Link(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
+    __doc__ = _Wrapped(
+        """What a decorator receives: it looks like, and calls, whatever lies below it right now.
+
+        Setting `__wrapped__` re-points it, which is how the patches of a stack come and go while
+        their wrappers keep their state. Calling it costs far less than a Python function would.
+        """
+    )
+    __module__ = _Wrapped(__name__)
+    # A subclass of wrapt's proxy asks what it wraps twice for an attribute that is not there, so
+    # that n links would ask 2**n times; wrapt's FunctionWrapper does so on every call. Without
+    # wrapt's __getattribute__ it is once, and what that knows of the two names is said above.
+    __getattribute__ = object.__getattribute__
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         # For decorators that return descriptors (wrapt's do) and bind what they wrap.
