@@ -7,6 +7,7 @@ may have to be weak, and the attribute's name.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from safepatch.sites import MISSING, look_up, stack_of
@@ -26,7 +27,12 @@ def _with_self(found: _Way, bind: Callable[[Any], Callable[..., Any]]) -> Callab
     def call(*args: Any, **kwargs: Any) -> Any:
         return bind(args[0])(*args[1:], **kwargs) if args else found()(**kwargs)
 
-    return call
+    def call_bound_or_not(*args: Any, **kwargs: Any) -> Any:
+        bound = bind(args[0]) if args else found()
+        return bound(*(args if bound is found() else args[1:]), **kwargs)
+
+    # A descriptor that gives itself was not bound: the first argument is the caller's own.
+    return call if type(found()) is FunctionType else call_bound_or_not
 
 
 BOUND: dict[str, Bottom] = {

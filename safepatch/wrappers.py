@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
@@ -108,10 +109,12 @@ def _bound_like_a_method(site: Site | InPlace, wrapper: Any) -> Any:
     if not in_class or type(wrapper) is FunctionType or not binding(wrapper):
         return wrapper
 
-    def bound(subject: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return wrapper.__get__(subject, type(subject))(*args, **kwargs)
+    def bound(*args: Any, **kwargs: Any) -> Any:
+        if args:
+            return wrapper.__get__(args[0], type(args[0]))(*args[1:], **kwargs)
+        return wrapper(**kwargs)  # given by name, or missing: the function itself may tell
 
-    return bound
+    return functools.update_wrapper(bound, wrapper)
 
 
 def _shown(original: Any, call: Any) -> Any:

@@ -7,6 +7,7 @@ import asyncio
 import collections
 import contextvars
 import functools
+import inspect
 import keyword
 import operator
 import re
@@ -14,6 +15,7 @@ import types
 from pathlib import Path
 
 import pytest
+import wrapt
 from helpers import pass_through, spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -321,3 +323,67 @@ def test_self_may_be_given_by_its_name(owner, name, patches):
     assert getattr(owner, name)(self=owner(), a=2) == (name, 2)
     with pytest.raises(TypeError, match=r"(Base\.)?(method|cached)\(\) missing"):
         getattr(owner, name)()
+
+
+def in_wrapts_form(wrapped):
+    return wrapt.FunctionWrapper(
+        wrapped, lambda wrapped, instance, args, kwargs: wrapped(*args, **kwargs)
+    )
+
+
+def test_self_given_by_name_reaches_a_method_under_a_wrapper_that_is_a_descriptor():
+    class Owner:
+        def method(self, a):
+            return (type(self), a)
+
+    with safepatch.patch((Owner, "method"), in_wrapts_form):
+        assert Owner.method(self=Owner(), a=1) == (Owner, 1)
+        with pytest.raises(TypeError, match=r"Owner\.method\(\) missing .* 'self' and 'a'"):
+            Owner.method()
+
+
+class Unbound:
+    """Callable, and found by itself where others are bound, as a staticmethod's function is."""
+
+    def __call__(self, *args):
+        return args
+
+    def __get__(self, instance, owner=None):
+        return self
+
+
+class Unbinding:
+    method = Unbound()
+
+
+class HeirOfUnbinding(Unbinding):
+    pass
+
+
+@pytest.mark.parametrize("decorate", [pass_through, in_wrapts_form])
+@pytest.mark.parametrize("owner", [Unbinding, HeirOfUnbinding])
+def test_what_does_not_bind_is_called_with_all_arguments(owner, decorate, patches):
+    """The first one was taken for self, and lost."""
+    patches.apply((owner, "method"), decorate)
+
+    instance = owner()
+
+    assert (instance.method(), instance.method(1, 2)) == ((), (1, 2))
+    assert (owner.method(1), owner.method(instance)) == ((1,), (instance,))
+
+
+def test_a_decorator_over_one_that_makes_a_descriptor_sees_what_that_is_called():
+    seen = []
+
+    def looking(wrapped):
+        seen.append((wrapped.__module__, wrapped.__qualname__, str(inspect.signature(wrapped))))
+        return wrapped
+
+    class Owner:
+        def method(self, a):
+            return a
+
+    with safepatch.patch((Owner, "method"), in_wrapts_form, looking):
+        pass
+
+    assert seen == [(Owner.__module__, Owner.method.__qualname__, "(self, a)")]
