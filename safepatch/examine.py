@@ -107,7 +107,11 @@ def _examine_metaclass(site: Site) -> None:
     owner, name = site.owner, site.name
     found = look_up(type(owner), name)
     if found is MISSING:
-        raise _absent(site, dir(owner))
+        served = getattr(owner, name, MISSING)
+        if served is MISSING:
+            raise _absent(site, dir(owner))
+        how = f"'{type(owner).__name__}.__getattr__'"
+        raise _refused(site.text, served, "its metaclass serves it by __getattr__", how)
     if type(found) is not FunctionType or _special(name):
         raise _refused(site.text, found, "its metaclass has it", f"{type(owner).__name__!r}")
     stack = _start(site, bottoms.by_metaclass, found, found)

@@ -507,6 +507,17 @@ class Described:
     strange = Strange(lambda self: 3)
 
 
+class Serving(type):
+    def __getattr__(cls, name):
+        if name == "served":
+            return Plain.method
+        raise AttributeError(name)
+
+
+class Served(metaclass=Serving):
+    pass
+
+
 REFUSED = {
     "no function": (3, lambda: 3),
     "None": (None, lambda: None),
@@ -519,13 +530,14 @@ REFUSED = {
     "__new__ where it is inherited": ((Plain, "__new__"), lambda: object.__new__),
     "a slot": ((Slotted, "kept"), lambda: vars(Slotted)["kept"]),
     "a descriptor of an unknown kind": ((Described, "strange"), lambda: vars(Described)["strange"]),
+    "what a metaclass serves": ((Served, "served"), lambda: Plain.method),
     "a special method of an instance": ((Plain(), "__init__"), lambda: object.__init__),
 }
 
 
 @pytest.mark.parametrize(("target", "find"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_patched_safely_is_refused_clearly(target, find):
-    before = spaces(Plain, Slotted, Described, json)
+    before = spaces(Plain, Slotted, Described, Served, json)
 
     error = _refusal(target)
 
@@ -533,7 +545,7 @@ def test_what_cannot_be_patched_safely_is_refused_clearly(target, find):
     assert isinstance(error, TypeError)
     assert find() == error.found
     assert target == error.target
-    assert before == spaces(Plain, Slotted, Described, json)
+    assert before == spaces(Plain, Slotted, Described, Served, json)
 
 
 @pytest.mark.parametrize(
