@@ -109,12 +109,15 @@ def counts(without, with_patches):
 def documented(suite):
     """The figures in the suite's row of the table in docs/outside.md."""
     row = re.search(rf"^\| {re.escape(suite)} \|(.*)\|$", PAGE.read_text(), re.MULTILINE)
+    assert row, f"{PAGE.name} has no row for {suite}"
     return tuple(int(cell) for cell in row[1].split("|") if cell.strip().isdecimal())
 
 
 def as_listed(suite, without, with_patches):
     """Assert that a suite comes to what exclusions.toml and, on the reference Python, the
     documentation say."""
-    assert surprises(_patterns(suite, "tests"), without, with_patches) == {}
+    found = surprises(_patterns(suite, "tests"), without, with_patches)
+    assert not found, "\n".join(f"{name}: {how}" for name, how in sorted(found.items()))
     if sys.version_info[:2] == (3, 11):
-        assert counts(without, with_patches) == documented(suite)
+        measured, told = counts(without, with_patches), documented(suite)
+        assert measured == told, f"{PAGE.name} says {told} of {suite}, and it is {measured}"
