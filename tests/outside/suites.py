@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import pathlib
+import platform
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tomllib
 import xml.etree.ElementTree as ElementTree
 
 from children import ROOT
+from packaging.specifiers import SpecifierSet
 
 HERE = pathlib.Path(__file__).parent
 PAGE = HERE.parents[1] / "docs/outside.md"
@@ -66,8 +68,11 @@ def differences(without, with_patches):
 
 
 def exclusions(suite):
-    """The entries for a suite in exclusions.toml: each has a `reason`, and `tests` or `not_run`."""
-    return tomllib.loads((HERE / "exclusions.toml").read_text()).get(suite, [])
+    """The entries for a suite in exclusions.toml that hold on this Python: each has a `reason`,
+    and `tests` or `not_run`."""
+    entries = tomllib.loads((HERE / "exclusions.toml").read_text()).get(suite, [])
+    version = platform.python_version()
+    return [entry for entry in entries if version in SpecifierSet(entry.get("python", ""))]
 
 
 def _patterns(suite, key):
