@@ -87,7 +87,7 @@ def _examine_class(site: Site) -> None:
         raise _refused(text, found, "its class does not define it", "'__init__'")
     if inherited and _asks_who_overrides(name, found):
         raise _refused(text, found, "Python asks who overrides it", _INSTEAD.get(name, "the base"))
-    inner, site.binds = _opened(found, text)
+    inner, site.binds = inside(found, text)
     inherited_bottom = bottoms.INHERITED[site.binds]
     if inner is found and type(inner) is not FunctionType and binding(inner):
         from safepatch.proxies import BindingFace
@@ -139,7 +139,7 @@ def _special(name: str) -> bool:
     return name.startswith("__") and name.endswith("__")
 
 
-def _opened(raw: Any, text: str) -> tuple[Any, str]:
+def inside(raw: Any, text: str) -> tuple[Any, str]:
     """The function inside a class attribute, and what it is bound to: instance, class or none."""
     if type(raw) in (staticmethod, classmethod):
         inner, binds = raw.__func__, "static" if type(raw) is staticmethod else "class"

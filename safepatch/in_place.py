@@ -17,12 +17,16 @@ _ABSENT = object()
 
 
 class InPlace:
-    """A function whose code is a trampoline into a stack, as long as the stack has entries."""
+    """A function whose code is a trampoline into a stack, as long as the stack has entries.
 
-    def __init__(self, function: FunctionType) -> None:
+    `binds` says what it is bound to where it lives, as that of a site does.
+    """
+
+    def __init__(self, function: FunctionType, binds: str) -> None:
         from safepatch.signatures import signature
 
         self.function: FunctionType | None = function
+        self.binds = binds
         with stacks.lock:  # another thread may be patching it
             self.code = function.__code__
             original = _clone(function)

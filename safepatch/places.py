@@ -9,9 +9,9 @@ from typing import Any
 
 from safepatch import kinds, targets
 from safepatch.errors import PatchError, TargetError
-from safepatch.examine import examine
+from safepatch.examine import examine, inside
 from safepatch.in_place import InPlace, in_place, untouched
-from safepatch.sites import MISSING, Site, has_namespace, opened, site_at, slot, stack_of
+from safepatch.sites import MISSING, Site, has_namespace, look_up, opened, site_at, slot, stack_of
 from safepatch.stacks import weakly
 
 
@@ -68,9 +68,18 @@ def _refuse_inherited(place: targets.Place, site: Site) -> None:
 def site_of(place: targets.Place) -> Site | InPlace:
     """The live site of a place, or a fresh one."""
     if place.function is not None:
-        return in_place(place.function) or InPlace(place.function)
+        return in_place(place.function) or InPlace(place.function, _binds(place))
     found = site_at(place.owner, place.name) if has_namespace(place.owner) else None
     return found or examine(place.owner, place.name, place.text, place.target)
+
+
+def _binds(place: targets.Place) -> str:
+    """What a function is bound to where it lives: in a class, or else nothing."""
+    raw = look_up(place.owner, place.name) if isinstance(place.owner, type) else MISSING
+    stack = stack_of(raw)
+    if stack is not None:  # it is patched there by its name as well
+        return stack.site.binds  # type: ignore[no-any-return]
+    return inside(raw, place.text)[1] if opened(raw) is place.function else ""
 
 
 def bare(site: Site | InPlace) -> Any:

@@ -105,8 +105,7 @@ def _check(patch: Any, decorator: Decorator, wrapper: Any, original: Any) -> Non
 
 def _bound_like_a_method(site: Site | InPlace, wrapper: Any) -> Any:
     """Call a wrapper that is a descriptor as a class body would: bound to its first argument."""
-    in_class = isinstance(site, Site) and site.binds not in ("", "static")
-    if not in_class or type(wrapper) is FunctionType or not binding(wrapper):
+    if site.binds in ("", "static") or type(wrapper) is FunctionType or not binding(wrapper):
         return wrapper
 
     def bound(*args: Any, **kwargs: Any) -> Any:

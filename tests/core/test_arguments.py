@@ -342,6 +342,36 @@ def test_self_given_by_name_reaches_a_method_under_a_wrapper_that_is_a_descripto
             Owner.method()
 
 
+@pytest.mark.parametrize("aliases", ["ignore", "rebind"])
+@pytest.mark.parametrize(
+    ("name", "instance", "args"),
+    [("method", "it", (1,)), ("of_class", "Owner", (1,)), ("static", None, (1,))],
+)
+def test_a_wrapper_that_is_a_descriptor_is_bound_as_the_function_is(name, instance, args, aliases):
+    class Owner:
+        def method(self, a):
+            pass
+
+        @classmethod
+        def of_class(cls, a):
+            pass
+
+        @staticmethod
+        def static(a):
+            pass
+
+    def wrapper(wrapped, instance, args, kwargs):
+        return instance, args
+
+    it = Owner()
+    with safepatch.patch(
+        (Owner, name), lambda wrapped: wrapt.FunctionWrapper(wrapped, wrapper), aliases=aliases
+    ):
+        found = getattr(it, name)(1)
+
+    assert found == ({"it": it, "Owner": Owner, None: None}[instance], args)
+
+
 class Unbound:
     """Callable, and found by itself where others are bound, as a staticmethod's function is."""
 
