@@ -224,7 +224,7 @@ def _building_class(*args, **kwargs):
 
 builtins.__build_class__ = _building_class
 
-# Imports.
+# Imports: safepatch's own hook, which users meet as `when="import"` and not by itself.
 
 #: Tests forget in it what they waited for earlier.
 _post_import_hooks = {}
