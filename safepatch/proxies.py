@@ -120,7 +120,8 @@ class BindingFace(Face):
         if self._self_binds == "static":
             return Adapted(natural, self)
         if instance is None:
-            return Unbound(natural, self)
+            # Without patches it is out of the way of those who ask what a method wraps.
+            return Unbound(natural, self) if self._self_stack.entries else natural
         return Adapted(natural, MethodType(self, instance))
 
 

@@ -75,7 +75,7 @@ class Site:
 
     def installed(self) -> bool:
         owner = self.owner  # read once: another thread may be undoing
-        return owner is not None and slot(owner, self.name) is self.face
+        return owner is not None and faced(slot(owner, self.name)) is self.face
 
     def install(self) -> bool:
         """Put the face in place, unless somebody changed the slot since it was looked at."""
@@ -112,7 +112,7 @@ class Site:
 
     def give_back(self, owner: Any) -> None:
         """Put back what stood here, unless somebody else's object stands here now."""
-        if slot(owner, self.name) is self.face:
+        if faced(slot(owner, self.name)) is self.face:
             put(owner, self.name, self.raw)
 
     def give_back_holders(self) -> None:
@@ -120,7 +120,7 @@ class Site:
         if not self.holders or any(entry.patch.rebinds for entry in self.stack.entries):
             return
         for owner, name, raw in self.holders:
-            if slot(owner, name) is self.face:
+            if faced(slot(owner, name)) is self.face:
                 put(owner, name, raw)
             above = site_at(owner, name)
             if above is not None and above.raw is self.face:
@@ -258,9 +258,23 @@ def opened(value: Any) -> Any:
     return value.func if type(value) is functools.cached_property else value
 
 
+def faced(value: Any) -> Any:
+    """The face that gave a method when it was looked up in its class; any other value itself.
+
+    Who takes a wrapper of wrapt off a method (OpenTelemetry, ddtrace) puts into the class not what
+    was wrapped, but what looking that up in the class gave.
+    """
+    if type(value).__module__ == "safepatch.proxies":
+        from safepatch.proxies import Unbound
+
+        if type(value) is Unbound:
+            return value._self_call
+    return value
+
+
 def stack_of(value: Any) -> Stack | None:
     """The stack behind an object of ours, live or not; None for anybody else's object."""
-    value = opened(value)
+    value = faced(opened(value))
     stack: Stack | None = kinds.dispatched(value)
     if stack is None and type(value).__module__ == "safepatch.proxies":
         from safepatch.proxies import ClassOnly, Face
@@ -278,7 +292,7 @@ def site_at(owner: Any, name: str) -> Site | None:
     started over it and stopped after our undo); it is removed on sight.
     """
     with stacks.lock:
-        standing = slot(owner, name)
+        standing = faced(slot(owner, name))
         stack = stack_of(standing)
         if stack is None or stack.site.face is not standing:
             return None
