@@ -103,6 +103,7 @@ class Site:
                     self.give_back(self.owner)
                 site_at(self.owner, self.name)  # what came back here may be as dead
             if not self.stack.entries and self.owner is not None:
+                self.step_aside()
                 _remember(opened(self.face))
                 self.owner = None
                 try:
@@ -114,6 +115,13 @@ class Site:
         """Put back what stood here, unless somebody else's object stands here now."""
         if faced(slot(owner, self.name)) is self.face:
             put(owner, self.name, self.raw)
+
+    def step_aside(self) -> None:
+        """Let the face wrap what the original wraps, for those who take off the outermost wrapper
+        (OpenTelemetry) and find the face that somebody put back: they are to take their own."""
+        face, original = opened(self.face), self.stack.original
+        if type(face) is type(original) is FunctionType and "__wrapped__" in original.__dict__:
+            face.__dict__["__wrapped__"] = original.__dict__["__wrapped__"]
 
     def give_back_holders(self) -> None:
         """Give those who held the original under another name their original back."""

@@ -80,3 +80,18 @@ def test_explain_names_a_patch_between_two_wrappers_of_wrapt():
 
         assert [line.get("name") for line in site["lines"]] == [None, "ours", None]
         take_off_the_outermost(shop)
+
+
+def test_a_face_that_was_put_back_does_not_keep_a_closure_from_being_taken_off():
+    """Such as a mock puts back that was started over our patch."""
+    shop, log = make_class(), []
+    original = shop.price
+    shop.price = noting(log, "theirs")(original)
+    patch = safepatch.apply((shop, "price"), noting(log, "ours"))
+    face = shop.price
+    patch.undo()
+    shop.price = face
+
+    take_off_the_outermost(shop)
+
+    assert shop.price is original
