@@ -125,6 +125,8 @@ def _chain(standing: Any) -> Iterator[dict[str, Any]]:
         standing = opened(standing)
         stack, below = stack_of(standing), in_place(standing)
         if stack is not None:
+            if kinds.has_foreign_code(standing):
+                yield {"decorator": "@...", "foreign": True, "where": "code in place of ours"}
             yield from map(_entry_dict, reversed(stack.entries))
             standing = stack.original
         elif below is not None:

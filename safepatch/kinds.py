@@ -208,6 +208,14 @@ def dispatched(function: Any) -> Any:
     return None
 
 
+def has_foreign_code(function: Any) -> bool:
+    """Whether somebody exchanged the code of a dispatcher that was made here, as ddtrace does with
+    the functions that it finds: its wrapper is in there, around ours."""
+    return dispatched(function) is not None and (
+        function.__code__ is not _dispatch_code(kind(function))
+    )
+
+
 @functools.cache
 def _trampoline_code(kind: int, free: int) -> CodeType:
     # The function that gets this code keeps its own globals, which may well shadow a builtin:

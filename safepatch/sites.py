@@ -112,8 +112,9 @@ class Site:
                     pass
 
     def give_back(self, owner: Any) -> None:
-        """Put back what stood here, unless somebody else's object stands here now."""
-        if faced(slot(owner, self.name)) is self.face:
+        """Put back what stood here, unless somebody else's object or code stands here now."""
+        standing = faced(slot(owner, self.name))
+        if standing is self.face and not kinds.has_foreign_code(opened(standing)):
             put(owner, self.name, self.raw)
 
     def step_aside(self) -> None:
@@ -304,6 +305,8 @@ def site_at(owner: Any, name: str) -> Site | None:
         stack = stack_of(standing)
         if stack is None or stack.site.face is not standing:
             return None
+        if kinds.has_foreign_code(opened(standing)):
+            return None  # what stands there is somebody's wrapper around ours
         site: Site = stack.site
         if not site.is_of(owner, name):
             return None  # somebody keeps our face under another name

@@ -1,5 +1,7 @@
 """What tools that know nothing of us do to our faces; `tests/together` runs the real ones."""
 
+import types
+
 import pytest
 import wrapt
 from helpers import noting, spaces
@@ -95,3 +97,66 @@ def test_a_face_that_was_put_back_does_not_keep_a_closure_from_being_taken_off()
     take_off_the_outermost(shop)
 
     assert shop.price is original
+
+
+# Code in place of ours: ddtrace exchanges the code of the very function that it finds.
+
+
+def over(stack):
+    def wrapper(*args, **kwargs):
+        stack  # code that is put into a function must have as many free variables as it had
+        call = "around"
+        return call(*args, **kwargs)
+
+    return wrapper
+
+
+def exchange_code(function, log, mark):
+    """Put a wrapper into a function; gives the way to take it out again."""
+    code = function.__code__
+    inner = types.FunctionType(code, function.__globals__, closure=function.__closure__)
+    around, wrapper = noting(log, mark)(inner), over(None).__code__
+    consts = (around if const == "around" else const for const in wrapper.co_consts)
+    function.__code__ = wrapper.replace(co_consts=tuple(consts))
+
+    def take_out():
+        function.__code__ = code
+
+    return take_out
+
+
+def test_code_that_somebody_put_into_our_face_keeps_running_when_we_go():
+    shop, log = make_class(), []
+    before = spaces(shop)
+    patch = safepatch.apply((shop, "price"), noting(log, "ours"))
+    take_out = exchange_code(shop.price, log, "theirs")
+    assert heard(shop, log) == ["theirs", "ours"]
+
+    patch.undo()
+
+    assert heard(shop, log) == ["theirs"]
+    take_out()
+    safepatch.explain((shop, "price"))
+    assert before == spaces(shop)
+
+
+@pytest.mark.parametrize("first", ["lower", "upper"])
+def test_a_patch_goes_on_top_of_code_that_somebody_put_into_our_face(first, patches):
+    shop, log = make_class(), []
+    before = spaces(shop)
+    made = {"lower": patches.apply((shop, "price"), noting(log, "lower"), name="lower")}
+    take_out = exchange_code(shop.price, log, "theirs")
+    made["upper"] = patches.apply((shop, "price"), noting(log, "upper"), name="upper")
+    assert heard(shop, log) == ["upper", "theirs", "lower"]
+    (site,) = safepatch.explain((shop, "price")).to_dict()["sites"]
+    assert [line.get("name") for line in site["lines"]] == ["upper", None, "lower"]
+    assert not made["lower"].superseded
+
+    made.pop(first).undo()
+
+    assert heard(shop, log) == {"lower": ["upper", "theirs"], "upper": ["theirs", "lower"]}[first]
+    made.popitem()[1].undo()
+    assert heard(shop, log) == ["theirs"]
+    take_out()
+    safepatch.explain((shop, "price"))
+    assert before == spaces(shop)
