@@ -120,8 +120,7 @@ class BindingFace(Face):
         if self._self_binds == "static":
             return Adapted(natural, self)
         if instance is None:
-            # Without patches it is out of the way of those who ask what a method wraps.
-            return Unbound(natural, self) if self._self_stack.entries else natural
+            return _out_of_the_way(self, Unbound(natural, self), natural)
         return Adapted(natural, MethodType(self, instance))
 
 
@@ -131,8 +130,14 @@ class Unbound(Adapted):
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         natural = self.__wrapped__.__get__(instance, owner)
         if instance is None or natural is self.__wrapped__:
-            return self
+            return _out_of_the_way(self._self_call, self, natural)
         return Adapted(natural, MethodType(self._self_call, instance))
+
+
+def _out_of_the_way(face: Face, ours: Any, natural: Any) -> Any:
+    """What looking a method up in its class gives: ours, or without patches what it would give
+    without us, for those who ask what a method wraps, and put that there."""
+    return ours if face._self_stack.entries else natural
 
 
 class ClassOnly:

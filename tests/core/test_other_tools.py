@@ -55,12 +55,20 @@ def test_a_patch_between_two_wrappers_of_wrapt_stays_when_the_upper_is_taken_off
     assert heard(shop, log) == []
 
 
+def wrap_in_a_closure(owner, log, mark):
+    """As OpenTelemetry wraps requests."""
+    owner.price = noting(log, mark)(owner.price)
+
+
+@pytest.mark.parametrize("upper", [wrap, wrap_in_a_closure])
 @pytest.mark.parametrize("upper_goes_first", [True, False])
-def test_an_undone_patch_does_not_keep_a_wrapper_of_wrapt_from_being_taken_off(upper_goes_first):
+def test_an_undone_patch_does_not_keep_a_wrapper_of_wrapt_from_being_taken_off(
+    upper, upper_goes_first
+):
     shop, log = make_class(), []
     wrap(shop, log, "lower")
     patch = safepatch.apply((shop, "price"), noting(log, "ours"))
-    wrap(shop, log, "upper")
+    upper(shop, log, "upper")
     if upper_goes_first:
         take_off_the_outermost(shop)
     patch.undo()
