@@ -120,9 +120,15 @@ class Site:
     def step_aside(self) -> None:
         """Let the face wrap what the original wraps, for those who take off the outermost wrapper
         (OpenTelemetry) and find the face that somebody put back: they are to take their own."""
-        face, original = opened(self.face), self.stack.original
-        if type(face) is type(original) is FunctionType and "__wrapped__" in original.__dict__:
-            face.__dict__["__wrapped__"] = original.__dict__["__wrapped__"]
+        import wrapt
+
+        face: Any = opened(self.face)
+        original: Any = self.stack.original
+        if type(face) is type(original) is FunctionType:
+            if "__wrapped__" in original.__dict__:
+                face.__dict__["__wrapped__"] = original.__dict__["__wrapped__"]
+        elif issubclass(type(original), wrapt.FunctionWrapper):
+            face.__wrapped__ = original.__wrapped__
 
     def give_back_holders(self) -> None:
         """Give those who held the original under another name their original back."""

@@ -17,8 +17,19 @@ def make_class():
     return Shop
 
 
+def make_module():
+    module = types.ModuleType("shop")
+    module.price = lambda: 1
+    return module
+
+
+def closure(owner, log, mark):
+    """Wrap as OpenTelemetry does with requests."""
+    owner.price = noting(log, mark)(owner.price)
+
+
 def wrap(owner, log, mark):
-    """Wrap a method as OpenTelemetry and ddtrace do."""
+    """Wrap as it and ddtrace mostly do."""
 
     def wrapper(wrapped, instance, args, kwargs):
         log.append(mark)
@@ -55,12 +66,7 @@ def test_a_patch_between_two_wrappers_of_wrapt_stays_when_the_upper_is_taken_off
     assert heard(shop, log) == []
 
 
-def wrap_in_a_closure(owner, log, mark):
-    """As OpenTelemetry wraps requests."""
-    owner.price = noting(log, mark)(owner.price)
-
-
-@pytest.mark.parametrize("upper", [wrap, wrap_in_a_closure])
+@pytest.mark.parametrize("upper", [wrap, closure])
 @pytest.mark.parametrize("upper_goes_first", [True, False])
 def test_an_undone_patch_does_not_keep_a_wrapper_of_wrapt_from_being_taken_off(
     upper, upper_goes_first
@@ -92,13 +98,15 @@ def test_explain_names_a_patch_between_two_wrappers_of_wrapt():
         take_off_the_outermost(shop)
 
 
-def test_a_face_that_was_put_back_does_not_keep_a_closure_from_being_taken_off():
+@pytest.mark.parametrize("owner", [make_class, make_module])
+@pytest.mark.parametrize("theirs", [closure, wrap])
+def test_a_face_that_was_put_back_does_not_keep_a_wrapper_from_being_taken_off(owner, theirs):
     """Such as a mock puts back that was started over our patch."""
-    shop, log = make_class(), []
+    shop, log = owner(), []
     original = shop.price
-    shop.price = noting(log, "theirs")(original)
+    theirs(shop, log, "theirs")
     patch = safepatch.apply((shop, "price"), noting(log, "ours"))
-    face = shop.price
+    face = vars(shop)["price"]
     patch.undo()
     shop.price = face
 
