@@ -4,6 +4,7 @@ A tool's word is what its undoing does, whoever else stands there:
 
 - "takes itself out": its own wrapper, wherever it is, and nothing else. That is safepatch.
 - "puts back what it saw" when it came. Those are mock, monkeypatch, and most code by hand.
+- "puts back the first", which it saw when it was imported. That is freezegun.
 - "takes off the outermost" wrapper, whosever it is. Those are ddtrace and OpenTelemetry.
 """
 
@@ -39,6 +40,7 @@ class Theirs:
     tool: Any
     mark: str
     below: Any
+    is_inert: bool = False
 
     def __getattr__(self, name):
         return getattr(self.tool, name)
@@ -52,6 +54,8 @@ class Theirs:
         return self.below
 
     def heard(self):
+        if self.is_inert:
+            return []
         return [self.mark, *(self.below.heard() if self.calls_what_it_wraps else ())]
 
     def told(self):
@@ -125,6 +129,9 @@ class Chain:
             self.look()
         elif tool.undoing == "puts back what it saw":
             self.standing = layer.below
+        elif tool.undoing == "puts back the first":
+            self.standing = self.original
+            layer.is_inert = True  # should somebody else put it back
         elif self.standing.says_what_it_wraps and tool.takes_off(self.standing):
             self.standing = self.standing.taken_off()
 

@@ -1,8 +1,10 @@
-"""The places that ddtrace and OpenTelemetry patch, where requests go to a server of our own."""
+"""Places that the tools patch; requests go to a server of our own."""
 
 import functools
 import http.server
+import socket
 import threading
+import time
 
 import requests
 import urllib3
@@ -46,3 +48,26 @@ def in_requests():
 def in_urllib3():
     owner = urllib3.HTTPConnectionPool
     return Victim(owner, "urlopen", urlopen, "hello", (owner,))
+
+
+def of_sockets(name, call):
+    return lambda: Victim(socket, name, call, call(), (socket,))
+
+
+def send_to_oneself():
+    one, other = socket.socketpair()
+    with one, other:
+        return one.sendall(b"hello")
+
+
+def in_sockets_themselves():
+    # A method in C, which socket.socket inherits.
+    return Victim(socket.socket, "sendall", send_to_oneself, None, (socket.socket,))
+
+
+OF_PYTHON = {
+    "time.sleep": lambda: Victim(time, "sleep", lambda: time.sleep(0), None, (time,)),
+    "socket.getaddrinfo": of_sockets("getaddrinfo", lambda: socket.getaddrinfo("127.0.0.1", 80)),
+    "socket.gethostbyname": of_sockets("gethostbyname", lambda: socket.gethostbyname("127.0.0.1")),
+    "socket.socket.sendall": in_sockets_themselves,
+}

@@ -1,11 +1,10 @@
 """Tools that patch one place come in every order and go in every order."""
 
 import itertools
-import sys
 
 import pytest
-from places import in_requests, in_urllib3
-from plays import Play, cases, in_good_order, names
+from places import OF_PYTHON, in_requests, in_urllib3
+from plays import cases, in_good_order, names
 from tools import (
     DDTRACE_REQUESTS,
     DDTRACE_URLLIB3,
@@ -51,8 +50,12 @@ MORE = {
     "special method of a C type": [MOCK],
     "metaclass method": [MOCK],
     "wrapt_method": [MOCK],
+    "time.sleep": [MOCK, MONKEYPATCH],
+    "socket.getaddrinfo": [MOCK, MONKEYPATCH],
+    "socket.gethostbyname": [MOCK, MONKEYPATCH],
+    "socket.socket.sendall": [MOCK, MONKEYPATCH],
 }
-OWN_CODE = {"static", "klass", "coroutine function", "generator function"}
+OWN_CODE = {"static", "klass", "coroutine function", "generator function", "socket.getaddrinfo"}
 
 
 def around(others):
@@ -77,7 +80,7 @@ def everything():
         yield from cases_at(kind, make, [*around(others), *around_two(others), *in_place(others)])
     for kind, others in MORE.items():
         lineups = [*around(others), *(in_place(others) if kind in OWN_CODE else ())]
-        yield from cases_at(kind, VICTIMS[kind], lineups)
+        yield from cases_at(kind, (VICTIMS | OF_PYTHON)[kind], lineups)
 
 
 def cases_at(kind, make, lineups):
@@ -101,21 +104,6 @@ bad_orders = some(
 )
 # A case of each, going in the order in which they came.
 every_lineup = some(lambda case: [*case.values[2]] == sorted(case.values[2]))
-
-
-@pytest.fixture
-def play():
-    """Makes a play, and in the end takes away by force what other tools leave."""
-    plays = []
-
-    def make(place):
-        plays.append(Play(place()))
-        return plays[-1]
-
-    yield make
-    for made in plays:
-        made.clear()
-        sys.modules.pop(getattr(made.place.owner, "__name__", None), None)
 
 
 def install(at, lineup):
