@@ -1,8 +1,17 @@
 """What each test here needs."""
 
+import os
 import sys
 
 import pytest
+
+# Before ddtrace is imported, here and in child processes: it is not to look for an agent.
+os.environ |= {
+    "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "0",
+    "DD_REMOTE_CONFIGURATION_ENABLED": "0",
+    "DD_TRACE_STARTUP_LOGS": "0",
+}
+
 from plays import Play
 
 

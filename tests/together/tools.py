@@ -50,11 +50,9 @@ class Tool:
 # Ours.
 
 
-def apply(place, heard, mark, **options):
+def apply(place, heard, mark):
     target = (place.owner, place.name)
-    return safepatch.apply(
-        target, noting(heard, mark), name=mark, **{"aliases": "ignore"} | options
-    ).undo
+    return safepatch.apply(target, noting(heard, mark), name=mark, aliases="ignore").undo
 
 
 def apply_in_place(place, heard, mark):
@@ -145,20 +143,6 @@ def wrap_like_opentelemetry(place, heard, mark):
     return lambda: opentelemetry.instrumentation.utils.unwrap(place.owner, place.name)
 
 
-def wrap_with_a_switch(place, heard, mark):
-    """What one who knew of all this would do with wrapt alone: be there for ever, and do nothing
-    from some time on."""
-    switched_on = [True]
-
-    def wrapper(wrapped, instance, args, kwargs):
-        heard.append(mark)
-        return wrapped(*args, **kwargs)
-
-    options = {"enabled": lambda: bool(switched_on)}
-    wrapt.wrap_object(place.owner, place.name, wrapt.FunctionWrapper, (wrapper,), options)
-    return switched_on.clear
-
-
 class Ear(ddtrace.trace.TraceFilter):
     """Hears of ddtrace's spans, and lets none of them leave."""
 
@@ -208,9 +192,6 @@ def off_the_outermost(name, install, told, **known):
     return Tool(name, install, "takes off the outermost", told=told, **known)
 
 
-SWITCHED = Tool("ours", wrap_with_a_switch, "takes itself out")
-NOBODY = Tool("ours", lambda place, heard, mark: lambda: None, "takes itself out")
-
 PROXY = {"is_function": False, "is_proxy": True}
 LIKE_DDTRACE = off_the_outermost("like-dd", wrap_like_ddtrace, "tools.wrap.", **PROXY)
 LIKE_OTEL = off_the_outermost(
@@ -247,3 +228,24 @@ OTEL_URLLIB3 = off_the_outermost(
     takes_off=lambda standing: standing.is_proxy,
     **PROXY,
 )
+
+
+# In our place, to see what others do without us.
+
+
+def wrap_with_a_switch(place, heard, mark):
+    """What one who knew of all this would do with wrapt alone: be there for ever, and do nothing
+    from some time on."""
+    switched_on = [True]
+
+    def wrapper(wrapped, instance, args, kwargs):
+        heard.append(mark)
+        return wrapped(*args, **kwargs)
+
+    options = {"enabled": lambda: bool(switched_on)}
+    wrapt.wrap_object(place.owner, place.name, wrapt.FunctionWrapper, (wrapper,), options)
+    return switched_on.clear
+
+
+SWITCHED = Tool("ours", wrap_with_a_switch, "takes itself out")
+NOBODY = Tool("ours", lambda place, heard, mark: lambda: None, "takes itself out")
