@@ -137,7 +137,8 @@ def _chain(standing: Any) -> Iterator[dict[str, Any]]:
             standing = standing.__wrapped__
         elif hasattr(standing, "__wrapped__"):
             if not _plumbing(standing):
-                yield {"decorator": _foreign(standing), "foreign": True, "where": _where(standing)}
+                where = _where(_wrapper_of(standing) or standing)
+                yield {"decorator": _foreign(standing), "foreign": True, "where": where}
             standing = standing.__wrapped__
     yield _original_dict(standing)
 
@@ -151,10 +152,15 @@ def _foreign(wrapper: Any) -> str:
     """A wrapper by its own name: functools.wraps and proxies give it that of what it wraps."""
     if type(wrapper) is not FunctionType:
         name = type(wrapper).__qualname__
-        by = getattr(wrapper, "_self_wrapper", None)  # what a FunctionWrapper of wrapt calls
+        by = _wrapper_of(wrapper)
         return f"@{type(wrapper).__module__}.{name}({'...' if by is None else _name_of(by)})"
     outer, made, _ = wrapper.__code__.co_qualname.partition(".<locals>")
     return f"@{wrapper.__globals__.get('__name__')}.{outer}{'(...)' if made else ''}"
+
+
+def _wrapper_of(proxy: Any) -> Any:
+    """What a FunctionWrapper of wrapt calls; it says of itself what it wraps says."""
+    return getattr(proxy, "_self_wrapper", None)
 
 
 def _entry_dict(entry: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What tools that know nothing of us do to our faces; `tests/together` runs the real ones."""
 
+import inspect
 import types
 
 import pytest
@@ -86,8 +87,11 @@ def test_an_undone_patch_does_not_keep_a_wrapper_of_wrapt_from_being_taken_off(
     assert heard(shop, log) == []
 
 
-def test_explain_names_a_patch_between_two_wrappers_of_wrapt():
+def test_explain_names_a_patch_between_two_wrappers_of_wrapt_and_where_those_were_written():
     shop, log = make_class(), []
+    wrapper_line = next(
+        code.co_firstlineno for code in wrap.__code__.co_consts if inspect.iscode(code)
+    )
     wrap(shop, log, "lower")
     with safepatch.patch((shop, "price"), noting(log, "ours"), name="ours"):
         wrap(shop, log, "upper")
@@ -95,6 +99,9 @@ def test_explain_names_a_patch_between_two_wrappers_of_wrapt():
         (site,) = safepatch.explain((shop, "price")).to_dict()["sites"]
 
         assert [line.get("name") for line in site["lines"]] == [None, "ours", None]
+        for line in (site["lines"][0], site["lines"][-1]):
+            assert "test_other_tools.wrap.<locals>.wrapper" in line["decorator"]
+            assert line["where"] == f"{__file__}:{wrapper_line}"
         take_off_the_outermost(shop)
 
 
