@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from safepatch import callers
+from safepatch import callers, stacks
 from safepatch.patches import IN_USE, Patch, State
 from safepatch.running import patched_while_running
 
@@ -96,7 +96,8 @@ def apply_each(patches: Sequence[Patch[Any]], default_aliases: str) -> list[Patc
     """Apply those that are not, and return them: all guards first, then all decorators; all, or
     none."""
     before = {patch: (patch.state, patch.reason) for patch in patches}
-    stood = {patch: patch.live for patch in patches}
+    with stacks.lock:  # another thread may be in the middle of it
+        stood = {patch: patch.live for patch in patches}
     try:
         planned = [
             (patch, stood[patch], patch.plan(default_aliases))

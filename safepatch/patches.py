@@ -178,7 +178,8 @@ class Patch(Generic[W_co]):
 
     def _apply(self, default_aliases: str) -> bool:
         """Whether it was this call that applied it."""
-        live = self.live
+        with stacks.lock:  # another thread may be in the middle of it
+            live = self.live
         if live is None or self.state == "undone" or self.superseded:
             plan = self.plan(default_aliases)
             if plan is not None:
