@@ -152,8 +152,12 @@ class Patch(Generic[W_co]):
 
         Leading is seen by `__wrapped__`; a closure without it counts as not leading.
         """
-        live = self.live
-        return live is not None and not places.reaches(live.place, live.site)
+        with stacks.lock:  # not in the middle of another thread's apply
+            live = self.live
+        if live is None or places.reaches(live.place, live.site):
+            return False
+        with stacks.lock:
+            return self.live is live  # else another thread has undone it meanwhile
 
     @property
     def rebinds(self) -> bool:

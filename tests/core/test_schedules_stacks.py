@@ -251,3 +251,8 @@ def test_a_group_applied_by_another_thread_is_there_when_apply_returns(alone):
         group.undo()
 
     explore(run, most=300)
+
+
+def test_what_another_thread_applies_or_undoes_is_at_no_moment_superseded(alone):
+    for first, other in (("", "apply a"), ("apply a", "undo a"), ("apply a", "undo a, apply a")):
+        explore(program("by name", first, "look a", other))
