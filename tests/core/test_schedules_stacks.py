@@ -256,3 +256,20 @@ def test_a_group_applied_by_another_thread_is_there_when_apply_returns(alone):
 def test_what_another_thread_applies_or_undoes_is_at_no_moment_superseded(alone):
     for first, other in (("", "apply a"), ("apply a", "undo a"), ("apply a", "undo a, apply a")):
         explore(program("by name", first, "look a", other))
+
+
+def test_a_name_is_found_while_another_thread_undoes_another_one():
+    def run():
+        registry, owner = safepatch.Registry(), types.SimpleNamespace(a=template, b=template)
+        first, second = (
+            registry.apply((owner, name), helpers.pass_through, name=name, aliases="ignore")
+            for name in "ab"
+        )
+
+        def apply():
+            assert second is registry.apply("b")
+
+        yield [first.undo, apply]
+        registry.undo_all()
+
+    explore(run)
