@@ -42,7 +42,8 @@ class Registry:
         self._noted: dict[Handle, int] = {}
         self._offered: set[str] = set()  # the names that came from entry points
         self.created_at = callers.where()
-        _registries.add(self)
+        with stacks.lock:
+            _registries.add(self)
 
     def __repr__(self) -> str:
         if self is default:
@@ -178,7 +179,7 @@ class Registry:
                 raise PatchError(
                     f"cannot register {part!r}: it is {part.state} already; undo it first"
                 )
-            for other in list(_registries):
+            for other in _all_registries():
                 if any(part in handle.parts for handle in other._named.values()):
                     raise PatchError(
                         f"cannot register {part!r} as {name!r}: {other!r} has it under the name "
@@ -223,10 +224,10 @@ class Registry:
         `str()` of it is for people, `.to_dict()` for programs.
         """
         if target is None:
-            return explain_all(list(_registries))
+            return explain_all(_all_registries())
         if isinstance(target, str) and _is_name(target):
             target = self._lookup(target)
-        registries = list(_registries)
+        registries = _all_registries()
         if isinstance(target, (Patch, Group)):
             return Explanation.join(
                 explain_target(part.target, registries) for part in target.parts
@@ -311,13 +312,18 @@ class Registry:
         hint, near = nearest(text, text, names, advice)
         others = [
             (handle.state, other)
-            for other in list(_registries)
+            for other in _all_registries()
             for handle in other.handles()
             if other is not self and _is_at(handle, which)
         ]
         for _, owner in sorted(others, key=lambda found: found[0] != "applied")[:1]:
             hint = f"it belongs to {owner!r}"
         return TargetError(f"no patch {which!r} in {self!r}; {hint}", target=which, candidates=near)
+
+
+def _all_registries() -> list[Registry]:
+    with stacks.lock:  # a set must not grow while it is walked along
+        return list(_registries)
 
 
 def _is_name(text: str) -> bool:

@@ -1,5 +1,6 @@
 """Apply, undo and call in several threads, under each schedule up to a bound; see `schedules`."""
 
+import _weakrefset
 import builtins
 import functools
 import itertools
@@ -273,3 +274,12 @@ def test_a_name_is_found_while_another_thread_undoes_another_one():
         registry.undo_all()
 
     explore(run)
+
+
+def test_explain_tells_while_another_thread_makes_a_registry(alone):
+    def run():
+        registry._registries.clear()
+        made = [safepatch.Registry() for _ in range(2)]
+        yield [lambda: made.append(safepatch.Registry()), made[0].explain]
+
+    explore(run, files=[_weakrefset.__file__])
