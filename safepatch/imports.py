@@ -10,8 +10,10 @@ It cannot see `__main__`, which is never imported, nor modules put into `sys.mod
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -51,6 +53,12 @@ def watch(name: str, callback: Callable[[], None]) -> None:
         _waiting.setdefault(name, []).append(callback)
         if not any(finder is _finder for finder in sys.meta_path):
             sys.meta_path.insert(0, _finder)
+    # Another thread's import may have passed by our place, and not have made the module yet. Its
+    # end is the end of its lock; to wait for that here would hang if the module waits for us.
+    locks = getattr(importlib._bootstrap, "_module_locks", {})  # type: ignore[attr-defined]
+    lock = locks.get(name, lambda: None)()
+    if lock is not None and name not in sys.modules:
+        weakref.finalize(lock, _report_late, name, callback).atexit = False
     spec = _spec(sys.modules.get(name))
     if type(spec) is not ModuleSpec or complete(name):
         return
@@ -89,6 +97,11 @@ def _report(name: str) -> None:
                 callback()
     finally:
         _reported.discard(name)
+
+
+def _report_late(name: str, callback: Callable[[], None]) -> None:
+    if complete(name) and watched(name, callback):
+        callback()
 
 
 class _Finder:
