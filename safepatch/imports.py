@@ -68,6 +68,8 @@ def watch(name: str, callback: Callable[[], None]) -> None:
     else:
         # The import system marks the end on the spec, whatever thread it runs in.
         spec.__class__ = _ReportingSpec
+        if not spec._initializing:
+            spec.__class__ = ModuleSpec  # it was marked just before, and nobody will be told
 
 
 def watched(name: str | None, callback: Callable[[], None]) -> bool:

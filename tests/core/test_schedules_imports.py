@@ -202,3 +202,8 @@ def alone(monkeypatch):
 def test_a_patch_begins_to_wait_between_the_search_for_its_module_and_the_making(imports, alone):
     """The finder came too late for that import, and there is no module yet to mark."""
     explore(program("victim", "", "wait a", imports), files=[FILE])
+
+
+def test_a_spec_whose_import_ends_as_a_patch_begins_to_wait_is_left_as_it_is(alone):
+    words = "", "get victim_package", "part victim_package.sub", "wait b"
+    explore(program("victim_package", *words), most=200)
