@@ -13,7 +13,7 @@ from threading import get_ident
 import helpers
 import pytest
 from helpers import noting
-from schedules import explore, wait_until
+from schedules import explore, explore_as_asked, wait_until
 
 import safepatch
 from safepatch import imports, registry
@@ -172,6 +172,35 @@ class Modules:
         ) and not any(done[0] == "reload" for done in self.done)
 
 
+PROGRAMS = [
+    ("", "wait a", "get"),
+    ("", "wait a", "statement"),
+    ("", "wait a", "get", "get"),
+    ("", "wait a", "wait b", "get"),
+    ("", "wait a, undo a", "get"),
+    ("wait a", "undo a", "get"),
+    ("wait a", "undo a", "get", "statement"),
+    ("wait a", "get", "statement"),
+    ("wait a, wait b", "undo a", "get"),
+    ("wait a", "wait b", "get"),
+    ("wait a", "undo a", "wait b, get"),
+    ("wait a", "undo a", "wait b", "get"),
+    ("wait a", "undo a", "get victim_other"),
+    ("wait a", "undo a, wait b", "get victim_other"),
+    ("wait a", "wait a", "undo a"),
+    ("", "wait a", "wait a", "get"),
+    ("get", "wait a", "reload"),
+    ("get", "wait a", "undo a", "reload"),
+    ("wait a, get", "undo a", "reload"),
+    ("wait a, get", "undo a, wait a", "reload"),
+    ("wait a, get", "wait b", "reload"),
+    ("wait a, get", "reload", "reload"),
+    ("wait a, get", "reload", "wait a"),
+    ("wait a, get", "reload", "call, call"),
+    ("wait a, wait b, get", "undo a", "reload"),
+]
+
+
 def program(target, first, *threads):
     def run():
         modules = Modules(target)
@@ -195,6 +224,20 @@ def alone(monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.mark.parametrize("words", PROGRAMS, ids=" || ".join)
+def test_threads_may_do_it_in_any_order(words, alone):
+    explore_as_asked(" || ".join(words), program("victim", *words), files=[helpers.__file__, FILE])
+
+
+@pytest.mark.parametrize("first", ["", "wait a"])
+@pytest.mark.parametrize("third", ["wait b", "undo a"])
+@pytest.mark.parametrize("target", ["victim_package", "victim_package.sub"])
+def test_a_package_may_join_a_thread_that_imports_a_part_of_it(target, first, third, alone):
+    words = first, "get victim_package", "part victim_package.sub", third
+    name = f"{target}: {' || '.join(words)}"
+    explore_as_asked(name, program(target, *words), files=[helpers.__file__, FILE])
+
+
 # --- What this found.
 
 
@@ -207,3 +250,31 @@ def test_a_patch_begins_to_wait_between_the_search_for_its_module_and_the_making
 def test_a_spec_whose_import_ends_as_a_patch_begins_to_wait_is_left_as_it_is(alone):
     words = "", "get victim_package", "part victim_package.sub", "wait b"
     explore(program("victim_package", *words), most=200)
+
+
+# --- It would find others.
+
+
+def test_a_finder_taken_out_of_the_list_that_is_walked_along_is_found_out(alone, monkeypatch):
+    cancel = imports.cancel
+
+    def cancel_in_place(name, callback):
+        path = sys.meta_path
+        cancel(name, callback)
+        if sys.meta_path is not path:
+            path.remove(imports._finder)
+            sys.meta_path = path
+
+    words = "wait a", "undo a", "get victim_other"
+    explore(program("victim", *words))
+    monkeypatch.setattr(imports, "cancel", cancel_in_place)
+
+    with pytest.raises(ModuleNotFoundError):
+        explore(program("victim", *words))
+
+
+def test_a_finder_that_only_waits_for_imports_to_come_is_found_out(alone, monkeypatch):
+    monkeypatch.setattr(imports, "_ReportingSpec", ModuleSpec)
+
+    with pytest.raises(AssertionError):
+        explore(program("victim", "", "wait a", "get"), files=[FILE])

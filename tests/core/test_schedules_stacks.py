@@ -2,8 +2,10 @@
 
 import _weakrefset
 import builtins
+import contextlib
 import functools
 import itertools
+import pathlib
 import types
 import weakref
 from threading import get_ident
@@ -12,10 +14,10 @@ from typing import Any, NamedTuple
 import helpers
 import pytest
 from helpers import noting, spaces
-from schedules import explore
+from schedules import explore, explore_as_asked
 
 import safepatch
-from safepatch import aliases, registry
+from safepatch import aliases, patches, registry, sites, stacks
 
 RESULT = ("result", 1)
 
@@ -203,6 +205,46 @@ class Sites:
 
 
 # What stands at the start, and what each thread does then.
+PROGRAMS = [
+    ("", "apply a, call", "apply b, call"),
+    ("", "apply a, call, undo a, call", "apply b, call, undo b, call"),
+    ("apply a", "apply b, call", "undo a, call"),
+    ("apply a", "undo a, call", "undo a, call"),
+    ("apply a", "undo a, apply a", "call, call"),
+    ("", "apply a", "call, call"),
+    ("", "apply a, apply b", "call"),
+    ("apply a, apply b", "undo a", "call, call"),
+    ("apply a, apply b", "undo b, undo a", "call"),
+    ("apply a, apply b, apply c", "undo a, undo b", "call"),
+    ("apply a, apply b, apply c", "undo a", "undo b", "call"),
+    ("apply a, apply b", "undo a, apply c", "call"),
+    ("apply a", "undo a, apply b", "call"),
+    ("apply a", "undo a", "apply b", "call"),
+    ("", "apply a, call", "apply a, call"),
+    ("", "apply a, call, undo a, call", "apply a, call"),
+    ("apply a", "apply a, call", "undo a, call"),
+    ("register a", "named a, call", "named a, call"),
+    ("register a", "named a, call", "undo a, call"),
+    ("apply a, apply b", "clear, call", "apply c, call"),
+    ("apply a", "clear, call", "undo a, call"),
+    ("apply a", "clear", "apply a, call"),
+    ("", "enter a, call, leave a, call", "enter a, call, leave a, call"),
+    ("", "enter a, call, leave a", "undo a"),
+    ("", "enter a, enter b, call, leave b, leave a", "enter a, call, leave a"),
+    ("apply a", "undo a", "wrap", "call"),
+    ("", "apply a", "wrap", "call"),
+    ("apply a", "undo a, apply b", "wrap, unwrap"),
+    ("apply a, wrap", "undo a", "apply a, call"),
+    ("apply a, wrap", "undo a, apply b", "unwrap"),
+    ("apply a", "look a", "undo a"),
+    ("", "look a", "apply a"),
+    ("apply a", "look a", "undo a, apply b"),
+]
+KINDS = ["by name", "in place", "inherited", "rebound", "context"]
+# These are run at sites of each kind; the others where a function stands in a module.
+OF_EACH_KIND = PROGRAMS[:9] + [words for words in PROGRAMS if "enter" in words[1]]
+
+
 @pytest.fixture
 def alone(monkeypatch):
     """Only what a program makes is looked at; all modules, and all of memory, would take long."""
@@ -227,6 +269,17 @@ def program(kind, first, *threads):
         sites.check()
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("by name", words) for words in PROGRAMS]
+    + [(kind, words) for kind in KINDS[1:] for words in OF_EACH_KIND],
+    ids=lambda given: given if isinstance(given, str) else " || ".join(given),
+)
+def test_threads_may_do_it_in_any_order(kind, words, alone):
+    name = f"{kind}: {' || '.join(words)}"
+    explore_as_asked(name, program(kind, *words), files=[helpers.__file__])
 
 
 # --- What this found.
@@ -283,3 +336,61 @@ def test_explain_tells_while_another_thread_makes_a_registry(alone):
         yield [lambda: made.append(safepatch.Registry()), made[0].explain]
 
     explore(run, files=[_weakrefset.__file__])
+
+
+# --- It would find others.
+
+
+def _relink_from_the_top(stack):
+    stack.top = stack.entries[-1].call if stack.entries else stack.original
+    below = stack.original
+    for entry in stack.entries:
+        entry.link.__wrapped__ = below
+        below = entry.shown
+
+
+def _relink_with_a_gap(stack):
+    stack.top = stack.original
+    below = stack.original
+    for entry in stack.entries:
+        entry.link.__wrapped__ = below
+        below = entry.shown
+    stack.top = stack.entries[-1].call if stack.entries else stack.original
+
+
+@pytest.mark.parametrize("broken", [_relink_from_the_top, _relink_with_a_gap])
+def test_a_stack_that_is_linked_in_another_order_is_found_out(broken, alone, monkeypatch):
+    monkeypatch.setattr(stacks.Stack, "_relink", broken)
+
+    with pytest.raises(AssertionError) as raised:
+        explore(program("by name", "apply a", "apply b", "call"), files=[__file__])
+    assert f"{pathlib.Path(__file__).name}:" in raised.value.__notes__[0]
+
+
+@pytest.mark.parametrize("words", [("", "apply a", "apply b"), ("apply a", "undo a", "apply b")])
+def test_stacks_without_a_lock_are_found_out(words, alone):
+    run = program("by name", *words)
+
+    def without_lock():
+        stacks.lock = contextlib.nullcontext()
+        yield from run()
+
+    explore(run)
+    with pytest.raises((AssertionError, AttributeError)):
+        explore(without_lock)
+
+
+def test_a_site_given_back_without_looking_again_is_found_out(alone, monkeypatch):
+    """As it was when whoever took the last patch away did not hold the lock to the end."""
+
+    def remove(site, entry):
+        with stacks.lock:
+            site.stack.remove(entry)
+        if not site.stack.entries and site.owner is not None:
+            site.give_back(site.owner)
+
+    monkeypatch.setattr(sites.Site, "remove", remove)
+    monkeypatch.setattr(patches.Patch, "undo", patches.Patch._undo)
+
+    with pytest.raises(AssertionError):
+        explore(program("by name", "apply a", "undo a", "apply b, call"), files=[__file__])
