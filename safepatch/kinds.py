@@ -10,7 +10,15 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType, MethodType
+from types import (
+    CellType,
+    CodeType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    SimpleNamespace,
+)
 from typing import Any
 
 #: What the frames made here give as their file.
@@ -163,6 +171,7 @@ _NAMES_USED = {
     "BaseException": BaseException,
     "StopAsyncIteration": StopAsyncIteration,
 }
+_NAMES = SimpleNamespace(**_NAMES_USED)
 
 
 def _compile(kind: int, free: tuple[str, ...], rename: dict[str, str]) -> CodeType:
@@ -219,21 +228,18 @@ def has_foreign_code(function: Any) -> bool:
 @functools.cache
 def _trampoline_code(kind: int, free: int) -> CodeType:
     # The function that gets this code keeps its own globals, which may well shadow a builtin:
-    # every name is a constant instead, put in as a string here and as the object below.
-    rename = {name: f'"<{name}>"' for name in ("stack", *_NAMES_USED)}
+    # every name is a constant instead, or an attribute of one, put in as a string here and as the
+    # object below. A call of the string itself would make the compiler warn, and to filter that
+    # warning is to change a filter that other threads see.
+    rename = {"stack": '"<stack>"'} | {name: f'"<names>".{name}' for name in _NAMES_USED}
     return _compile(kind, tuple(f"free{i:04}" for i in range(free)), rename)
 
 
 def trampoline(function: FunctionType, stack: Any) -> CodeType:
     """Make code of the kind of `function`, fit to stand in its place, that calls `stack.top`."""
-    import warnings
-
     code = function.__code__
-    with warnings.catch_warnings():
-        # The compiler says that a string is not callable; the string does not stay.
-        warnings.simplefilter("ignore", SyntaxWarning)
-        template = _trampoline_code(kind(function), len(code.co_freevars))
-    values = {f"<{name}>": value for name, value in _NAMES_USED.items()} | {"<stack>": stack}
+    template = _trampoline_code(kind(function), len(code.co_freevars))
+    values = {"<stack>": stack, "<names>": _NAMES}
     return template.replace(
         co_consts=tuple(
             values.get(const, const) if isinstance(const, str) else const

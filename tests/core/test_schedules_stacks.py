@@ -7,6 +7,7 @@ import functools
 import itertools
 import pathlib
 import types
+import warnings
 import weakref
 from threading import get_ident
 from typing import Any, NamedTuple
@@ -14,10 +15,10 @@ from typing import Any, NamedTuple
 import helpers
 import pytest
 from helpers import noting, spaces
-from schedules import explore, explore_as_asked
+from schedules import explore, explore_as_asked, wait_until
 
 import safepatch
-from safepatch import aliases, patches, registry, sites, stacks
+from safepatch import aliases, kinds, patches, registry, sites, stacks
 
 RESULT = ("result", 1)
 
@@ -336,6 +337,31 @@ def test_explain_tells_while_another_thread_makes_a_registry(alone):
         yield [lambda: made.append(safepatch.Registry()), made[0].explain]
 
     explore(run, files=[_weakrefset.__file__])
+
+
+def test_a_patch_in_place_leaves_alone_the_filters_of_warnings_that_another_thread_sets():
+    def run():
+        async def function():
+            pass
+
+        def apply():
+            patch.apply()
+            applied.append(patch)
+
+        def look_away():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                wait_until(lambda: applied)
+
+        kinds._trampoline_code.cache_clear()
+        before, filters = warnings.filters, list(warnings.filters)
+        patch, applied = safepatch.patch(function, helpers.pass_through), []
+        yield [apply, look_away]
+        patch.undo()
+        assert warnings.filters is before
+        assert warnings.filters == filters
+
+    explore(run, files=[kinds.__file__])
 
 
 # --- It would find others.
