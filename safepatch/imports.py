@@ -55,7 +55,7 @@ def watch(name: str, callback: Callable[[], None]) -> None:
             sys.meta_path.insert(0, _finder)
     # Another thread's import may have passed by our place, and not have made the module yet. Its
     # end is the end of its lock; to wait for that here would hang if the module waits for us.
-    locks = getattr(importlib._bootstrap, "_module_locks", {})  # type: ignore[attr-defined]
+    locks = getattr(importlib._bootstrap, "_module_locks", {})
     lock = locks.get(name, lambda: None)()
     if lock is not None and name not in sys.modules:
         weakref.finalize(lock, _report_late, name, callback).atexit = False
@@ -68,7 +68,7 @@ def watch(name: str, callback: Callable[[], None]) -> None:
     else:
         # The import system marks the end on the spec, whatever thread it runs in.
         spec.__class__ = _ReportingSpec
-        if not spec._initializing:
+        if not getattr(spec, "_initializing", False):
             spec.__class__ = ModuleSpec  # it was marked just before, and nobody will be told
 
 
