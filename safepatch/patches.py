@@ -16,6 +16,7 @@ from safepatch import (
     kill_switch,
     places,
     scopes,
+    sites,
     stacks,
     targets,
     wrappers,
@@ -49,6 +50,7 @@ class Plan(NamedTuple):
     entry: Any = None
     made: tuple[Any, ...] = ()
     token: object = None
+    moves: int = 0
 
 
 class Patch(Generic[W_co]):
@@ -210,17 +212,18 @@ class Patch(Generic[W_co]):
             return None
         if not self._guards_agree(site):
             return None
-        held: list[alias.Holder] = []
+        held, moves = list[alias.Holder](), sites.moves
         if isinstance(site, Site) and aliases != "ignore":
             held, warning = alias.reached_by(aliases, site, self.name, target)
             if warning:
                 self._warn(warning, AliasWarning)
-        return Plan(place, site, held, aliases == "rebind")
+        return Plan(place, site, held, aliases == "rebind", moves=moves)
 
     def decorate(self, plan: Plan) -> Plan:
         """Call the decorators."""
         # Of this life: contexts that saw an earlier one do not see this.
-        token = object() if self.live is None else self.live.token
+        live = self.live  # read once: another thread may be undoing
+        token = object() if live is None else live.token
         questions = scopes.questions(
             plan.site.stack.original, self.text, self.target, token, *self.seen_by
         )
@@ -242,7 +245,8 @@ class Patch(Generic[W_co]):
                     # Noted first, so that whatever interrupts this, undo() and undo_all() find it.
                     self.live = plan
                     self.registry.note(self)
-                    if plan.site.push(plan.entry):
+                    seen_all = not plan.rebinds or plan.moves == sites.moves
+                    if seen_all and plan.site.push(plan.entry):
                         self._applied(plan)
                         if instead_of is not None:
                             instead_of.site.remove(instead_of.entry)
@@ -255,7 +259,8 @@ class Patch(Generic[W_co]):
                     self._set(*before)
                     self.registry.forget(self)
                     raise
-            # Somebody changed the site since we looked; look again.
+            # Somebody changed the site, or moved its holders, since we looked; look again.
+            plan = plan._replace(moves=sites.moves)
             place, site = places.find(plan.place, "rebind" if plan.rebinds else "ignore")
             plan = plan._replace(place=place, site=site)
             if plan.rebinds and isinstance(site, Site):

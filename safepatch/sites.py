@@ -141,6 +141,7 @@ class Site:
             if above is not None and above.raw is self.face:
                 above.raw = raw  # a patch of that name alone, made over ours
         self.holders = []
+        _holders_moved()
 
     def rebind(self, holders: list[tuple[Any, str]]) -> None:
         """Give others who hold the original the face as well; call under the lock."""
@@ -150,6 +151,18 @@ class Site:
             if raw is self.stack.original or any(raw is face for face in faces):
                 self.holders.append(Held(owner, name, raw))  # first, so that undo finds it
                 put(owner, name, self.face)
+        if self.holders:
+            _holders_moved()
+
+
+#: How often holders were given a face, or their original back. Who looked for holders before, or
+#: in the middle of it, took some for somebody else's.
+moves = 0
+
+
+def _holders_moved() -> None:
+    global moves
+    moves += 1
 
 
 class Held(NamedTuple):

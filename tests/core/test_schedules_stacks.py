@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import helpers
 import pytest
 from helpers import noting, spaces
-from schedules import explore, explore_as_asked, wait_until
+from schedules import GRAINS, explore, explore_as_asked, exploring, following, wait_until
 
 import safepatch
 from safepatch import aliases, kinds, patches, registry, sites, stacks
@@ -337,6 +337,33 @@ def test_explain_tells_while_another_thread_makes_a_registry(alone):
         yield [lambda: made.append(safepatch.Registry()), made[0].explain]
 
     explore(run, files=[_weakrefset.__file__])
+
+
+def test_holders_that_another_patch_had_when_they_were_looked_for_are_reached(alone, monkeypatch):
+    """It takes two preemptions to find: it began before that patch came, and looks as it goes."""
+    sites, everywhere = Sites("rebound"), aliases.everywhere
+
+    def while_another_comes_and_goes(original, site):
+        monkeypatch.setattr(aliases, "everywhere", everywhere)
+        sites.apply("a")
+        found = everywhere(original, site)
+        sites.undo("a")
+        return found
+
+    monkeypatch.setattr(aliases, "everywhere", while_another_comes_and_goes)
+
+    sites.apply("b")
+
+    assert sites.call("") == ["b"]
+
+
+def test_a_patch_that_is_undone_as_it_is_put_on_top_again_is_so_or_not(alone):
+    """Between the two looks that one line took, whether it was live."""
+    run = program("by name", "apply a, wrap", "undo a", "apply a, call")
+    with exploring(run, GRAINS[-1], ()) as explorer:
+        for index, step in enumerate(explorer.run(following({0: 1})).steps):
+            if step[3] and step[3][0] == "decorate":
+                explorer.run(following({0: 1, index: 0}))
 
 
 def test_a_patch_in_place_leaves_alone_the_filters_of_warnings_that_another_thread_sets():
