@@ -490,7 +490,7 @@ def replay(program, schedule, *, grain="lines", files=()):
 
 #: Seconds for each program, by lines and then by instructions; without, a few schedules of each.
 SECONDS = float(os.environ.get("SAFEPATCH_SCHEDULES", "0"))
-FEW = 30
+FEW = 15
 _totals = collections.Counter()
 
 
