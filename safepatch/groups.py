@@ -98,6 +98,7 @@ def apply_each(patches: Sequence[Patch[Any]], default_aliases: str) -> list[Patc
     before = {patch: (patch.state, patch.reason) for patch in patches}
     with stacks.lock:  # another thread may be in the middle of it
         stood = {patch: patch.live for patch in patches}
+    entries: list[Any] = []
     try:
         planned = [
             (patch, stood[patch], patch.plan(default_aliases))
@@ -107,10 +108,16 @@ def apply_each(patches: Sequence[Patch[Any]], default_aliases: str) -> list[Patc
         ready = [
             (patch, live, patch.decorate(plan)) for patch, live, plan in planned if plan is not None
         ]
+        entries += [plan.entry for _, _, plan in ready]
         return [patch for patch, live, plan in ready if patch.install(plan, live)]
     except BaseException:
         begun = [
-            patch for patch in patches if before[patch][0] not in IN_USE and patch.state in IN_USE
+            patch
+            for patch in patches
+            if before[patch][0] not in IN_USE
+            and patch.state in IN_USE
+            # What another thread applied meanwhile is not ours to take back.
+            and ((live := patch.live) is None or live.entry in entries)
         ]
         try:
             undo_each(reversed(begun), "taking back a half-applied set")

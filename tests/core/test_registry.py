@@ -826,6 +826,23 @@ def test_of_a_group_all_are_applied_or_none(
     assert patches.live() == []
 
 
+def test_a_group_that_fails_takes_nothing_back_that_another_thread_applied(shop, patches):
+    def apply_one_elsewhere(wrapped):
+        thread = threading.Thread(target=one.apply)
+        thread.start()
+        thread.join()
+        raise ValueError("it fails")
+
+    one, two = patches.patch(ONE, pass_through), patches.patch(TWO, apply_one_elsewhere)
+    group = patches.register("group", [one, two])
+
+    with pytest.raises(ValueError, match="it fails"):
+        group.apply()
+
+    assert (one.state, two.state) == ("applied", "declared")
+    assert hasattr(shop.one, "__wrapped__")
+
+
 @pytest.mark.parametrize("apply", APPLYING.values(), ids=APPLYING.keys())
 def test_a_group_calls_each_guard_and_each_decorator_once(shop, patches, apply):
     asked, made = [], []
