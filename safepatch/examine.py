@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from types import FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from safepatch import bottoms, kinds
@@ -85,6 +85,9 @@ def _examine_class(site: Site) -> None:
     if name == "__new__" and inherited:
         # CPython never again accepts arguments for a class whose __new__ was set and deleted.
         raise _refused(text, found, "its class does not define it", "'__init__'")
+    if name == "__new__" and type(found) is BuiltinFunctionType and found.__self__ is owner:
+        # It asks whether its class still has it, and CPython does not notice that it came back.
+        raise _refused(text, found, "its class defines it in C", "whoever calls the class")
     if inherited and _asks_who_overrides(name, found):
         raise _refused(text, found, "Python asks who overrides it", _INSTEAD.get(name, "the base"))
     inner, site.binds = inside(found, text)

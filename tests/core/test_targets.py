@@ -518,6 +518,9 @@ class Served(metaclass=Serving):
     pass
 
 
+# Of a class that is not immutable, which one would think can be patched.
+C_NEW = vars(json.scanner.c_make_scanner)["__new__"]
+
 REFUSED = {
     "no function": (3, lambda: 3),
     "None": (None, lambda: None),
@@ -528,6 +531,7 @@ REFUSED = {
     "a method of an immutable class": ((dict, "get"), lambda: dict.get),
     "a method of an immutable class, by name": ("builtins:dict.get", lambda: dict.get),
     "__new__ where it is inherited": ((Plain, "__new__"), lambda: object.__new__),
+    "__new__ in C": ((json.scanner.c_make_scanner, "__new__"), lambda: C_NEW),
     "a slot": ((Slotted, "kept"), lambda: vars(Slotted)["kept"]),
     "a descriptor of an unknown kind": ((Described, "strange"), lambda: vars(Described)["strange"]),
     "what a metaclass serves": ((Served, "served"), lambda: Plain.method),
@@ -537,7 +541,8 @@ REFUSED = {
 
 @pytest.mark.parametrize(("target", "find"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_patched_safely_is_refused_clearly(target, find):
-    before = spaces(Plain, Slotted, Described, Served, json)
+    owners = (Plain, Slotted, Described, Served, json, json.scanner.c_make_scanner)
+    before = spaces(*owners)
 
     error = _refusal(target)
 
@@ -545,7 +550,7 @@ def test_what_cannot_be_patched_safely_is_refused_clearly(target, find):
     assert isinstance(error, TypeError)
     assert find() == error.found
     assert target == error.target
-    assert before == spaces(Plain, Slotted, Described, Served, json)
+    assert before == spaces(*owners)
 
 
 @pytest.mark.parametrize(
