@@ -10,7 +10,7 @@ from types import CellType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 from safepatch import callers, kinds, targets
-from safepatch.sites import Site, inert, modules
+from safepatch.sites import Site, inert, modules, namespace
 
 Holder = tuple[Any, str]
 
@@ -47,14 +47,13 @@ def in_modules(original: Any, site: Site) -> list[Holder]:
     own = site.home()  # site.owner goes when another thread undoes the last patch there
     is_python = type(original) is FunctionType
     twin = None if is_python else getattr(original, "__module__", None)
-    # "_io", for one that says "io".
-    lives_in = None if is_python else getattr(original, "__self__", None)
-    for name, module, namespace in modules():
+    lives_in = _lives_in(original)  # "_io", for one that says "io"
+    for name, module, space in modules():
         if module is not own and (name == twin or module is lives_in):
             continue
         # The values are taken in one step, since other threads may be importing.
-        if not wanted.isdisjoint(map(id, tuple(namespace.values()))):
-            for attribute, value in list(namespace.items()):
+        if not wanted.isdisjoint(map(id, tuple(space.values()))):
+            for attribute, value in list(space.items()):
                 if id(value) in wanted and not (module is own and attribute == site.name):
                     found.append((module, attribute))
     return list({(id(module), name): (module, name) for module, name in found}.values())
@@ -77,24 +76,31 @@ def everywhere(original: Any, site: Site) -> tuple[list[Holder], list[str]]:
     Asks the garbage collector; costs some ten milliseconds.
     """
     holders, own = in_modules(original, site), site.home()
-    namespaces = {id(namespace) for _, _, namespace in modules()}
+    spaces = {id(space) for _, _, space in modules()}
     lost: set[str] = set()
     things = [original, *inert(original)]
     wanted = set(map(id, things))
     for referrer in [referrer for thing in things for referrer in gc.get_referrers(thing)]:
-        if id(referrer) in namespaces or referrer is things:
+        if id(referrer) in spaces or referrer is things:
             continue
-        classes = [cls for cls in _referrers(referrer, type) if referrer is not cls.__mro__]
-        if type(referrer) is dict and classes:
+        # Classes, and modules that sys.modules does not know.
+        owners = _referrers(referrer, (type, ModuleType)) if type(referrer) is dict else []
+        if owners:
             holders += [
-                (cls, name)
-                for cls in classes
-                for name, value in list(vars(cls).items())
-                if id(value) in wanted and not (cls is own and name == site.name)
+                (owner, name)
+                for owner in owners
+                if owner is own or owner is not _lives_in(original)
+                for name, value in list(namespace(owner).items())
+                if id(value) in wanted and not (owner is own and name == site.name)
             ]
         else:
             lost.update(_described(referrer))
     return holders, sorted(lost)
+
+
+def _lives_in(original: Any) -> Any:
+    """The module that a C function is of."""
+    return None if type(original) is FunctionType else getattr(original, "__self__", None)
 
 
 def _described(referrer: Any) -> list[str]:
@@ -127,7 +133,7 @@ def _functions(held: Any) -> list[str]:
     ]
 
 
-def _referrers(thing: Any, kind: type) -> list[Any]:
+def _referrers(thing: Any, kind: type | tuple[type, ...]) -> list[Any]:
     # By type(): isinstance() would ask a proxy for its class, which may run anything.
     return [referrer for referrer in gc.get_referrers(thing) if issubclass(type(referrer), kind)]
 

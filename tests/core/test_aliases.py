@@ -406,6 +406,22 @@ def test_rebind_reaches_module_globals_and_class_attributes(held, warned, patche
     assert log == ["ran"] * 6
 
 
+def test_rebind_reaches_the_globals_of_a_module_that_is_not_in_sys_modules(held, warned, patches):
+    """A test that imports a module afresh keeps it to itself."""
+    kept = types.ModuleType("kept")
+    kept.builtin = kept.renamed = held.original
+    log = []
+
+    patches.apply((kept, "builtin"), noting(log, "ran"), aliases="rebind")
+    results = [kept.builtin("key"), kept.renamed("key"), held.one.renamed("key")]
+    patches.undo_all()
+
+    assert results == ["a"] * 3
+    assert log == ["ran"] * 3
+    assert kept.builtin is kept.renamed is held.original
+    assert held.restored()
+
+
 def test_undo_gives_every_holder_back(held, warned):
     safepatch.apply("alias_home:builtin", pass_through, aliases="rebind").undo()
 
