@@ -52,9 +52,15 @@ BOUND: dict[str, Bottom] = {
 # base may come before the one that has it in the order of a subclass, or get a patch of its own.
 def _next(owner: _Way, found: _Way, name: str, subject: Any) -> Any:
     cls = owner()
-    if isinstance(subject, cls) or (isinstance(subject, type) and issubclass(subject, cls)):
+    if _is_of(subject, cls) or (isinstance(subject, type) and type.__subclasscheck__(cls, subject)):
         return getattr(super(cls, subject), name)
     return found().__get__(subject, type(subject))
+
+
+def _is_of(subject: Any, cls: type) -> bool:
+    """`isinstance`, past a metaclass such as ABCMeta: it looks at attributes, which may be what is
+    patched, and knows of instances that `super` does not."""
+    return type.__instancecheck__(cls, subject)
 
 
 def _inherited_init(owner: _Way, found: _Way) -> Callable[..., None]:
@@ -91,9 +97,7 @@ INHERITED: dict[str, Bottom] = {
         lambda *args, **kwargs: _next(owner, found, name, owner())(*args, **kwargs)
     ),
     "property": lambda owner, found, name: (
-        lambda self: (
-            getattr(super(owner(), self), name) if isinstance(self, owner()) else found()(self)
-        )
+        lambda self: getattr(super(owner(), self), name) if _is_of(self, owner()) else found()(self)
     ),
 }
 

@@ -1,7 +1,7 @@
 """A patched thing stays what it was, where Python or a caller looks closely."""
 
 import asyncio
-import collections
+import collections.abc
 import copy
 import enum
 import fractions
@@ -86,6 +86,53 @@ def test_an_inherited_init_is_decorated(patches):
     MadeToo(1, 2)
 
     assert log == ["init"]
+
+
+class Sized(collections.abc.Sized):
+    def size(self):
+        return len(self)
+
+    @property
+    def doubled(self):
+        return 2 * len(self)
+
+    def __len__(self):
+        return 1
+
+
+class Inheriting(Sized):
+    pass
+
+
+Inheriting.register(list)
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("size", lambda: Inheriting.size([1, 2])),
+        ("doubled", lambda: vars(Inheriting).get("doubled", Sized.doubled).fget([1])),
+    ],
+)
+def test_an_inherited_method_is_called_with_what_its_abstract_class_takes_for_an_instance(
+    name, use, patches
+):
+    """`isinstance` says that a list is one, but `super` does not."""
+    log = []
+    patches.apply((Inheriting, name), noting(log, name))
+
+    assert use() == 2
+    assert log == [name]
+
+
+def test_an_inherited_getattribute_is_not_asked_what_it_is_of(patches):
+    """isinstance() asks an object for its class, where the class has ABCMeta."""
+    log = []
+    subclass = type(Inheriting)("Subclass", (Inheriting,), {"value": 1})
+    patches.apply((Inheriting, "__getattribute__"), noting(log, "asked"))
+
+    assert subclass().value == 1
+    assert log == ["asked"]
 
 
 class Number:
