@@ -82,6 +82,9 @@ def _examine_class(site: Site) -> None:
         _examine_metaclass(site)
         return
     inherited = site.raw is MISSING
+    if hasattr(type(look_up(type(owner), name)), "__set__"):
+        # It is what setting the attribute calls; nobody can set __dict__ or __class__ of a class.
+        raise _refused(text, found, "an attribute of its metaclass hides it", "what it calls")
     if name == "__new__" and inherited:
         # CPython never again accepts arguments for a class whose __new__ was set and deleted.
         raise _refused(text, found, "its class does not define it", "'__init__'")

@@ -508,6 +508,8 @@ class Described:
 
 
 class Serving(type):
+    hidden = property(lambda cls: "of the metaclass")
+
     def __getattr__(cls, name):
         if name == "served":
             return Plain.method
@@ -515,7 +517,12 @@ class Serving(type):
 
 
 class Served(metaclass=Serving):
-    pass
+    def hidden(self):
+        pass
+
+    @property
+    def __dict__(self):
+        return {}
 
 
 # Of a class that is not immutable, which one would think can be patched.
@@ -535,6 +542,8 @@ REFUSED = {
     "a slot": ((Slotted, "kept"), lambda: vars(Slotted)["kept"]),
     "a descriptor of an unknown kind": ((Described, "strange"), lambda: vars(Described)["strange"]),
     "what a metaclass serves": ((Served, "served"), lambda: Plain.method),
+    "what the metaclass hides": ((Served, "hidden"), lambda: vars(Served)["hidden"]),
+    "__dict__ of a class": ((Served, "__dict__"), lambda: vars(Served)["__dict__"]),
     "a special method of an instance": ((Plain(), "__init__"), lambda: object.__init__),
 }
 
