@@ -91,7 +91,7 @@ def _examine_class(site: Site) -> None:
     if name == "__new__" and type(found) is BuiltinFunctionType and found.__self__ is owner:
         # It asks whether its class still has it, and CPython does not notice that it came back.
         raise _refused(text, found, "its class defines it in C", "whoever calls the class")
-    if inherited and _asks_who_overrides(name, found):
+    if inherited and _asks_who_overrides(owner, name, found):
         raise _refused(text, found, "Python asks who overrides it", _INSTEAD.get(name, "the base"))
     inner, site.binds = inside(found, text)
     inherited_bottom = bottoms.INHERITED[site.binds]
@@ -135,10 +135,11 @@ _REFLECTED = {
 _INSTEAD = {"__reduce__": "'__reduce_ex__'"}
 
 
-def _asks_who_overrides(name: str, found: Any) -> bool:
+def _asks_who_overrides(owner: type, name: str, found: Any) -> bool:
     """Whether Python does something else for a class that has an attribute than for one that
-    inherits the same."""
-    return found is vars(object)["__reduce__"] or name in _REFLECTED
+    inherits the same: an attribute that stands in a protocol is asked for by isinstance()."""
+    is_protocol = bool(namespace(owner).get("_is_protocol"))
+    return found is vars(object)["__reduce__"] or name in _REFLECTED or is_protocol
 
 
 def _special(name: str) -> bool:

@@ -10,6 +10,7 @@ import inspect
 import pathlib
 import sys
 import types
+import typing
 
 import pytest
 import wrapt
@@ -151,9 +152,19 @@ class WithSlots:
     __slots__ = ("a",)
 
 
+@typing.runtime_checkable
+class Reads(typing.Protocol):
+    def read(self):
+        return ""
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "instead"),
-    [(Sub, "__radd__", "the base"), (WithSlots, "__reduce__", "'__reduce_ex__'")],
+    [
+        (Sub, "__radd__", "the base"),
+        (WithSlots, "__reduce__", "'__reduce_ex__'"),
+        (Reads, "__hash__", "the base"),
+    ],
 )
 def test_what_python_does_otherwise_for_who_overrides_it_is_refused(owner, name, instead):
     with pytest.raises(safepatch.UnsupportedTargetError) as caught:
@@ -173,6 +184,15 @@ def test_what_is_named_instead_of_them_can_be_patched(patches):
     assert Number() + Sub() == "add"
     assert 1 + Sub() == "radd"
     assert log == ["reduced", "added"]
+
+
+def test_what_is_of_a_protocol_stays_of_it(patches):
+    """isinstance() asks for each attribute that stands in a protocol, in 3.11 whenever asked."""
+    reading = type("Reading", (), {"read": lambda self: "", "__hash__": None})
+    patches.apply((Reads, "read"), pass_through)
+
+    assert isinstance(reading(), Reads)
+    assert not isinstance(3, Reads)
 
 
 # --- Results that are not of the kind.
