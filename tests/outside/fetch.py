@@ -13,6 +13,8 @@ import tempfile
 SOURCES = [
     "wrapt==2.5.2",
     "pytest==9.2.0",
+    "requests==2.34.2",
+    "urllib3==2.8.0",
 ]
 
 
