@@ -220,9 +220,9 @@ def dispatched(function: Any) -> Any:
 def has_foreign_code(function: Any) -> bool:
     """Whether somebody exchanged the code of a dispatcher that was made here, as ddtrace does with
     the functions that it finds: its wrapper is in there, around ours."""
-    return dispatched(function) is not None and (
-        function.__code__ is not _dispatch_code(kind(function))
-    )
+    if type(function) is not FunctionType or function.__globals__ is not _GLOBALS:
+        return False
+    return function.__code__ is not _dispatch_code(function.__code__.co_flags & _MASK)
 
 
 @functools.cache

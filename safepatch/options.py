@@ -54,17 +54,15 @@ def checked(given: Options) -> Options:
     Raises TypeError for one that there is not or that is of a wrong type, OptionError for one that
     has a wrong value.
     """
-    for option in given:
+    for option, value in given.items():
         if option not in _DEFAULTS:
             hint, _ = nearest(option, option, _DEFAULTS, f"there are {', '.join(_DEFAULTS)}")
             raise TypeError(f"there is no option {option!r}; {hint}")
-    options: Any = {**_DEFAULTS, **given}
-    for option, allowed in _CHOICES.items():
-        if options[option] not in allowed:
+        allowed = _CHOICES.get(option)
+        if allowed is not None and value not in allowed:
             choices = ", ".join(repr(choice) for choice in allowed if choice is not None)
-            raise OptionError(
-                f"{option}={options[option]!r} is unknown; use one of {choices}", option=option
-            )
+            raise OptionError(f"{option}={value!r} is unknown; use one of {choices}", option=option)
+    options: Any = {**_DEFAULTS, **given}
     for option in ("name", "only_from"):
         text = options[option]
         if text is not None and (not isinstance(text, str) or not text):

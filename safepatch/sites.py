@@ -120,14 +120,15 @@ class Site:
     def step_aside(self) -> None:
         """Let the face wrap what the original wraps, for those who take off the outermost wrapper
         (OpenTelemetry) and find the face that somebody put back: they are to take their own."""
-        import wrapt
-
         face: Any = opened(self.face)
         original: Any = self.stack.original
         if type(face) is type(original) is FunctionType:
             if "__wrapped__" in original.__dict__:
                 face.__dict__["__wrapped__"] = original.__dict__["__wrapped__"]
-        elif issubclass(type(original), wrapt.FunctionWrapper):
+            return
+        import wrapt
+
+        if issubclass(type(original), wrapt.FunctionWrapper):
             face.__wrapped__ = original.__wrapped__
 
     def give_back_holders(self) -> None:
@@ -292,7 +293,7 @@ def faced(value: Any) -> Any:
     Who takes a wrapper of wrapt off a method (OpenTelemetry, ddtrace) puts into the class not what
     was wrapped, but what looking that up in the class gave.
     """
-    if type(value).__module__ == "safepatch.proxies":
+    if type(value) is not FunctionType and type(value).__module__ == "safepatch.proxies":
         from safepatch.proxies import Unbound
 
         if type(value) is Unbound:
