@@ -63,8 +63,9 @@ def fresh() -> types.ModuleType:
             return 1
 
     module = types.ModuleType("victim")
-    functions = (function, coroutine, generator, async_generator)
-    vars(module).update({made.__name__: made for made in functions})
+    for made in (function, coroutine, generator, async_generator):
+        made.__module__, made.__qualname__ = "victim", made.__name__  # as in a module of their own
+        vars(module)[made.__name__] = made
     vars(module).update(Owner=Owner, builtin={1: 1}.get)
     return module
 
