@@ -95,13 +95,14 @@ class Group:
 def apply_each(patches: Sequence[Patch[Any]], default_aliases: str) -> list[Patch[Any]]:
     """Apply those that are not, and return them: all guards first, then all decorators; all, or
     none."""
+    where = callers.where()
     before = {patch: (patch.state, patch.reason) for patch in patches}
     with stacks.lock:  # another thread may be in the middle of it
         stood = {patch: patch.live for patch in patches}
     entries: list[Any] = []
     try:
         planned = [
-            (patch, stood[patch], patch.plan(default_aliases))
+            (patch, stood[patch], patch.plan(default_aliases, where))
             for patch in patches
             if stood[patch] is None or patch.superseded
         ]

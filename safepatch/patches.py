@@ -47,10 +47,10 @@ class Plan(NamedTuple):
     site: Site | InPlace
     holders: list[alias.Holder]
     rebinds: bool
+    moves: int
     entry: Any = None
     made: tuple[Any, ...] = ()
     token: object = None
-    moves: int = 0
 
 
 class Patch(Generic[W_co]):
@@ -90,7 +90,7 @@ class Patch(Generic[W_co]):
         self.state: State = "declared"
         self.reason: str | None = None
         self.applied_from: str | None = None
-        self._asked_from: str | None = None  # an import that it waits for comes from elsewhere
+        self._asked_from: str | None = None
         self.verdicts: list[tuple[str, str | None]] = []
         self.live: Plan | None = None  # what stands, while it is applied
         self._look_again: Callable[[], Any] | None = None
@@ -179,23 +179,25 @@ class Patch(Generic[W_co]):
         Raises GuardError, TargetError, UnsupportedTargetError or what a decorator raised, and
         has then changed nothing.
         """
-        self._apply("warn")
+        self.apply_from(callers.where(), "warn")
         return self
 
-    def _apply(self, default_aliases: str) -> bool:
-        """Whether it was this call that applied it."""
+    def apply_from(self, where: str, default_aliases: str) -> bool:
+        """Apply as somebody asked for at that line; whether it was this call that applied it."""
         with stacks.lock:  # another thread may be in the middle of it
             live = self.live
         if live is None or self.state == "undone" or self.superseded:
-            plan = self.plan(default_aliases)
+            plan = self.plan(default_aliases, where)
             if plan is not None:
                 return self.install(self.decorate(plan), live)
         return False
 
-    def plan(self, default_aliases: str = "warn") -> Plan | None:
-        """Find the site and ask the guards. None if nothing is to be done: skipped or pending."""
-        if not self._importing:
-            self._asked_from = callers.where()
+    def plan(self, default_aliases: str = "warn", where: str | None = None) -> Plan | None:
+        """Find the site and ask the guards. None if nothing is to be done: skipped or pending.
+
+        `where` is the line that asked for it; an import that it waited for comes from elsewhere.
+        """
+        self._asked_from = where or self._asked_from
         disabled = kill_switch.disabled()
         if disabled and self._skipped(disabled, self._is_called):
             return None
@@ -217,7 +219,7 @@ class Patch(Generic[W_co]):
             held, warning = alias.reached_by(aliases, site, self.name, target)
             if warning:
                 self._warn(warning, AliasWarning)
-        return Plan(place, site, held, aliases == "rebind", moves=moves)
+        return Plan(place, site, held, aliases == "rebind", moves)
 
     def decorate(self, plan: Plan) -> Plan:
         """Call the decorators."""
@@ -228,7 +230,7 @@ class Patch(Generic[W_co]):
             plan.site.stack.original, self.text, self.target, token, *self.seen_by
         )
         entry, made = wrappers.decorate(self, plan.site, self.decorators, questions)
-        return Plan(*plan[:4], entry, made, token)
+        return Plan(*plan[:5], entry, made, token)
 
     def install(self, plan: Plan, instead_of: Plan | None = None) -> bool:
         """Put a patch that was planned and decorated on its stack, taking it off another.
@@ -419,7 +421,7 @@ class Patch(Generic[W_co]):
     def __enter__(self) -> Patch[W_co]:
         self.entered(1)
         try:
-            if not self._apply("ignore"):
+            if not self.apply_from(callers.where(), "ignore"):
                 self.see()
             return self
         except BaseException:

@@ -95,7 +95,9 @@ class Registry:
             if options:
                 raise TypeError(f"{target!r} has its options already; say them in register()")
             return self._lookup(target).apply()
-        return Patch(self, target, decorators, **options).apply()
+        patch: Patch[Any] = Patch(self, target, decorators, **options)
+        patch.apply_from(patch.declared_at, "warn")
+        return patch
 
     @overload
     def patch(
