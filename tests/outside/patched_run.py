@@ -125,11 +125,15 @@ WAYS = {way.__name__: way for way in (nothing, by_name, in_place, by_hand)}
 
 
 class State:
-    """What stands in all modules and classes there are, and in all Python functions."""
+    """What stands in all modules and classes there are, and in all Python functions.
+
+    But for what safepatch itself counts.
+    """
 
     def __init__(self):
         things = gc.get_objects()
-        spaces = [space for _, _, space in modules()]
+        ours = safepatch.__name__
+        spaces = [space for name, _, space in modules() if not f"{name}.".startswith(f"{ours}.")]
         spaces += [namespace(one) for one in things if issubclass(type(one), type)]
         self.spaces = [(space, dict(space)) for space in spaces]
         self.functions = [(one, _inside(one)) for one in things if type(one) is FunctionType]
