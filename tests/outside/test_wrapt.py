@@ -5,6 +5,8 @@ import pathlib
 
 import suites
 
+#: Plugins that other suites need import what these tests import for the first time.
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 TESTS = pathlib.Path(os.environ["OUTSIDE_SOURCES"], "wrapt/tests/core")
 
 
@@ -12,7 +14,7 @@ def run(modules, report, *plugin):
     """From a directory and a configuration of its own, so that names are as short as can be."""
     options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", TESTS]
     pytest = ["-m", "pytest", *options, *plugin, "--junit-xml", report]
-    return suites.outcomes([*pytest, *modules], report=report, cwd=TESTS, deadline=180)
+    return suites.outcomes([*pytest, *modules], report=report, cwd=TESTS, deadline=180, **ALONE)
 
 
 def test_what_wrapt_promises_of_patching_safepatch_keeps_but_for_what_is_listed(tmp_path):
