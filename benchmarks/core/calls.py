@@ -20,6 +20,7 @@ PLAIN = {
     "method": ("Owner", "method", "owner.method(1)"),
 }
 KINDS = {
+    "function, by keyword": ("", "function", "function(value=1)"),
     "coroutine function": ("", "coroutine", "run(coroutine(1))"),
     "generator function": ("", "generator", "list(generator(1))"),
     "async generator function": ("", "async_generator", "run(exhaust(async_generator(1)))"),
