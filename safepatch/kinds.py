@@ -216,9 +216,10 @@ def dispatcher(like: Any, stack: Any) -> FunctionType:
 
 
 def dispatched(function: Any) -> Any:
-    """Give the stack that a dispatcher made here calls, or None for any other object."""
+    """Give the stack of the site that a dispatcher was made for, or None for any other object."""
     if type(function) is FunctionType and function.__globals__ is _GLOBALS:
-        return function.__closure__[0].cell_contents  # type: ignore[index]
+        stack = function.__closure__[0].cell_contents  # type: ignore[index]
+        return None if type(stack) is Top else stack
     return None
 
 

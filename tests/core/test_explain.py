@@ -1,5 +1,6 @@
 """explain(): what stands at a site, told as its source would look, and every patch there is."""
 
+import asyncio
 import functools
 import gc
 import importlib
@@ -295,6 +296,27 @@ def test_a_foreign_wrapper_between_two_of_ours_is_told(shop, patches):
     patches.undo_all()
     assert shop.price is foreign
     shop.price = original
+
+
+def test_what_a_decorator_was_given_is_a_function_like_others_wherever_it_is_put(patches):
+    """Over a plain wrapper of a coroutine function it is one that we made, and at no site."""
+    kept, log = [], []
+
+    def keeping(wrapped):
+        kept.append(wrapped)
+        return wrapped
+
+    async def fetch():
+        return 1
+
+    owner = types.SimpleNamespace(fetch=fetch)
+    patches.apply((owner, "fetch"), noting(log, "inner"), keeping)
+    other = types.SimpleNamespace(fetch=kept[0])
+
+    assert "async def fetch" in str(patches.explain((other, "fetch")))
+    patches.apply((other, "fetch"), noting(log, "outer"))
+    assert asyncio.run(other.fetch()) == 1
+    assert log == ["outer", "inner"]
 
 
 def test_aliases_that_are_not_reached_are_told(shop, patches):
