@@ -24,6 +24,9 @@ from safepatch.sites import namespace
 
 _waiting: dict[str, list[Callable[[], None]]] = {}
 _reported: set[str] = set()  # modules whose code has run, and whose callbacks run now
+# Who began to wait in the middle of an import that may have passed our finder by, or may yet come
+# to it; until its end is reported, so that it is reported once.
+_unreported: set[tuple[str, Callable[[], None]]] = set()
 
 
 def complete(name: str) -> bool:
@@ -58,6 +61,7 @@ def watch(name: str, callback: Callable[[], None]) -> None:
     locks = getattr(importlib._bootstrap, "_module_locks", {})
     lock = locks.get(name, lambda: None)()
     if lock is not None and name not in sys.modules:
+        _unreported.add((name, callback))
         weakref.finalize(lock, _report_late, name, callback).atexit = False
     spec = _spec(sys.modules.get(name))
     if type(spec) is not ModuleSpec or complete(name):
@@ -95,6 +99,7 @@ def _report(name: str) -> None:
     _reported.add(name)
     try:
         for callback in list(_waiting.get(name, ())):
+            _unreported.discard((name, callback))
             if callback in _waiting.get(name, ()):  # else another one has cancelled it
                 callback()
     finally:
@@ -102,6 +107,9 @@ def _report(name: str) -> None:
 
 
 def _report_late(name: str, callback: Callable[[], None]) -> None:
+    if (name, callback) not in _unreported:
+        return
+    _unreported.discard((name, callback))
     if complete(name) and watched(name, callback):
         callback()
 

@@ -1189,6 +1189,19 @@ def test_a_patch_made_while_another_hook_of_the_module_runs_is_applied(watched, 
     assert log == ["made meanwhile"]
 
 
+def test_who_waits_once_an_import_has_begun_hears_of_its_end_once(watched, patches, warned):
+    """That import holds its lock from before it asks the finders until after its end."""
+    lock = importlib._bootstrap._get_module_lock("watched")
+    failed = wait_for(patches, "watched:absent")
+    refused = wait_for(patches, "watched:function", guard=lambda original: "never")
+
+    importlib.import_module("watched")
+    del lock
+
+    assert (failed.state, refused.state) == ("failed", "skipped")
+    assert len(warned) == 2
+
+
 def test_a_patch_undone_while_another_hook_of_the_module_runs_is_not_applied(watched, patches):
     log = []
 
