@@ -271,6 +271,8 @@ def put(owner: Any, name: str, value: Any) -> None:
 def _guarded(owner: type) -> bool:
     """Whether the metaclass has a __setattr__ in C, which Python lets nobody pass by."""
     meta: Any = type(owner)
+    if meta is type:  # nearly always
+        return False
     first = next(base for base in meta.__mro__ if "__setattr__" in vars(base))
     return first is not type and type(vars(first)["__setattr__"]) is not FunctionType
 
