@@ -88,8 +88,9 @@ def compare(name, suite, tmp_path, cwd, runner):
             for pattern in entry.get("tests", ())
         ]
 
-        # Some modules replace a function of theirs when it is first called.
-        assert told["not given back"] == unpatched["not given back"]
+        # Some modules replace a function of theirs when it is first called, and a test may leave
+        # behind what it set; where a patch stood, that is undone with it.
+        assert set(told["not given back"]) <= set(unpatched["not given back"])
         assert told["patched"] >= suite.least
         assert told["called"] >= 30  # else the tests went past the closures, and show nothing
         assert suites.surprises(patterns, without, came_to) == {}
