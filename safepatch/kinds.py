@@ -112,8 +112,8 @@ async def _iterate(iterable: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
 # async generators Python has no such statement. What a coroutine function returns is most often
 # a coroutine, which is told without a call.
 #
-# Python copies the keywords of `f(*args, **kwargs)` even where there are none, which takes a
-# quarter of the time of the call.
+# Python copies the keywords of `f(*args, **kwargs)` even where there are none, which costs a tenth
+# to a quarter of what a closure does.
 _CALL = "(stack.top(*args, **kwargs) if kwargs else stack.top(*args))"
 _TEMPLATES = {
     PLAIN: """
