@@ -1,6 +1,6 @@
 """Decorators that assume as little as possible about what they decorate; usable without patches."""
 
-from safepatch.decorators.caches import memoize, ttl_cache
+from safepatch.decorators.caches import memoize, single_flight, ttl_cache
 from safepatch.decorators.counts import CallStats, count_calls
 from safepatch.decorators.engine import CacheInfo
 from safepatch.decorators.logs import log_calls
@@ -15,5 +15,6 @@ __all__ = [
     "memoize",
     "replace",
     "retry",
+    "single_flight",
     "ttl_cache",
 ]

@@ -1,163 +1,246 @@
-"""What works behind a cached function: hits, calls, and what is kept of them."""
+"""What works behind a cached function: misses, and what is kept of them."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import math
+import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+from functools import partial
+from typing import Any, NamedTuple
 
+from safepatch.decorators import waiting
+from safepatch.decorators.entries import (
+    Copying,
+    Entry,
+    Prolonged,
+    again,
+    can_be_kept,
+    ended,
+    raise_again,
+)
 from safepatch.decorators.flights import Flight, Flights
-from safepatch.decorators.keys import KeyFunction
-from safepatch.decorators.stores import Copying, DictStore, Entry, MappingStore, again, raise_again
-from safepatch.decorators.wrapping import is_async
-
-P = ParamSpec("P")
-P2 = ParamSpec("P2")
-S = TypeVar("S")
-R2 = TypeVar("R2")
-R_co = TypeVar("R_co", covariant=True)
+from safepatch.decorators.stores import DictStore, MappingStore, NoStore
 
 
 class CacheInfo(NamedTuple):
     """What `cache_info()` gives: `hits` are calls answered without a call of the function,
-    `misses` the calls it took. Expired results count in `currsize` until they are replaced."""
+    `misses` the calls it took. Expired results count in `currsize` until they are replaced. Of
+    hits, `verified` were compared with a call, and `wrong` turned out to differ."""
 
     hits: int
     misses: int
     maxsize: int | None
     currsize: int
-
-
-class Cached(Protocol[P, R_co]):
-    """A function with a cache before it.
-
-    The three functions are safe to call from any thread or greenlet, at any time.
-    """
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-    # The first is for what is below @classmethod, where mypy sees an access like any other: if the
-    # class itself fits the first parameter, it is bound. (mypy solves S by a Callable only, not
-    # by a protocol with this very __get__.)
-    @overload
-    def __get__(
-        self: Callable[Concatenate[S, P2], R2], instance: object, owner: S, /
-    ) -> Cached[P2, R2]: ...
-    @overload
-    def __get__(self, instance: None, owner: Any = None, /) -> Cached[P, R_co]: ...
-    @overload
-    def __get__(
-        self: Cached[Concatenate[S, P2], R2], instance: S, owner: Any = None, /
-    ) -> Cached[P2, R2]: ...
-
-    def cache_info(self) -> CacheInfo:
-        """Count. Approximate where several threads call: a hit takes no lock to be counted."""
-
-    def cache_clear(self) -> None:
-        """Forget all results, also those being computed right now, and start counting anew."""
-
-    def cache_invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Forget the result of this call, however it is spelled, also if it is being computed.
-
-        Does nothing for calls that cannot be cached. On a method, give the instance as well.
-        """
-
-
-class CacheDecorator(Protocol):
-    def __call__(self, wrapped: Callable[P, R_co], /) -> Cached[P, R_co]: ...
+    verified: int = 0
+    wrong: int = 0
 
 
 class Engine:
-    """What one cached function has: its store, the calls under way, and counts."""
+    """What one cached function has: its store, the calls under way, and counts.
+
+    `life(value)` is how many seconds a result is fresh (None: always). `is_kept(error)` says
+    whether an error is kept (None: any), for `error_life` seconds. An old result is given for
+    `while_refreshed` seconds more while another is fetched, and for `if_failing` seconds if there
+    is none to be had.
+    """
 
     def __init__(
         self,
-        store: DictStore | MappingStore,
+        *,
+        store: DictStore | MappingStore | NoStore,
         copying: Copying,
-        clock: Callable[[], float],
-        life: Callable[[], float],
-        negative_life: float,
+        clock: Callable[[], float] = time.monotonic,
+        life: Callable[[Any], float] | None = None,
+        is_kept: Callable[[Exception], bool] | None = None,
+        error_life: float = 0,
+        while_refreshed: float = 0,
+        if_failing: float = 0,
     ) -> None:
         self.store, self.copying, self.clock = store, copying, clock
-        self.life, self.negative_life = life, negative_life
+        self.life, self.is_kept, self.error_life = life, is_kept, error_life
+        self.while_refreshed, self.if_failing = while_refreshed, if_failing
+        #: Whether what is kept may become old.
+        self.expires = life is not None
         self.flights = Flights()
-        self.hits = self.misses = 0
+        self.shared = self.misses = self.verified = self.wrong = 0
 
-    def fill(self, key: Hashable, call: Callable[[], Any]) -> Any:
+    # What a call does that is no hit; the two differ by `await` only, here and below.
+
+    def miss(self, key: Hashable, call: Callable[[], Any]) -> Any:
         """Call and keep the result, or get it from whoever is calling already."""
-        lead = functools.partial(self._lead, key, call)
-        return self.flights.join(key, lead, functools.partial(self._alone, call))
+        lead = partial(self._lead, key, call)
+        old = self._old(key)
+        if old is not None:
+            flight = Flight()
+            if self.flights.begin(key, flight):
+                waiting.in_background(partial(self._refresh, key, flight, lead))
+            return old.give()
+        return self.flights.join(key, lead, partial(self._alone, call))
 
-    def _lead(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> Any:
-        entry = self._fresh(key)
-        if entry is not None:
-            # It came after this caller had looked, and before it was elected.
-            flight.share = functools.partial(self._share, entry)
-            return flight.share()
-        self.misses += 1
-        try:
-            value = call()
-        except Exception as error:
-            self._keep(key, flight, self._error_entry, error)
-            raise
-        self._keep(key, flight, self._entry, value)
-        return value
-
-    def _fresh(self, key: Hashable) -> Entry | None:
-        try:
-            entry = self.store.get(key)
-        except Exception:
-            return None
-        return entry if entry is not None and self.clock() < entry.expires else None
+    async def miss_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
+        lead = partial(self._lead_async, key, call)
+        old = self._old(key)
+        if old is not None and (loop := waiting.running_loop()) is not None:
+            flight = Flight(loop)
+            if self.flights.begin(key, flight):
+                waiting.in_background_async(self._refresh_async(key, flight, lead))
+            return old.give()
+        return await self.flights.join_async(key, lead, partial(self._alone, call))
 
     def _alone(self, call: Callable[[], Any]) -> Any:
         self.misses += 1
         return call()
 
-    async def fill_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
-        """Await and keep the result. Nobody waits: who would, may run in another event loop."""
-        flight = self.flights.start(key)
+    def _lead(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> Any:
+        entry = self._fresh(key, flight)
+        if entry is not None:
+            return entry.give()
         self.misses += 1
         try:
-            try:
-                value = await call()
-            except Exception as error:
-                self._keep(key, flight, self._error_entry, error)
+            value = call()
+        except Exception as error:
+            entry = self._failed(key, error, flight)
+            if entry is None:
                 raise
+        else:
             self._keep(key, flight, self._entry, value)
             return value
-        finally:
-            self.flights.end(key, flight)
+        return entry.give()
+
+    async def _lead_async(
+        self, key: Hashable, call: Callable[[], Awaitable[Any]], flight: Flight
+    ) -> Any:
+        entry = self._fresh(key, flight)
+        if entry is not None:
+            return entry.give()
+        self.misses += 1
+        try:
+            value = await call()
+        except Exception as error:
+            entry = self._failed(key, error, flight)
+            if entry is None:
+                raise
+        else:
+            self._keep(key, flight, self._entry, value)
+            return value
+        return entry.give()
+
+    def _refresh(self, key: Hashable, flight: Flight, lead: Callable[[Flight], Any]) -> None:
+        with contextlib.suppress(Exception):  # who calls after the old result is gone, gets its own
+            self.flights.lead(key, flight, lead)
+
+    async def _refresh_async(
+        self, key: Hashable, flight: Flight, lead: Callable[[Flight], Awaitable[Any]]
+    ) -> None:
+        with contextlib.suppress(Exception):
+            await self.flights.lead_async(key, flight, lead)
+
+    # What there is already.
+
+    def _usable(self, key: Hashable, seconds: float) -> Entry | None:
+        """What is fresh, or a result that became old less than so many seconds ago."""
+        try:
+            entry = self.store.get(key)
+        except Exception:
+            return None
+        if entry is None:
+            return None
+        now = self.clock()
+        return entry if now < entry.expires or now < ended(entry) + seconds else None
+
+    def _old(self, key: Hashable) -> Entry | None:
+        return self._usable(key, self.while_refreshed) if self.while_refreshed else None
+
+    def _fresh(self, key: Hashable, flight: Flight) -> Entry | None:
+        """What came after this caller had looked, and before it was elected."""
+        entry = self._usable(key, -math.inf)
+        if entry is not None:
+            flight.share = partial(self._share, entry)
+        return entry
+
+    # What is kept. The outcome of the call is there, and no error in keeping it may take its place:
+    # values that cannot be copied, keys that cannot be compared, mappings that are full.
 
     def _keep(
         self, key: Hashable, flight: Flight, entry_of: Callable[[Any], Entry | None], outcome: Any
     ) -> None:
-        # The outcome is there, and no error in keeping it may take its place: values that cannot
-        # be copied, keys that cannot be compared, mappings that are full.
         with contextlib.suppress(Exception):
             entry = entry_of(outcome)
             if entry is not None:
-                flight.share = functools.partial(self._share, entry)
+                flight.share = partial(self._share, entry)
                 self.store.keep(key, entry, lambda: self.flights.is_wanted(key, flight))
 
     def _share(self, entry: Entry) -> Any:
-        self.hits += 1
-        return entry.give()
+        self.shared += 1
+        return entry.show()
 
     def _entry(self, value: Any) -> Entry | None:
         """An entry for a result, or None for one that must not be kept."""
-        if any(hasattr(type(value), name) for name in ("__next__", "__anext__", "__await__")):
+        if not can_be_kept(value):
             return None
         kept, copier = self.copying(value)
-        return Entry(kept, copier, self.clock() + self.life())
+        if self.life is None:
+            return Entry(kept, copier)
+        life = self.life(value)
+        return Entry(kept, copier, self.clock() + life) if life > 0 else None
+
+    def _failed(self, key: Hashable, error: Exception, flight: Flight) -> Entry | None:
+        """The old result to give for an error, if that is wanted."""
+        old = self._usable(key, self.if_failing) if self.if_failing else None
+        if old is None:
+            self._keep(key, flight, self._error_entry, error)
+            return None
+        flight.share = partial(self._share, old)
+        if self._is_kept(error):
+            self._keep(key, flight, self._prolonged, old)
+        return old
+
+    def _prolonged(self, old: Entry) -> Entry:
+        """The old result once more, so that a while passes before the next try."""
+        return Prolonged(old, min(self.clock() + self.error_life, ended(old) + self.if_failing))
+
+    def _is_kept(self, error: Exception) -> bool:
+        return self.error_life > 0 and (self.is_kept is None or self.is_kept(error))
 
     def _error_entry(self, error: Exception) -> Entry | None:
         """An entry that raises, or None for an error that must not be kept."""
-        kept = again(error) if self.negative_life else None
+        kept = again(error) if self._is_kept(error) else None
         if kept is None:
             return None
-        return Entry(kept, raise_again, self.clock() + self.negative_life)
+        return Entry(kept, raise_again, self.clock() + self.error_life)
+
+    # How wrong the cache is.
+
+    def verify(self, entry: Entry, call: Callable[[], Any]) -> Any:
+        """Give what is kept, and count whether a call now comes to the same."""
+        try:
+            outcome = call()
+        except Exception as error:
+            outcome = error
+        self._count(entry, outcome)
+        return entry.give()
+
+    async def verify_async(self, entry: Entry, call: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            outcome = await call()
+        except Exception as error:
+            outcome = error
+        self._count(entry, outcome)
+        return entry.give()
+
+    def _count(self, entry: Entry, outcome: Any) -> None:
+        self.verified += 1
+        try:
+            if entry.copier is raise_again:
+                is_same = type(outcome) is type(entry.value) and str(outcome) == str(entry.value)
+            else:
+                is_same = bool(outcome == entry.value)
+        except Exception:
+            is_same = False
+        self.wrong += not is_same
+
+    # What users ask for.
 
     def invalidate(self, key: Hashable) -> None:
         # In this order; see DictStore.keep.
@@ -167,66 +250,12 @@ class Engine:
     def clear(self) -> None:
         self.flights.disown_all()
         self.store.clear()
-        self.hits = self.misses = 0
+        self.shared = self.misses = self.verified = self.wrong = 0
 
-
-_NO_KEY = object()
-
-
-def wrap(wrapped: Any, engine: Engine, key_of: KeyFunction) -> Any:
-    """Put an engine before a function; the wrapper carries the engine's controls."""
-    get, clock = engine.store.get, engine.clock
-
-    # The two differ by `await` only, and stay apart because a hit must cost little.
-    if is_async(wrapped):
-
-        @functools.wraps(wrapped)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            try:
-                key = key_of(*args, **kwargs)
-                entry = get(key)
-            except Exception:
-                key, entry = _NO_KEY, None
-            if entry is not None and clock() < entry.expires:
-                engine.hits += 1
-                return entry.value if entry.copier is None else entry.copier(entry.value)
-            if key is _NO_KEY:
-                return await wrapped(*args, **kwargs)
-            return await engine.fill_async(key, functools.partial(wrapped, *args, **kwargs))
-
-    else:
-
-        @functools.wraps(wrapped)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            try:
-                key = key_of(*args, **kwargs)
-                entry = get(key)
-            except Exception:
-                key, entry = _NO_KEY, None
-            if entry is not None and clock() < entry.expires:
-                engine.hits += 1
-                return entry.value if entry.copier is None else entry.copier(entry.value)
-            # Not inside of `except`: an error of the function would get ours as its context.
-            if key is _NO_KEY:
-                return wrapped(*args, **kwargs)
-            return engine.fill(key, functools.partial(wrapped, *args, **kwargs))
-
-    return _with_controls(wrapper, engine, key_of)
-
-
-def _with_controls(wrapper: Any, engine: Engine, key_of: KeyFunction) -> Any:
-    def cache_info() -> CacheInfo:
-        return CacheInfo(engine.hits, engine.misses, engine.store.maxsize, len(engine.store))
-
-    def cache_invalidate(*args: Any, **kwargs: Any) -> None:
-        try:
-            key = key_of(*args, **kwargs)
-            hash(key)
-        except Exception:
-            return  # no call like this is ever kept
-        engine.invalidate(key)
-
-    wrapper.cache_info = cache_info
-    wrapper.cache_clear = engine.clear
-    wrapper.cache_invalidate = cache_invalidate
-    return wrapper
+    def items(self) -> list[tuple[Hashable, Any]]:
+        now = self.clock()
+        return [
+            (key, again(entry.value) if entry.copier is raise_again else entry.show())
+            for key, entry in self.store.items()
+            if now < entry.expires
+        ]

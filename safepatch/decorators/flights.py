@@ -8,34 +8,38 @@ not shared, since everybody should have their own.
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib
 import os
-import sys
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextvars import ContextVar, Token
 from typing import Any
 
+from safepatch.decorators import waiting
 from safepatch.decorators.threads import get_ident
 
 #: Seconds that a caller waits for another before it does the work itself. It ends what no check
 #: here can see coming, such as a caller who holds a lock that the one it waits for wants.
 PATIENCE = 10.0
 
-#: A thread, and the greenlet that runs in it (0 for the first, which is the thread itself).
-Owner = tuple[int, int]
-
 
 class Flight:
     """Work under way; `share` is set as soon as others can have its result by calling it."""
 
-    __slots__ = ("is_overdue", "landed", "owner", "share", "wakers", "was_killed")
+    __slots__ = (
+        "is_overdue", "landed", "loop", "share", "thread", "waits_for", "wakers", "was_killed",
+    )  # fmt: skip
 
-    def __init__(self, owner: Owner | None = None) -> None:
-        self.owner = owner
+    def __init__(self, loop: Any = None) -> None:
+        self.thread: int | None = None  # where it goes on, once it has begun
+        self.loop = loop  # of asyncio, for coroutine functions
         self.share: Callable[[], Any] | None = None
         self.landed = self.was_killed = self.is_overdue = False
         self.wakers: list[Callable[[], object]] = []
+        self.waits_for: list[Flight] = []
+
+    def fail(self, error: BaseException) -> None:
+        # Killed, as a greenlet, by a timeout or cancelled, which says nothing about the work.
+        self.was_killed = self.share is None and not isinstance(error, Exception)
 
     def land(self) -> None:
         # In this order: who comes too late to be woken sees that there is nothing to wait for.
@@ -46,8 +50,9 @@ class Flight:
                 wake()
 
 
-#: Who waits for which flight, of any Flights: cycles can lead through several.
-_waiting: dict[Owner, Flight] = {}
+#: The flights that whatever runs now is part of, outermost first. Tasks and greenlets begin with a
+#: copy of it: who started them may be waiting for them.
+_inside: ContextVar[tuple[Flight, ...]] = ContextVar("inside", default=())
 
 
 class Flights:
@@ -61,20 +66,64 @@ class Flights:
     def join(self, key: Hashable, lead: Callable[[Flight], Any], alone: Callable[[], Any]) -> Any:
         """Return `lead(flight)`, if nobody is at work for this key or takes too long, or else what
         the one at work shares; or `alone()`, if that one fails or must not be waited for."""
-        me = _current()
         while True:
-            mine = Flight(me)
+            mine = Flight()
             flight = self._elect(key, mine)
             if flight is None:
                 return alone()
-            if flight is mine:
-                return self._lead(key, flight, lead)
-            if not _wait(flight, me):
-                # An overdue flight may never land, so that all who come lead it as well: the first
-                # to end lands it, for all.
-                return self._lead(key, flight, lead) if flight.is_overdue else alone()
+            # An overdue flight may never land, so that all who come lead it as well: the first to
+            # end lands it, for all.
+            if flight is mine or not _wait(flight):
+                if flight is not mine and not flight.is_overdue:
+                    return alone()
+                return self.lead(key, flight, lead)
             if not flight.was_killed:
                 return (flight.share or alone)()
+
+    async def join_async(
+        self,
+        key: Hashable,
+        lead: Callable[[Flight], Awaitable[Any]],
+        alone: Callable[[], Awaitable[Any]],
+    ) -> Any:
+        """The same for coroutine functions, among the tasks of one event loop."""
+        while True:
+            mine = Flight(waiting.running_loop())
+            flight = self._elect(key, mine)
+            if flight is None:
+                return await alone()
+            if flight is mine or not await _wait_async(flight, mine.loop):
+                if flight is not mine and not flight.is_overdue:
+                    return await alone()
+                return await self.lead_async(key, flight, lead)
+            if not flight.was_killed:
+                return await alone() if flight.share is None else flight.share()
+
+    def begin(self, key: Hashable, flight: Flight) -> bool:
+        """Take off, unless somebody is at work for this key; who does must `lead`."""
+        return self._elect(key, flight) is flight
+
+    def lead(self, key: Hashable, flight: Flight, lead: Callable[[Flight], Any]) -> Any:
+        mark = _take_off(flight)
+        try:
+            return lead(flight)
+        except BaseException as error:
+            flight.fail(error)
+            raise
+        finally:
+            self._land(key, flight, mark)
+
+    async def lead_async(
+        self, key: Hashable, flight: Flight, lead: Callable[[Flight], Awaitable[Any]]
+    ) -> Any:
+        mark = _take_off(flight)
+        try:
+            return await lead(flight)
+        except BaseException as error:
+            flight.fail(error)
+            raise
+        finally:
+            self._land(key, flight, mark)
 
     def _elect(self, key: Hashable, mine: Flight) -> Flight | None:
         """The flight of whoever works for a key; None if the key cannot be hashed or compared."""
@@ -83,29 +132,15 @@ class Flights:
         except Exception:
             return None
 
-    def _lead(self, key: Hashable, flight: Flight, lead: Callable[[Flight], Any]) -> Any:
+    def _land(self, key: Hashable, flight: Flight, mark: Token[tuple[Flight, ...]]) -> None:
+        with contextlib.suppress(ValueError):  # a coroutine that is ended in another context
+            _inside.reset(mark)
         try:
-            return lead(flight)
-        except Exception:
-            raise
-        except BaseException:
-            # Killed, as a greenlet or by a timeout, which says nothing about the work.
-            flight.was_killed = flight.share is None
-            raise
+            self._end(key, flight)
         finally:
-            try:
-                self.end(key, flight)
-            finally:
-                flight.land()
+            flight.land()
 
-    def start(self, key: Hashable) -> Flight:
-        """Note work that nobody waits for, only to learn by `is_wanted` whether to keep it."""
-        flight = Flight()
-        with contextlib.suppress(Exception):  # of the key; the flight is then not wanted
-            self._under_way[key] = flight
-        return flight
-
-    def end(self, key: Hashable, flight: Flight) -> None:
+    def _end(self, key: Hashable, flight: Flight) -> None:
         try:
             if self.is_wanted(key, flight):
                 self._under_way.pop(key, None)
@@ -125,71 +160,71 @@ class Flights:
         self._under_way.clear()
 
 
-def _wait(flight: Flight, me: Owner) -> bool:
+def _take_off(flight: Flight) -> Token[tuple[Flight, ...]]:
+    flight.thread = get_ident()
+    return _inside.set((*_unlanded(_inside.get()), flight))
+
+
+def _unlanded(flights: tuple[Flight, ...]) -> tuple[Flight, ...]:
+    return tuple(flight for flight in flights if not flight.landed)
+
+
+def _wait(flight: Flight) -> bool:
     """Wait for a flight to land; False says that it did not, or that one must not wait."""
-    if flight.owner is None or flight.is_overdue:
+    if flight.is_overdue:
         return False
-    # Before looking for cycles: of two who close one at the same time, at least one sees it.
-    _waiting[me] = flight
-    try:
-        hub = _hub()
-        if _is_cycle(flight, me) or not _can_wait(flight.owner, me, hub):
+    with _noted(flight) as is_circle:
+        if is_circle or not waiting.may_wait(flight.thread):
             return False
-        wait, wake = _event(hub)
+        wait, wake = waiting.event()
         flight.wakers.append(wake)
         if not flight.landed:
             wait(PATIENCE)
         flight.is_overdue = not flight.landed
         return flight.landed
-    finally:
-        _waiting.pop(me, None)
 
 
-def _is_cycle(flight: Flight | None, me: Owner) -> bool:
-    """Say whether a flight waits, maybe through others, for `me`: re-entry is the shortest case."""
-    seen: set[int] = set()
-    while flight is not None and flight.owner is not None and id(flight) not in seen:
-        if flight.owner == me:
-            return True
-        seen.add(id(flight))
-        flight = _waiting.get(flight.owner)
-    return False
+async def _wait_async(flight: Flight, loop: Any) -> bool:
+    if flight.is_overdue or loop is None or flight.loop is not loop:
+        # Another loop may wait for this one, or never run again.
+        flight.is_overdue = flight.is_overdue or waiting.is_over(flight.loop)
+        return False
+    with _noted(flight) as is_circle:
+        if is_circle:
+            return False
+        wait, wake = waiting.event_async(loop)
+        flight.wakers.append(wake)
+        if not flight.landed:
+            await wait(PATIENCE)
+        flight.is_overdue = not flight.landed
+        return flight.landed
 
 
-def _can_wait(owner: Owner, me: Owner, hub: Any) -> bool:
-    if hub is None:
-        # Two bare greenlets in a thread: the other one runs only if this one goes on.
-        return owner[0] != me[0]
-    return id(hub) != me[1]  # the hub must never block
+@contextlib.contextmanager
+def _noted(flight: Flight) -> Iterator[bool]:
+    """Note who waits for a flight, and say whether the wait would close a circle.
 
-
-def _current() -> Owner:
-    # The first greenlet, which has no parent, is the thread: it must be known by the same name
-    # before and after somebody imports greenlet.
-    getcurrent = getattr(sys.modules.get("greenlet"), "getcurrent", None)
-    greenlet = None if getcurrent is None else getcurrent()
-    return get_ident(), 0 if greenlet is None or greenlet.parent is None else id(greenlet)
-
-
-def _hub() -> Any:
-    """gevent's hub of this thread, or None; never makes one."""
-    existing = getattr(sys.modules.get("gevent._hub_local"), "get_hub_if_exists", None)
-    return None if existing is None else existing()
-
-
-def _event(hub: Any) -> tuple[Callable[[float], object], Callable[[], object]]:
-    """Functions to wait, some seconds at most, and to wake that one waiter from any thread.
-
-    Made at the last moment, so that they fit a process patched by gevent early, late or never.
+    First it is noted: of two who close one at the same time, at least one sees it.
     """
-    if hub is None:
-        import threading
+    waiters = _unlanded(_inside.get())
+    for waiter in waiters:
+        waiter.waits_for.append(flight)
+    try:
+        yield _is_circle(flight, waiters)
+    finally:
+        for waiter in waiters:
+            waiter.waits_for.remove(flight)
 
-        event = threading.Event()
-        return event.wait, event.set
-    # Such an event is for one thread only; the loop is where other threads may come in.
-    in_hub = importlib.import_module("gevent.event").Event()
-    return in_hub.wait, functools.partial(hub.loop.run_callback_threadsafe, in_hub.set)
+
+def _is_circle(flight: Flight, waiters: tuple[Flight, ...]) -> bool:
+    """Say whether a flight waits, maybe through others, for who is to wait for it; re-entry is the
+    shortest case."""
+    seen: list[Flight] = [flight]
+    for reached in seen:  # which grows
+        if reached in waiters:
+            return True
+        seen.extend(other for other in list(reached.waits_for) if other not in seen)
+    return False
 
 
 _all: weakref.WeakSet[Flights] = weakref.WeakSet()
@@ -197,7 +232,6 @@ _all: weakref.WeakSet[Flights] = weakref.WeakSet()
 
 def _forget_other_threads() -> None:
     # In the child of a fork those who worked for others do not exist.
-    _waiting.clear()
     for flights in list(_all):
         flights.disown_all()
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
+from safepatch.decorators.instances import Instances
+
 if TYPE_CHECKING:
     import inspect
 
 KeyFunction = Callable[..., Hashable]
 
 
-def key_function(wrapped: Callable[..., Any], typed: bool) -> KeyFunction:
+def key_function(
+    wrapped: Callable[..., Any], typed: bool, instances: Instances | None
+) -> KeyFunction:
     """Make a function that takes the calls of `wrapped` and returns a tuple to know them by.
 
     With a signature, `f(1)`, `f(a=1)` and `f(1, b=<its default>)` have one key; without one, how
     a call is spelled matters, but not the order of its keyword arguments. With `typed`, the types
-    of the arguments are part of the key, so that 1, 1.0 and True differ.
+    of the arguments are part of the key, so that 1, 1.0 and True differ. The first of a method is
+    what stands for it among its `instances`.
 
     The function raises TypeError for a call that the signature does not allow; the key may turn
     out to be unhashable when it is used.
@@ -27,10 +32,20 @@ def key_function(wrapped: Callable[..., Any], typed: bool) -> KeyFunction:
         signature = inspect.signature(wrapped)
     except (ValueError, TypeError):
         return _with_rest(lambda *args, **kwargs: (*args, kwargs), typed)
-    arguments = _arguments(signature)
+    arguments = _arguments(signature, instances)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
         return _with_rest(arguments, typed)
     return _with_types(arguments) if typed else arguments
+
+
+def with_instance(key: KeyFunction, instances: Instances) -> KeyFunction:
+    """Make somebody's key for calls of a method one for each instance."""
+
+    def key_of(*args: Any, **kwargs: Any) -> Hashable:
+        first = args[0] if args else None
+        return instances.find(id(first), None), key(*args, **kwargs)
+
+    return key_of
 
 
 class _Text:
@@ -43,7 +58,9 @@ class _Text:
         return self.text
 
 
-def _arguments(signature: inspect.Signature) -> Callable[..., tuple[Any, ...]]:
+def _arguments(
+    signature: inspect.Signature, instances: Instances | None
+) -> Callable[..., tuple[Any, ...]]:
     """Compile `lambda a, b=defaults[1], *c, d, **e: (a, b, d, *c, e)`.
 
     Python itself then sorts out positions, names and defaults, many times faster than
@@ -69,7 +86,17 @@ def _arguments(signature: inspect.Signature) -> Callable[..., tuple[Any, ...]]:
     made: Callable[..., tuple[Any, ...]] = eval(  # noqa: S307
         f"lambda {head}: ({fixed}{variadic})", {"defaults": defaults, "__builtins__": {}}
     )
-    return made
+    return made if instances is None else _with_stand_in(made, instances)
+
+
+def _with_stand_in(
+    arguments: Callable[..., tuple[Any, ...]], instances: Instances
+) -> Callable[..., tuple[Any, ...]]:
+    def stand_in(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        values = arguments(*args, **kwargs)
+        return (instances.find(id(values[0]), values[0]), *values[1:]) if values else values
+
+    return stand_in
 
 
 def _with_types(arguments: Callable[..., tuple[Any, ...]]) -> KeyFunction:

@@ -1,110 +1,37 @@
-"""Where cached results stay, and how they are kept safe from those who get them."""
+"""Where cached results stay."""
 
 from __future__ import annotations
 
 import _thread
-import contextlib
 import math
 import os
 import weakref
-from collections.abc import Callable, Hashable, MutableMapping
-from itertools import islice
-from types import GetSetDescriptorType, MemberDescriptorType
+from collections.abc import Callable, Collection, Hashable, Iterator, MutableMapping
 from typing import Any
 
-Copier = Callable[[Any], Any]
-Copying = Callable[[Any], tuple[Any, Copier | None]]
-
-_SHALLOW: dict[type, Copier] = {
-    list: list.copy,
-    dict: dict.copy,
-    set: set.copy,
-    bytearray: bytearray.copy,
-}
-
-
-def _auto(value: Any) -> tuple[Any, Copier | None]:
-    copier = _SHALLOW.get(type(value))
-    return (value if copier is None else copier(value)), copier
-
-
-def _deep(value: Any) -> tuple[Any, Copier | None]:
-    from copy import deepcopy
-
-    copied = deepcopy(value)
-    # What copies to itself has nothing in it that could change.
-    return copied, None if copied is value else deepcopy
-
-
-def _as_it_is(value: Any) -> tuple[Any, Copier | None]:
-    return value, None
-
-
-def again(error: Exception) -> Exception | None:
-    """Make an exception equal to another but with a life of its own, or None if that fails."""
-    from copy import copy
-
-    try:
-        made = copy(error)
-        # An __init__ that computes its message computes it anew, from the message.
-        if type(made) is not type(error) or made is error or str(made) != str(error):
-            return None
-        known, copied = _facts(error), _facts(made)
-        if known.keys() != copied.keys() or not all(
-            fact is copied[name] or repr(fact) == repr(copied[name]) for name, fact in known.items()
-        ):
-            return None
-    except Exception:
-        return None
-    if hasattr(made, "__notes__"):
-        made.__notes__ = list(made.__notes__)
-    return made
-
-
-#: What each exception has of its own, mostly from where it was raised.
-_ITS_OWN = {"__traceback__", "__context__", "__cause__", "__suppress_context__", "__dict__"}
-
-
-def _facts(error: Exception) -> dict[str, Any]:
-    """What an exception knows, in its `__dict__`, in slots or in C, where copying loses some:
-    AttributeError.obj, before Python 3.12."""
-    outside = {
-        name: getattr(error, name, None)
-        for kind in type(error).__mro__
-        for name, descriptor in vars(kind).items()
-        if isinstance(descriptor, (MemberDescriptorType, GetSetDescriptorType))
-        and name not in _ITS_OWN
-    }
-    return outside | vars(error)
-
-
-def raise_again(error: Exception) -> Any:
-    raise again(error) or error
-
-
-#: By name: functions that give a value to keep, and what makes a copy of it for each caller.
-COPYING = {"auto": _auto, "deep": _deep, "no": _as_it_is}
-
-
-class Entry:
-    """A result, fresh as long as the clock says less than `expires`."""
-
-    __slots__ = ("copier", "expires", "value")
-
-    def __init__(self, value: Any, copier: Copier | None, expires: float = math.inf) -> None:
-        self.value, self.copier, self.expires = value, copier, expires
-
-    def give(self) -> Any:
-        return self.value if self.copier is None else self.copier(self.value)
+from safepatch.decorators.entries import Copying, Entry
+from safepatch.decorators.instances import Instance
 
 
 class DictStore:
-    """Entries in a dict, read and written without a lock; the oldest leave when it overflows."""
+    """Entries in a dict, read and written without a lock.
+
+    What leaves when it overflows is chosen by SIEVE (Zhang, Yang, Yue, Vigfusson and Rashmi,
+    "SIEVE is Simpler than LRU", 2024): a hand goes round from the oldest entry to the youngest,
+    spares those that had a hit since it last came by, and stops where one had none. So a hit has
+    nothing to do but to be counted, and what is asked for once only leaves soon.
+    """
 
     def __init__(self, maxsize: int | None) -> None:
         self.maxsize = maxsize
         self._entries: dict[Hashable, Entry] = {}
         self.get: Callable[[Hashable], Entry | None] = self._entries.get
+        self._hand: Iterator[Hashable] = iter(())
+        self._past_hits = 0
+
+    @property
+    def hits(self) -> int:
+        return self._past_hits + sum(entry.hits for entry in list(self._entries.values()))
 
     def keep(self, key: Hashable, entry: Entry, is_wanted: Callable[[], bool]) -> None:
         if not is_wanted():
@@ -112,41 +39,99 @@ class DictStore:
         # First put it there, still expired, then ask again, then make it fresh: a clear between
         # any two of these leaves nothing fresh behind, and needs no lock.
         expires, entry.expires = entry.expires, -math.inf
-        self._entries.pop(key, None)  # so that it goes to the end, as the youngest
+        self.drop(key)  # so that it goes to the end, as the youngest
+        if self.maxsize is not None and len(self._entries) >= self.maxsize:
+            self._make_room(self.maxsize)
         self._entries[key] = entry
+        _note(key, self._entries)
         if is_wanted():
             entry.expires = expires
         else:
             self.drop(key)
-        if self.maxsize is not None and len(self._entries) > self.maxsize:
-            self._evict(self.maxsize)
 
-    def _evict(self, maxsize: int) -> None:
-        # Some at a time, because finding the first of a dict passes over all that left before.
-        # Under free threading the dict may change meanwhile; who changed it evicts as well.
-        with contextlib.suppress(RuntimeError):
-            for key in list(islice(self._entries, 1 + maxsize // 16)):
-                self.drop(key)
+    def _make_room(self, maxsize: int) -> None:
+        # The rest of the present way round and the next may spare all, the one after that none. If
+        # even that does not help, there are keys that cannot be found any more.
+        for _ in range(3):
+            for key in self._hand:
+                if not self._spares(key):
+                    self.drop(key)
+                    if len(self._entries) < maxsize:
+                        return
+            self._hand = iter(list(self._entries))
+        self.clear()
+
+    def _spares(self, key: Hashable) -> bool:
+        entry = self._entries.get(key)
+        if entry is None or not entry.hits:
+            return False
+        self._past_hits += entry.hits
+        entry.hits = 0
+        return True
 
     def drop(self, key: Hashable) -> None:
-        self._entries.pop(key, None)
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._past_hits += entry.hits
+            _forget(key)
 
     def clear(self) -> None:
+        keys = list(self._entries)
         self._entries.clear()
+        self._hand = iter(())
+        self._past_hits = 0
+        for key in keys:
+            _forget(key)
+
+    def items(self) -> list[tuple[Hashable, Entry]]:
+        return list(self._entries.items())
 
     def __len__(self) -> int:
         return len(self._entries)
 
 
-class MappingStore:
-    """Values in somebody's own mapping, such as a cachetools cache, behind a lock."""
+def _note(key: Any, kept: Collection[Any]) -> None:
+    """Let an instance know that there is a result of its own, to be dropped when it dies."""
+    if type(key) is tuple and key and type(key[0]) is Instance:
+        keys = key[0].keys
+        keys.add(key)
+        if len(keys) > 2 * len(kept):
+            keys.intersection_update(list(kept))  # a mapping does not tell what it drops
 
-    def __init__(
-        self,
-        mapping: MutableMapping[Any, Any],
-        copying: Copying,
-    ) -> None:
+
+def _forget(key: Any) -> None:
+    if type(key) is tuple and key and type(key[0]) is Instance:
+        key[0].keys.discard(key)
+
+
+class NoStore:
+    """Where nothing stays."""
+
+    maxsize: int | None = 0
+    hits = 0
+
+    def get(self, key: Hashable) -> None:
+        hash(key)  # as others do: what cannot be hashed goes straight through
+
+    def keep(self, key: Hashable, entry: Entry, is_wanted: Callable[[], bool]) -> None: ...
+
+    def drop(self, key: Hashable) -> None: ...
+
+    def clear(self) -> None: ...
+
+    def items(self) -> list[tuple[Hashable, Entry]]:
+        return []
+
+    def __len__(self) -> int:
+        return 0
+
+
+class MappingStore:
+    """Bare values in somebody's own mapping, such as a cachetools cache, behind a lock."""
+
+    def __init__(self, mapping: MutableMapping[Any, Any], copying: Copying) -> None:
         self.maxsize: int | None = getattr(mapping, "maxsize", None)
+        self.hits = 0
         self._mapping, self._copying = mapping, copying
         self.renew_lock()
         _all.add(self)
@@ -158,23 +143,34 @@ class MappingStore:
     def get(self, key: Hashable) -> Entry | None:
         with self._lock:
             try:
-                value = self._mapping[key]
+                return Entry(self._mapping[key], self._give)
             except KeyError:
                 return None
-        return Entry(self._copying(value)[0], None)
+
+    def _give(self, value: Any) -> Any:
+        self.hits += 1  # here, since the entry is forgotten at once
+        return self._copying(value)[0]
 
     def keep(self, key: Hashable, entry: Entry, is_wanted: Callable[[], bool]) -> None:
         with self._lock:
             if is_wanted():
                 self._mapping[key] = entry.value
+                _note(key, self._mapping)
 
     def drop(self, key: Hashable) -> None:
         with self._lock:
             self._mapping.pop(key, None)
+            _forget(key)
 
     def clear(self) -> None:
         with self._lock:
             self._mapping.clear()
+            self.hits = 0
+
+    def items(self) -> list[tuple[Hashable, Entry]]:
+        with self._lock:
+            held = list(self._mapping.items())
+        return [(key, Entry(self._copying(value)[0], None)) for key, value in held]
 
     def __len__(self) -> int:
         with self._lock:

@@ -1,0 +1,159 @@
+"""The function in front of a cache: what is fresh is given by a few instructions of its own.
+
+It is compiled for each function, with the parameters of that, so that Python itself sorts out
+positions, names and defaults, which no code here could do as fast. Where the parameters cannot be
+relied on it is one that takes everything, and asks a key function.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
+
+# A hit is counted in its entry, which also tells the store that it is of use. `{_}` stands for as
+# many underscores as no parameter begins with, since names of ours must not hide one.
+_TEMPLATE = """
+def key_of({parameters}):
+    return {key}
+
+{is_async}def wrapper({parameters}):
+    try:
+        {_}key = {key}
+        {_}entry = {_}get({_}key)
+    except {_}Exception:
+        {_}key, {_}entry = {_}no_key, None
+    if {_}entry is not None and {is_fresh}:
+        if {is_verified}:
+            return {is_awaited}{_}verify({_}entry, {values})
+        {_}entry.hits += 1
+        if {_}entry.copier is None:
+            return {_}entry.value
+        return {_}entry.copier({_}entry.value)
+    # Not inside of `except`: an error of the function would get that one as its context.
+    return {is_awaited}{_}miss({_}key, {values})
+"""
+
+#: In place of the key of a call that has none, and is not to be kept.
+NO_KEY: Any = object()
+_REQUIRED: Any = object()
+_TAKES_ANY = 0x04 | 0x08  # inspect.CO_VARARGS | CO_VARKEYWORDS
+
+
+class Parameters(NamedTuple):
+    """Those of a function that has them by itself, without `*args` and `**kwargs`."""
+
+    names: tuple[str, ...]
+    positional_only: int
+    positional: int  # with those
+    defaults: tuple[Any, ...]  # _REQUIRED where there is none
+
+    def __str__(self) -> str:
+        """As in a `def`, with a None for each default."""
+        texts = [
+            name + "=None" * (default is not _REQUIRED)
+            for name, default in zip(self.names, self.defaults, strict=True)
+        ]
+        if self.positional < len(texts):
+            texts.insert(self.positional, "*")
+        if self.positional_only:
+            texts.insert(self.positional_only, "/")
+        return ", ".join(texts)
+
+    def spell(self, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments for a call with these values, without those that are the default: by position
+        until one is left out, then by name."""
+        given = [value is not default for value, default in zip(values, self.defaults, strict=True)]
+        by_position = 0
+        while by_position < self.positional and given[by_position]:
+            by_position += 1
+        while any(given[by_position : self.positional_only]):
+            by_position += 1
+        by_name = range(by_position, len(values))
+        return values[:by_position], {self.names[i]: values[i] for i in by_name if given[i]}
+
+
+def own_parameters(wrapped: Any) -> Parameters | None:
+    """The parameters of a plain function, or of a proxy for one; None for what only shows those of
+    another function, as a wrapper does, or takes any number of them."""
+    # `__class__`, not type(): a proxy, such as a patch's link, tells the truth there.
+    if wrapped.__class__ is not FunctionType:
+        return None
+    code: CodeType = wrapped.__code__
+    if code.co_flags & _TAKES_ANY or {"__wrapped__", "__signature__"} & wrapped.__dict__.keys():
+        return None
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    last, by_name = wrapped.__defaults__ or (), wrapped.__kwdefaults__ or {}
+    defaults = (
+        *[_REQUIRED] * (code.co_argcount - len(last)),
+        *last,
+        *[by_name.get(name, _REQUIRED) for name in names[code.co_argcount :]],
+    )
+    if not all(map(_is_hashable, defaults)):
+        return None  # no key is to have one in it
+    return Parameters(names, code.co_posonlyargcount, code.co_argcount, defaults)
+
+
+def front(
+    wrapped: Any,
+    own: Parameters | None,
+    called: dict[str, Any],
+    *,
+    is_async: bool,
+    typed: bool = False,
+) -> tuple[Any, Callable[..., Any]]:
+    """Compile a wrapper, and the function that makes its keys.
+
+    `called` are what it calls, by their names in the template: get, miss, clock if entries expire,
+    find if the first argument may be an instance, key_of if the parameters are not `own`, and
+    random, share and verify if hits are to be verified.
+    """
+    _ = "_"
+    while own is not None and any(name.startswith(_) for name in own.names):
+        _ += "_"
+    if own is None:
+        parameters, key, values = "*args, **kwargs", f"{_}key_of(*args, **kwargs)", "(args, kwargs)"
+    else:
+        stand_in = [f"{_}find({_}id({name}), {name})" for name in own.names[: "find" in called]]
+        types = [f"{_}type({name})" for name in own.names if typed]
+        parameters, values = str(own), _tuple(own.names)
+        key = _tuple([*stand_in, *own.names[len(stand_in) :], *types])
+    text = _TEMPLATE.format(
+        _=_,
+        parameters=parameters,
+        key=key,
+        values=values,
+        is_fresh=f"{_}clock() < {_}entry.expires" if "clock" in called else f"{_}entry.expires > 0",
+        is_verified=f"{_}random() < {_}share" if "verify" in called else "False",
+        is_async="async " * is_async,
+        is_awaited="await " * is_async,
+    )
+    known = called | {"Exception": Exception, "id": id, "type": type, "no_key": NO_KEY}
+    scope = {_ + name: value for name, value in known.items()}
+    # `__name__`: some look at that of the module that calls them.
+    scope |= {"__builtins__": {}, "__name__": __name__}
+    exec(_code(text), scope)  # noqa: S102 - no text but names goes in, those of parameters
+    made, key_of = scope["wrapper"], scope["key_of"]
+    if own is not None:
+        for function in (made, key_of):
+            function.__defaults__ = wrapped.__defaults__
+            function.__kwdefaults__ = wrapped.__kwdefaults__ and dict(wrapped.__kwdefaults__)
+    return functools.update_wrapper(made, wrapped), key_of
+
+
+@functools.lru_cache(maxsize=256)
+def _code(text: str) -> CodeType:
+    return compile(text, "<safepatch.decorators>", "exec")
+
+
+def _tuple(texts: Iterable[str]) -> str:
+    return "(" + "".join(f"{text}, " for text in texts) + ")"
+
+
+def _is_hashable(thing: Any) -> bool:
+    try:
+        hash(thing)
+    except Exception:
+        return False
+    return True

@@ -1,0 +1,93 @@
+"""Waiting for another thread, greenlet or task, and work in the background.
+
+All is made at the last moment, so that it fits a process patched by gevent early, late or never.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
+from typing import Any
+
+from safepatch.decorators.threads import get_ident
+
+
+def may_wait(thread: int | None) -> bool:
+    """Say whether one may block here until work in a thread is done; None: it has yet to begin."""
+    hub = _hub()
+    if hub is None:
+        # Two bare greenlets in a thread: the other one runs only if this one goes on.
+        return thread != get_ident()
+    return hub is not sys.modules["greenlet"].getcurrent()  # the hub must never block
+
+
+def event() -> tuple[Callable[[float], object], Callable[[], object]]:
+    """Functions to wait, some seconds at most, and to wake that one waiter from any thread."""
+    hub = _hub()
+    if hub is None:
+        import threading
+
+        made = threading.Event()
+        return made.wait, made.set
+    # Such an event is for one thread only; the loop is where other threads may come in.
+    in_hub = importlib.import_module("gevent.event").Event()
+    return in_hub.wait, functools.partial(hub.loop.run_callback_threadsafe, in_hub.set)
+
+
+def event_async(loop: Any) -> tuple[Callable[[float], Awaitable[None]], Callable[[], object]]:
+    """The same for the running task of an event loop."""
+    woken = loop.create_future()
+
+    def set_it() -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    async def wait(seconds: float) -> None:
+        timer = loop.call_later(seconds, set_it)
+        try:
+            await woken
+        finally:
+            timer.cancel()
+
+    return wait, functools.partial(loop.call_soon_threadsafe, set_it)
+
+
+def running_loop() -> Any:
+    """The event loop of asyncio that runs here, or None."""
+    asyncio = sys.modules.get("asyncio")
+    return None if asyncio is None else asyncio._get_running_loop()
+
+
+def is_over(loop: Any) -> bool:
+    """Say whether nothing goes on in an event loop."""
+    return loop is not None and not loop.is_running()
+
+
+def in_background(work: Callable[[], object]) -> None:
+    """Run something beside its caller, in its context: in a greenlet under gevent, or a thread."""
+    if _hub() is not None:
+        importlib.import_module("gevent").spawn(work)
+        return
+    import threading
+
+    run = functools.partial(copy_context().run, work)
+    threading.Thread(target=run, name="safepatch-refresh", daemon=True).start()
+
+
+_tasks: set[Any] = set()  # loops hold them weakly
+
+
+def in_background_async(work: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine as a task of the running event loop of asyncio."""
+    task = running_loop().create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+def _hub() -> Any:
+    """gevent's hub of this thread, or None; never makes one."""
+    existing = getattr(sys.modules.get("gevent._hub_local"), "get_hub_if_exists", None)
+    return None if existing is None else existing()
