@@ -8,7 +8,7 @@ import pytest
 
 import safepatch
 from safepatch import imports, registry
-from safepatch.decorators import flights
+from safepatch.decorators import waiting
 
 # A machine that is busy with something else is not a failure.
 hypothesis.settings.register_profile("unhurried", deadline=None)
@@ -58,12 +58,12 @@ def arrivals(patches):
     arrived = threading.Semaphore(0)
 
     def noting(wrapped):
-        def wrapper(hub):
-            made = wrapped(hub)
+        def wrapper():
+            made = wrapped()
             arrived.release()
             return made
 
         return wrapper
 
-    patches.apply((flights, "_event"), noting)
+    patches.apply((waiting, "event"), noting)
     return arrived

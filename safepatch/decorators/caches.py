@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Callable, MutableMapping
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
-from safepatch.decorators.controls import Cached, CacheDecorator, wrap
+from safepatch.decorators.controls import Cached, CacheDecorator, standard_random, wrap
 from safepatch.decorators.engine import Engine
 from safepatch.decorators.entries import COPYING
 from safepatch.decorators.keys import KeyFunction
 from safepatch.decorators.stores import DictStore, MappingStore, NoStore
-from safepatch.decorators.wrapping import configured, need_results
+from safepatch.decorators.wrapping import configured, is_async, need_results
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -123,6 +122,7 @@ def memoize(
     need_results("memoize", wrapped)
     copying = COPYING[copy]
     engine = Engine(
+        awaits=is_async(wrapped),
         store=DictStore(maxsize) if cache is None else MappingStore(cache, copying),
         copying=copying,
         is_kept=is_kept,
@@ -217,10 +217,11 @@ def ttl_cache(
         )
     need_results("cache", wrapped)
     engine = Engine(
+        awaits=is_async(wrapped),
         store=DictStore(maxsize),
         copying=COPYING[copy],
         clock=clock,
-        life=functools.partial(_life, ttl, ttl_of, jitter, random),
+        life=_lives(ttl, ttl_of, jitter, random),
         is_kept=is_kept,
         error_life=negative_ttl,
         while_refreshed=stale_while_revalidate,
@@ -263,7 +264,12 @@ def single_flight(
     if wrapped is None:
         return configured(single_flight, typed=typed, copy=copy, key=key)
     need_results("share the calls of", wrapped)
-    return wrap(wrapped, Engine(store=NoStore(), copying=COPYING[copy]), typed=typed, key=key)
+    return wrap(
+        wrapped,
+        Engine(awaits=is_async(wrapped), store=NoStore(), copying=COPYING[copy]),
+        typed=typed,
+        key=key,
+    )
 
 
 def _check(
@@ -301,21 +307,20 @@ def _error_filter(negative: Negative | None) -> Callable[[Exception], bool] | No
     return lambda error: isinstance(error, kinds)
 
 
-def _life(
+def _lives(
     ttl: float | None,
     ttl_of: Callable[[Any], float | None] | None,
     jitter: float,
     random: Callable[[], float] | None,
-    result: Any,
-) -> float:
-    own = None if ttl_of is None else ttl_of(result)
-    life = ttl if own is None else own
-    if life is None:
-        return 0
-    if not jitter:
-        return life
-    if random is None:
-        import random as standard
+) -> Callable[[Any], float]:
+    """Make the function that says how many seconds a result is fresh."""
+    if ttl is not None and ttl_of is None and not jitter:
+        return lambda result: ttl
+    chance = random or standard_random()
 
-        random = standard.random
-    return life * (1 - jitter * random())
+    def life(result: Any) -> float:
+        own = None if ttl_of is None else ttl_of(result)
+        seconds = (ttl or 0) if own is None else own
+        return seconds * (1 - jitter * chance())
+
+    return life

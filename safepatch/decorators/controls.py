@@ -10,7 +10,6 @@ from safepatch.decorators.engine import CacheInfo, Engine
 from safepatch.decorators.hits import NO_KEY, front, own_parameters
 from safepatch.decorators.instances import Instance, Instances, instances_of
 from safepatch.decorators.keys import KeyFunction, key_function, with_instance
-from safepatch.decorators.wrapping import is_async
 
 P = ParamSpec("P")
 P2 = ParamSpec("P2")
@@ -78,7 +77,6 @@ def wrap(
     """Put an engine before a function; the wrapper carries the engine's controls."""
     own = own_parameters(wrapped) if key is None else None
     instances = instances_of(wrapped, by_value=key is None)
-    awaits = is_async(wrapped)
     called: dict[str, Any] = {"get": engine.store.get}
     if engine.expires:
         called["clock"] = engine.clock
@@ -97,16 +95,16 @@ def wrap(
             known = _settled(known, call, engine, instances, key_of)
         return call() if known is NO_KEY else filled(known, call)
 
-    filled = engine.miss_async if awaits else engine.miss
-    verified = engine.verify_async if awaits else engine.verify
+    filled = engine.miss_async if engine.awaits else engine.miss
+    verified = engine.verify_async if engine.awaits else engine.verify
     called["miss"] = miss
     if verify:
         called |= {
             "verify": lambda entry, values: verified(entry, call_of(values)),
-            "random": random or _random(),
+            "random": random or standard_random(),
             "share": verify,
         }
-    wrapper, key_of = front(wrapped, own, called, is_async=awaits, typed=typed)
+    wrapper, key_of = front(wrapped, own, called, is_async=engine.awaits, typed=typed)
     return _with_controls(wrapper, engine, key_of)
 
 
@@ -118,7 +116,7 @@ def _key_of(
     return key if instances is None else with_instance(key, instances)
 
 
-def _random() -> Callable[[], float]:
+def standard_random() -> Callable[[], float]:
     from random import random
 
     return random
@@ -148,12 +146,6 @@ def _settled(
 
 
 def _with_controls(wrapper: Any, engine: Engine, key_of: KeyFunction) -> Any:
-    store = engine.store
-
-    def cache_info() -> CacheInfo:
-        hits, kept = store.hits + engine.shared, len(store)
-        return CacheInfo(hits, engine.misses, store.maxsize, kept, engine.verified, engine.wrong)
-
     def cache_invalidate(*args: Any, **kwargs: Any) -> None:
         try:
             key = key_of(*args, **kwargs)
@@ -165,7 +157,7 @@ def _with_controls(wrapper: Any, engine: Engine, key_of: KeyFunction) -> Any:
     def cache_items() -> list[tuple[Hashable, Any]]:
         return [(_shown(key), result) for key, result in engine.items()]
 
-    wrapper.cache_info = cache_info
+    wrapper.cache_info = engine.info
     wrapper.cache_clear = engine.clear
     wrapper.cache_invalidate = cache_invalidate
     wrapper.cache_items = cache_items

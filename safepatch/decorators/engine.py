@@ -23,15 +23,21 @@ from safepatch.decorators.flights import Flight, Flights
 from safepatch.decorators.stores import DictStore, MappingStore, NoStore
 
 
-class CacheInfo(NamedTuple):
-    """What `cache_info()` gives: `hits` are calls answered without a call of the function,
-    `misses` the calls it took. Expired results count in `currsize` until they are replaced. Of
-    hits, `verified` were compared with a call, and `wrong` turned out to differ."""
-
+class _Counts(NamedTuple):
     hits: int
     misses: int
     maxsize: int | None
     currsize: int
+
+
+class CacheInfo(_Counts):
+    """What `cache_info()` gives: `hits` are calls answered without a call of the function,
+    `misses` the calls it took. Expired results count in `currsize` until they are replaced. Of
+    hits, `verified` were compared with a call, and `wrong` turned out to differ.
+
+    A tuple of the first four, as that of `functools.lru_cache`.
+    """
+
     verified: int = 0
     wrong: int = 0
 
@@ -39,15 +45,16 @@ class CacheInfo(NamedTuple):
 class Engine:
     """What one cached function has: its store, the calls under way, and counts.
 
-    `life(value)` is how many seconds a result is fresh (None: always). `is_kept(error)` says
-    whether an error is kept (None: any), for `error_life` seconds. An old result is given for
-    `while_refreshed` seconds more while another is fetched, and for `if_failing` seconds if there
-    is none to be had.
+    It `awaits` its calls if they are those of a coroutine function. `life(value)` is how many
+    seconds a result is fresh (None: always). `is_kept(error)` says whether an error is kept (None:
+    any), for `error_life` seconds. An old result is given for `while_refreshed` seconds more while
+    another is fetched, and for `if_failing` seconds if there is none to be had.
     """
 
     def __init__(
         self,
         *,
+        awaits: bool,
         store: DictStore | MappingStore | NoStore,
         copying: Copying,
         clock: Callable[[], float] = time.monotonic,
@@ -57,36 +64,46 @@ class Engine:
         while_refreshed: float = 0,
         if_failing: float = 0,
     ) -> None:
-        self.store, self.copying, self.clock = store, copying, clock
+        self.awaits, self.store, self.copying, self.clock = awaits, store, copying, clock
         self.life, self.is_kept, self.error_life = life, is_kept, error_life
         self.while_refreshed, self.if_failing = while_refreshed, if_failing
         #: Whether what is kept may become old.
         self.expires = life is not None
-        self.flights = Flights()
+        self.flights = Flights(self._lead_async if awaits else self._lead, self._alone)
         self.shared = self.misses = self.verified = self.wrong = 0
 
     # What a call does that is no hit; the two differ by `await` only, here and below.
 
     def miss(self, key: Hashable, call: Callable[[], Any]) -> Any:
         """Call and keep the result, or get it from whoever is calling already."""
-        lead = partial(self._lead, key, call)
-        old = self._old(key)
-        if old is not None:
-            flight = Flight()
-            if self.flights.begin(key, flight):
-                waiting.in_background(partial(self._refresh, key, flight, lead))
-            return old.give()
-        return self.flights.join(key, lead, partial(self._alone, call))
+        old = self._usable(key, self.while_refreshed) if self.while_refreshed else None
+        if old is None:
+            return self.flights.join(key, call)
+        flight = Flight()
+        if self.flights.elect(key, flight) is flight:
+            waiting.in_background(partial(self._refresh, key, call, flight))
+        return old.give()
 
     async def miss_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
-        lead = partial(self._lead_async, key, call)
-        old = self._old(key)
-        if old is not None and (loop := waiting.running_loop()) is not None:
-            flight = Flight(loop)
-            if self.flights.begin(key, flight):
-                waiting.in_background_async(self._refresh_async(key, flight, lead))
-            return old.give()
-        return await self.flights.join_async(key, lead, partial(self._alone, call))
+        loop = waiting.running_loop()
+        refreshes = self.while_refreshed and loop is not None
+        old = self._usable(key, self.while_refreshed) if refreshes else None
+        if old is None:
+            return await self.flights.join_async(key, call)
+        flight = Flight(loop)
+        if self.flights.elect(key, flight) is flight:
+            waiting.in_background_async(self._refresh_async(key, call, flight))
+        return old.give()
+
+    def _refresh(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> None:
+        with contextlib.suppress(Exception):  # who calls after the old result is gone, gets its own
+            self.flights.lead(key, call, flight)
+
+    async def _refresh_async(
+        self, key: Hashable, call: Callable[[], Awaitable[Any]], flight: Flight
+    ) -> None:
+        with contextlib.suppress(Exception):
+            await self.flights.lead_async(key, call, flight)
 
     def _alone(self, call: Callable[[], Any]) -> Any:
         self.misses += 1
@@ -94,47 +111,35 @@ class Engine:
 
     def _lead(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> Any:
         entry = self._fresh(key, flight)
-        if entry is not None:
-            return entry.give()
-        self.misses += 1
-        try:
-            value = call()
-        except Exception as error:
-            entry = self._failed(key, error, flight)
-            if entry is None:
-                raise
-        else:
-            self._keep(key, flight, self._entry, value)
-            return value
+        if entry is None:
+            self.misses += 1
+            try:
+                value = call()
+            except Exception as error:
+                entry = self._failed(key, error, flight)
+                if entry is None:
+                    raise
+            else:
+                self._keep(key, flight, self._entry, value)
+                return value
         return entry.give()
 
     async def _lead_async(
         self, key: Hashable, call: Callable[[], Awaitable[Any]], flight: Flight
     ) -> Any:
         entry = self._fresh(key, flight)
-        if entry is not None:
-            return entry.give()
-        self.misses += 1
-        try:
-            value = await call()
-        except Exception as error:
-            entry = self._failed(key, error, flight)
-            if entry is None:
-                raise
-        else:
-            self._keep(key, flight, self._entry, value)
-            return value
+        if entry is None:
+            self.misses += 1
+            try:
+                value = await call()
+            except Exception as error:
+                entry = self._failed(key, error, flight)
+                if entry is None:
+                    raise
+            else:
+                self._keep(key, flight, self._entry, value)
+                return value
         return entry.give()
-
-    def _refresh(self, key: Hashable, flight: Flight, lead: Callable[[Flight], Any]) -> None:
-        with contextlib.suppress(Exception):  # who calls after the old result is gone, gets its own
-            self.flights.lead(key, flight, lead)
-
-    async def _refresh_async(
-        self, key: Hashable, flight: Flight, lead: Callable[[Flight], Awaitable[Any]]
-    ) -> None:
-        with contextlib.suppress(Exception):
-            await self.flights.lead_async(key, flight, lead)
 
     # What there is already.
 
@@ -149,9 +154,6 @@ class Engine:
         now = self.clock()
         return entry if now < entry.expires or now < ended(entry) + seconds else None
 
-    def _old(self, key: Hashable) -> Entry | None:
-        return self._usable(key, self.while_refreshed) if self.while_refreshed else None
-
     def _fresh(self, key: Hashable, flight: Flight) -> Entry | None:
         """What came after this caller had looked, and before it was elected."""
         entry = self._usable(key, -math.inf)
@@ -165,11 +167,13 @@ class Engine:
     def _keep(
         self, key: Hashable, flight: Flight, entry_of: Callable[[Any], Entry | None], outcome: Any
     ) -> None:
-        with contextlib.suppress(Exception):
+        try:
             entry = entry_of(outcome)
             if entry is not None:
                 flight.share = partial(self._share, entry)
-                self.store.keep(key, entry, lambda: self.flights.is_wanted(key, flight))
+                self.store.keep(key, entry, flight)
+        except Exception:  # noqa: S110
+            pass
 
     def _share(self, entry: Entry) -> Any:
         self.shared += 1
@@ -241,6 +245,12 @@ class Engine:
         self.wrong += not is_same
 
     # What users ask for.
+
+    def info(self) -> CacheInfo:
+        store = self.store
+        info = CacheInfo(store.hits + self.shared, self.misses, store.maxsize, len(store))
+        info.verified, info.wrong = self.verified, self.wrong
+        return info
 
     def invalidate(self, key: Hashable) -> None:
         # In this order; see DictStore.keep.

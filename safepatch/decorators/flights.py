@@ -26,14 +26,15 @@ class Flight:
     """Work under way; `share` is set as soon as others can have its result by calling it."""
 
     __slots__ = (
-        "is_overdue", "landed", "loop", "share", "thread", "waits_for", "wakers", "was_killed",
+        "is_disowned", "is_overdue", "landed", "loop", "share", "thread", "waits_for", "wakers",
+        "was_killed",
     )  # fmt: skip
 
     def __init__(self, loop: Any = None) -> None:
         self.thread: int | None = None  # where it goes on, once it has begun
         self.loop = loop  # of asyncio, for coroutine functions
         self.share: Callable[[], Any] | None = None
-        self.landed = self.was_killed = self.is_overdue = False
+        self.landed = self.was_killed = self.is_overdue = self.is_disowned = False
         self.wakers: list[Callable[[], object]] = []
         self.waits_for: list[Flight] = []
 
@@ -57,56 +58,60 @@ _inside: ContextVar[tuple[Flight, ...]] = ContextVar("inside", default=())
 
 class Flights:
     """Work under way, by key. Takes no lock, so keys may have any `__eq__`, even one that
-    switches greenlets; `dict.setdefault` elects who works."""
+    switches greenlets; `dict.setdefault` elects who works.
 
-    def __init__(self) -> None:
+    `lead(key, call, flight)` does the work, `alone(call)` does it for one caller only.
+    """
+
+    def __init__(self, lead: Callable[..., Any], alone: Callable[..., Any]) -> None:
+        self._lead, self._alone = lead, alone
         self._under_way: dict[Hashable, Flight] = {}
         _all.add(self)
 
-    def join(self, key: Hashable, lead: Callable[[Flight], Any], alone: Callable[[], Any]) -> Any:
-        """Return `lead(flight)`, if nobody is at work for this key or takes too long, or else what
-        the one at work shares; or `alone()`, if that one fails or must not be waited for."""
+    def join(self, key: Hashable, call: Callable[[], Any]) -> Any:
+        """Lead, if nobody is at work for this key or takes too long; or else return what the one at
+        work shares; or do it alone, if that one fails or must not be waited for."""
         while True:
             mine = Flight()
-            flight = self._elect(key, mine)
+            flight = self.elect(key, mine)
+            if flight is mine:
+                return self.lead(key, call, flight)
             if flight is None:
-                return alone()
-            # An overdue flight may never land, so that all who come lead it as well: the first to
-            # end lands it, for all.
-            if flight is mine or not _wait(flight):
-                if flight is not mine and not flight.is_overdue:
-                    return alone()
-                return self.lead(key, flight, lead)
+                return self._alone(call)
+            if not _wait(flight):
+                # An overdue flight may never land, so that all who come lead it as well: the first
+                # to end lands it, for all.
+                return self.lead(key, call, flight) if flight.is_overdue else self._alone(call)
             if not flight.was_killed:
-                return (flight.share or alone)()
+                return self._alone(call) if flight.share is None else flight.share()
 
-    async def join_async(
-        self,
-        key: Hashable,
-        lead: Callable[[Flight], Awaitable[Any]],
-        alone: Callable[[], Awaitable[Any]],
-    ) -> Any:
+    async def join_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
         """The same for coroutine functions, among the tasks of one event loop."""
         while True:
             mine = Flight(waiting.running_loop())
-            flight = self._elect(key, mine)
+            flight = self.elect(key, mine)
+            if flight is mine:
+                return await self.lead_async(key, call, flight)
             if flight is None:
-                return await alone()
-            if flight is mine or not await _wait_async(flight, mine.loop):
-                if flight is not mine and not flight.is_overdue:
-                    return await alone()
-                return await self.lead_async(key, flight, lead)
+                return await self._alone(call)
+            if not await _wait_async(flight, mine.loop):
+                if flight.is_overdue:
+                    return await self.lead_async(key, call, flight)
+                return await self._alone(call)
             if not flight.was_killed:
-                return await alone() if flight.share is None else flight.share()
+                return await self._alone(call) if flight.share is None else flight.share()
 
-    def begin(self, key: Hashable, flight: Flight) -> bool:
-        """Take off, unless somebody is at work for this key; who does must `lead`."""
-        return self._elect(key, flight) is flight
+    def elect(self, key: Hashable, mine: Flight) -> Flight | None:
+        """The flight of whoever works for a key; None if the key cannot be hashed or compared."""
+        try:
+            return self._under_way.setdefault(key, mine)
+        except Exception:
+            return None
 
-    def lead(self, key: Hashable, flight: Flight, lead: Callable[[Flight], Any]) -> Any:
+    def lead(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> Any:
         mark = _take_off(flight)
         try:
-            return lead(flight)
+            return self._lead(key, call, flight)
         except BaseException as error:
             flight.fail(error)
             raise
@@ -114,55 +119,50 @@ class Flights:
             self._land(key, flight, mark)
 
     async def lead_async(
-        self, key: Hashable, flight: Flight, lead: Callable[[Flight], Awaitable[Any]]
+        self, key: Hashable, call: Callable[[], Awaitable[Any]], flight: Flight
     ) -> Any:
         mark = _take_off(flight)
         try:
-            return await lead(flight)
+            return await self._lead(key, call, flight)
         except BaseException as error:
             flight.fail(error)
             raise
         finally:
             self._land(key, flight, mark)
 
-    def _elect(self, key: Hashable, mine: Flight) -> Flight | None:
-        """The flight of whoever works for a key; None if the key cannot be hashed or compared."""
-        try:
-            return self._under_way.setdefault(key, mine)
-        except Exception:
-            return None
-
     def _land(self, key: Hashable, flight: Flight, mark: Token[tuple[Flight, ...]]) -> None:
-        with contextlib.suppress(ValueError):  # a coroutine that is ended in another context
+        try:
             _inside.reset(mark)
+        except ValueError:
+            pass  # a coroutine that is ended in another context
         try:
-            self._end(key, flight)
-        finally:
-            flight.land()
-
-    def _end(self, key: Hashable, flight: Flight) -> None:
-        try:
-            if self.is_wanted(key, flight):
-                self._under_way.pop(key, None)
+            if not flight.is_disowned:
+                found = self._under_way.pop(key, None)
+                if found is not flight and found is not None:
+                    found.is_disowned = True  # disowned a moment ago, so this is another one
         except Exception:
             # A key that can no longer be compared. Better all start anew than one stays for ever.
             self.disown_all()
-
-    def is_wanted(self, key: Hashable, flight: Flight) -> bool:
-        """Say whether nobody has disowned this flight."""
-        return self._under_way.get(key) is flight
+        finally:
+            flight.land()
 
     def disown(self, key: Hashable) -> None:
         """Let the next caller start anew; who waits already gets what it waits for."""
-        self._under_way.pop(key, None)
+        flight = self._under_way.pop(key, None)
+        if flight is not None:
+            flight.is_disowned = True
 
     def disown_all(self) -> None:
+        under_way = list(self._under_way.values())
         self._under_way.clear()
+        for flight in under_way:
+            flight.is_disowned = True
 
 
 def _take_off(flight: Flight) -> Token[tuple[Flight, ...]]:
     flight.thread = get_ident()
-    return _inside.set((*_unlanded(_inside.get()), flight))
+    inside = _inside.get()
+    return _inside.set((*_unlanded(inside), flight) if inside else (flight,))
 
 
 def _unlanded(flights: tuple[Flight, ...]) -> tuple[Flight, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from operator import is_not
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
@@ -64,12 +65,13 @@ class Parameters(NamedTuple):
     def spell(self, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments for a call with these values, without those that are the default: by position
         until one is left out, then by name."""
-        given = [value is not default for value, default in zip(values, self.defaults, strict=True)]
-        by_position = 0
-        while by_position < self.positional and given[by_position]:
-            by_position += 1
+        given = [*map(is_not, values, self.defaults)]
+        by_position = given.index(False) if False in given else len(values)
+        by_position = min(by_position, self.positional)
         while any(given[by_position : self.positional_only]):
             by_position += 1
+        if True not in given[by_position:]:
+            return values[:by_position], {}
         by_name = range(by_position, len(values))
         return values[:by_position], {self.names[i]: values[i] for i in by_name if given[i]}
 

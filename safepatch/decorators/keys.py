@@ -14,7 +14,7 @@ KeyFunction = Callable[..., Hashable]
 
 
 def key_function(
-    wrapped: Callable[..., Any], typed: bool, instances: Instances | None
+    wrapped: Callable[..., Any], typed: bool, instances: Instances | None = None
 ) -> KeyFunction:
     """Make a function that takes the calls of `wrapped` and returns a tuple to know them by.
 

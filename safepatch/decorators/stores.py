@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, MutableMap
 from typing import Any
 
 from safepatch.decorators.entries import Copying, Entry
+from safepatch.decorators.flights import Flight
 from safepatch.decorators.instances import Instance
 
 
@@ -33,8 +34,8 @@ class DictStore:
     def hits(self) -> int:
         return self._past_hits + sum(entry.hits for entry in list(self._entries.values()))
 
-    def keep(self, key: Hashable, entry: Entry, is_wanted: Callable[[], bool]) -> None:
-        if not is_wanted():
+    def keep(self, key: Hashable, entry: Entry, flight: Flight) -> None:
+        if flight.is_disowned:
             return  # what is there by now came later, and is to stay
         # First put it there, still expired, then ask again, then make it fresh: a clear between
         # any two of these leaves nothing fresh behind, and needs no lock.
@@ -44,10 +45,10 @@ class DictStore:
             self._make_room(self.maxsize)
         self._entries[key] = entry
         _note(key, self._entries)
-        if is_wanted():
-            entry.expires = expires
-        else:
+        if flight.is_disowned:
             self.drop(key)
+        else:
+            entry.expires = expires
 
     def _make_room(self, maxsize: int) -> None:
         # The rest of the present way round and the next may spare all, the one after that none. If
@@ -113,7 +114,7 @@ class NoStore:
     def get(self, key: Hashable) -> None:
         hash(key)  # as others do: what cannot be hashed goes straight through
 
-    def keep(self, key: Hashable, entry: Entry, is_wanted: Callable[[], bool]) -> None: ...
+    def keep(self, key: Hashable, entry: Entry, flight: Flight) -> None: ...
 
     def drop(self, key: Hashable) -> None: ...
 
@@ -151,9 +152,9 @@ class MappingStore:
         self.hits += 1  # here, since the entry is forgotten at once
         return self._copying(value)[0]
 
-    def keep(self, key: Hashable, entry: Entry, is_wanted: Callable[[], bool]) -> None:
+    def keep(self, key: Hashable, entry: Entry, flight: Flight) -> None:
         with self._lock:
-            if is_wanted():
+            if not flight.is_disowned:
                 self._mapping[key] = entry.value
                 _note(key, self._mapping)
 

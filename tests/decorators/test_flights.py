@@ -547,9 +547,10 @@ def work():
     return "done"
 # late
 import greenlet
+from safepatch.decorators import waiting
 one = greenlet.greenlet(work)
 one.switch()
-assert flights._hub() is None
+assert waiting._hub() is None
 print(len(calls), work(), one.switch())
 """
         assert self.run(first, late, code) == ["1", "done", "done"]
