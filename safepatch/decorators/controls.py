@@ -82,6 +82,7 @@ def wrap(
         called["clock"] = engine.clock
     if instances is not None:
         called["find"] = instances.find
+        engine.store.is_for_instances = True
     if own is None:
         called["key_of"] = _key_of(wrapped, typed, key, instances)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from safepatch.decorators import waiting
 from safepatch.decorators.entries import (
+    LASTING,
     Copying,
     Entry,
     Prolonged,
@@ -69,7 +69,8 @@ class Engine:
         self.while_refreshed, self.if_failing = while_refreshed, if_failing
         #: Whether what is kept may become old.
         self.expires = life is not None
-        self.flights = Flights(self._lead_async if awaits else self._lead, self._alone)
+        lead = self._lead_async if awaits else self._lead
+        self.flights = Flights(lead, self._alone, self._share)
         self.shared = self.misses = self.verified = self.wrong = 0
 
     # What a call does that is no hit; the two differ by `await` only, here and below.
@@ -156,9 +157,13 @@ class Engine:
 
     def _fresh(self, key: Hashable, flight: Flight) -> Entry | None:
         """What came after this caller had looked, and before it was elected."""
-        entry = self._usable(key, -math.inf)
-        if entry is not None:
-            flight.share = partial(self._share, entry)
+        try:
+            entry = self.store.get(key)
+        except Exception:
+            return None
+        if entry is None or self.clock() >= entry.expires:
+            return None
+        flight.entry = entry
         return entry
 
     # What is kept. The outcome of the call is there, and no error in keeping it may take its place:
@@ -170,7 +175,7 @@ class Engine:
         try:
             entry = entry_of(outcome)
             if entry is not None:
-                flight.share = partial(self._share, entry)
+                flight.entry = entry
                 self.store.keep(key, entry, flight)
         except Exception:  # noqa: S110
             pass
@@ -181,7 +186,7 @@ class Engine:
 
     def _entry(self, value: Any) -> Entry | None:
         """An entry for a result, or None for one that must not be kept."""
-        if not can_be_kept(value):
+        if type(value) not in LASTING and not can_be_kept(value):
             return None
         kept, copier = self.copying(value)
         if self.life is None:
@@ -195,7 +200,7 @@ class Engine:
         if old is None:
             self._keep(key, flight, self._error_entry, error)
             return None
-        flight.share = partial(self._share, old)
+        flight.entry = old
         if self._is_kept(error):
             self._keep(key, flight, self._prolonged, old)
         return old

@@ -78,16 +78,13 @@ def _as_it_is(value: Any) -> tuple[Any, Copier | None]:
 COPYING: dict[str, Copying] = {"auto": _auto, "deep": _deep, "no": _as_it_is}
 
 
-#: Most results are of these, which saves the look at their attributes.
-_LASTING = {bool, bytes, dict, float, int, list, set, str, tuple, type(None)}
+#: Most results are of these, which can certainly be used more than once.
+LASTING = {bool, bytes, dict, float, int, list, set, str, tuple, type(None)}
 
 
 def can_be_kept(value: Any) -> bool:
     """Say whether a value can be used more than once: no iterators, coroutines and the like."""
-    kind = type(value)
-    return kind in _LASTING or not (
-        hasattr(kind, "__next__") or hasattr(kind, "__anext__") or hasattr(kind, "__await__")
-    )
+    return not any(hasattr(type(value), name) for name in ("__next__", "__anext__", "__await__"))
 
 
 def again(error: Exception) -> Exception | None:

@@ -15,6 +15,7 @@ from contextvars import ContextVar, Token
 from typing import Any
 
 from safepatch.decorators import waiting
+from safepatch.decorators.entries import Entry
 from safepatch.decorators.threads import get_ident
 
 #: Seconds that a caller waits for another before it does the work itself. It ends what no check
@@ -23,24 +24,24 @@ PATIENCE = 10.0
 
 
 class Flight:
-    """Work under way; `share` is set as soon as others can have its result by calling it."""
+    """Work under way; `entry` is set as soon as others can have its result."""
 
     __slots__ = (
-        "is_disowned", "is_overdue", "landed", "loop", "share", "thread", "waits_for", "wakers",
+        "entry", "is_disowned", "is_overdue", "landed", "loop", "thread", "waits_for", "wakers",
         "was_killed",
     )  # fmt: skip
 
     def __init__(self, loop: Any = None) -> None:
         self.thread: int | None = None  # where it goes on, once it has begun
         self.loop = loop  # of asyncio, for coroutine functions
-        self.share: Callable[[], Any] | None = None
+        self.entry: Entry | None = None
         self.landed = self.was_killed = self.is_overdue = self.is_disowned = False
         self.wakers: list[Callable[[], object]] = []
         self.waits_for: list[Flight] = []
 
     def fail(self, error: BaseException) -> None:
         # Killed, as a greenlet, by a timeout or cancelled, which says nothing about the work.
-        self.was_killed = self.share is None and not isinstance(error, Exception)
+        self.was_killed = self.entry is None and not isinstance(error, Exception)
 
     def land(self) -> None:
         # In this order: who comes too late to be woken sees that there is nothing to wait for.
@@ -60,11 +61,17 @@ class Flights:
     """Work under way, by key. Takes no lock, so keys may have any `__eq__`, even one that
     switches greenlets; `dict.setdefault` elects who works.
 
-    `lead(key, call, flight)` does the work, `alone(call)` does it for one caller only.
+    `lead(key, call, flight)` does the work, `alone(call)` does it for one caller only, and
+    `share(entry)` gives its result to another.
     """
 
-    def __init__(self, lead: Callable[..., Any], alone: Callable[..., Any]) -> None:
-        self._lead, self._alone = lead, alone
+    def __init__(
+        self,
+        lead: Callable[..., Any],
+        alone: Callable[..., Any],
+        share: Callable[[Entry], Any],
+    ) -> None:
+        self._lead, self._alone, self._share = lead, alone, share
         self._under_way: dict[Hashable, Flight] = {}
         _all.add(self)
 
@@ -83,7 +90,7 @@ class Flights:
                 # to end lands it, for all.
                 return self.lead(key, call, flight) if flight.is_overdue else self._alone(call)
             if not flight.was_killed:
-                return self._alone(call) if flight.share is None else flight.share()
+                return self._alone(call) if flight.entry is None else self._share(flight.entry)
 
     async def join_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
         """The same for coroutine functions, among the tasks of one event loop."""
@@ -99,7 +106,9 @@ class Flights:
                     return await self.lead_async(key, call, flight)
                 return await self._alone(call)
             if not flight.was_killed:
-                return await self._alone(call) if flight.share is None else flight.share()
+                if flight.entry is None:
+                    return await self._alone(call)
+                return self._share(flight.entry)
 
     def elect(self, key: Hashable, mine: Flight) -> Flight | None:
         """The flight of whoever works for a key; None if the key cannot be hashed or compared."""

@@ -25,6 +25,7 @@ class DictStore:
 
     def __init__(self, maxsize: int | None) -> None:
         self.maxsize = maxsize
+        self.is_for_instances = False
         self._entries: dict[Hashable, Entry] = {}
         self.get: Callable[[Hashable], Entry | None] = self._entries.get
         self._hand: Iterator[Hashable] = iter(())
@@ -40,11 +41,14 @@ class DictStore:
         # First put it there, still expired, then ask again, then make it fresh: a clear between
         # any two of these leaves nothing fresh behind, and needs no lock.
         expires, entry.expires = entry.expires, -math.inf
-        self.drop(key)  # so that it goes to the end, as the youngest
-        if self.maxsize is not None and len(self._entries) >= self.maxsize:
+        old = self._entries.pop(key, None)  # so that it goes to the end, as the youngest
+        if old is not None:
+            self._past_hits += old.hits
+        elif self.maxsize is not None and len(self._entries) >= self.maxsize:
             self._make_room(self.maxsize)
         self._entries[key] = entry
-        _note(key, self._entries)
+        if self.is_for_instances:
+            _note(key, self._entries)
         if flight.is_disowned:
             self.drop(key)
         else:
@@ -55,25 +59,24 @@ class DictStore:
         # even that does not help, there are keys that cannot be found any more.
         for _ in range(3):
             for key in self._hand:
-                if not self._spares(key):
-                    self.drop(key)
-                    if len(self._entries) < maxsize:
-                        return
+                entry = self._entries.get(key)
+                if entry is None:
+                    continue
+                if entry.hits:
+                    self._past_hits += entry.hits
+                    entry.hits = 0
+                    continue
+                self.drop(key)
+                if len(self._entries) < maxsize:
+                    return
             self._hand = iter(list(self._entries))
         self.clear()
-
-    def _spares(self, key: Hashable) -> bool:
-        entry = self._entries.get(key)
-        if entry is None or not entry.hits:
-            return False
-        self._past_hits += entry.hits
-        entry.hits = 0
-        return True
 
     def drop(self, key: Hashable) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._past_hits += entry.hits
+        if self.is_for_instances:
             _forget(key)
 
     def clear(self) -> None:
@@ -81,8 +84,9 @@ class DictStore:
         self._entries.clear()
         self._hand = iter(())
         self._past_hits = 0
-        for key in keys:
-            _forget(key)
+        if self.is_for_instances:
+            for key in keys:
+                _forget(key)
 
     def items(self) -> list[tuple[Hashable, Entry]]:
         return list(self._entries.items())
@@ -110,6 +114,7 @@ class NoStore:
 
     maxsize: int | None = 0
     hits = 0
+    is_for_instances = False
 
     def get(self, key: Hashable) -> None:
         hash(key)  # as others do: what cannot be hashed goes straight through
@@ -133,6 +138,7 @@ class MappingStore:
     def __init__(self, mapping: MutableMapping[Any, Any], copying: Copying) -> None:
         self.maxsize: int | None = getattr(mapping, "maxsize", None)
         self.hits = 0
+        self.is_for_instances = False
         self._mapping, self._copying = mapping, copying
         self.renew_lock()
         _all.add(self)
