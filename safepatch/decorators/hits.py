@@ -13,6 +13,8 @@ from operator import is_not
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
+from safepatch.decorators.keys import is_hashable
+
 # A hit is counted in its entry, which also tells the store that it is of use. `{_}` stands for as
 # many underscores as no parameter begins with, since names of ours must not hide one.
 _TEMPLATE = """
@@ -92,7 +94,7 @@ def own_parameters(wrapped: Any) -> Parameters | None:
         *last,
         *[by_name.get(name, _REQUIRED) for name in names[code.co_argcount :]],
     )
-    if not all(map(_is_hashable, defaults)):
+    if not all(map(is_hashable, defaults)):
         return None  # no key is to have one in it
     return Parameters(names, code.co_posonlyargcount, code.co_argcount, defaults)
 
@@ -151,11 +153,3 @@ def _code(text: str) -> CodeType:
 
 def _tuple(texts: Iterable[str]) -> str:
     return "(" + "".join(f"{text}, " for text in texts) + ")"
-
-
-def _is_hashable(thing: Any) -> bool:
-    try:
-        hash(thing)
-    except Exception:
-        return False
-    return True

@@ -74,7 +74,8 @@ def _arguments(
         has_default = parameter.default is not parameter.empty
         default = _Text(f"defaults[{position}]") if has_default else parameter.empty
         bare.append(parameter.replace(annotation=parameter.empty, default=default))
-        defaults.append(parameter.default)
+        # What cannot be hashed is no part of a key, though nobody gave it.
+        defaults.append(parameter.default if is_hashable(parameter.default) else object())
         if parameter.kind is parameter.VAR_POSITIONAL:
             variadic += f"*{parameter.name}, "
         elif parameter.kind is parameter.VAR_KEYWORD:
@@ -118,3 +119,11 @@ def _with_rest(arguments: Callable[..., tuple[Any, ...]], typed: bool) -> KeyFun
         return (*values, *map(type, values), frozenset(rest.items()), frozenset(types))
 
     return key
+
+
+def is_hashable(thing: Any) -> bool:
+    try:
+        hash(thing)
+    except Exception:
+        return False
+    return True
