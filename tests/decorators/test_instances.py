@@ -17,7 +17,6 @@ pytestmark = pytest.mark.usefixtures("no_gc")
 @pytest.fixture
 def no_gc():
     """What is freed must be freed without the collector."""
-    gc.collect()
     gc.disable()
     yield
     gc.enable()
