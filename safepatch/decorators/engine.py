@@ -81,8 +81,10 @@ class Engine:
         if old is None:
             return self.flights.join(key, call)
         flight = Flight()
+        give_up = partial(self.flights.give_up, key, flight)
         if self.flights.elect(key, flight) is flight:
-            waiting.in_background(partial(self._refresh, key, call, flight))
+            # There may be no more threads to be had; then another try is made at the next call.
+            waiting.in_background(partial(self._refresh, key, call, flight), give_up)
         return old.give()
 
     async def miss_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
@@ -92,8 +94,9 @@ class Engine:
         if old is None:
             return await self.flights.join_async(key, call)
         flight = Flight(loop)
+        give_up = partial(self.flights.give_up, key, flight)
         if self.flights.elect(key, flight) is flight:
-            waiting.in_background_async(self._refresh_async(key, call, flight))
+            waiting.in_background_async(self._refresh_async(key, call, flight), give_up)
         return old.give()
 
     def _refresh(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> None:

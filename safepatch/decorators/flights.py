@@ -80,9 +80,13 @@ class Flights:
         work shares; or do it alone, if that one fails or must not be waited for."""
         while True:
             mine = Flight()
-            flight = self.elect(key, mine)
-            if flight is mine:
-                return self.lead(key, call, flight)
+            try:
+                flight = self.elect(key, mine)
+                if flight is mine:
+                    return self.lead(key, call, flight)
+            except BaseException:
+                self.give_up(key, mine)
+                raise
             if flight is None:
                 return self._alone(call)
             if not _wait(flight):
@@ -96,9 +100,13 @@ class Flights:
         """The same for coroutine functions, among the tasks of one event loop."""
         while True:
             mine = Flight(waiting.running_loop())
-            flight = self.elect(key, mine)
-            if flight is mine:
-                return await self.lead_async(key, call, flight)
+            try:
+                flight = self.elect(key, mine)
+                if flight is mine:
+                    return await self.lead_async(key, call, flight)
+            except BaseException:
+                self.give_up(key, mine)
+                raise
             if flight is None:
                 return await self._alone(call)
             if not await _wait_async(flight, mine.loop):
@@ -115,6 +123,7 @@ class Flights:
         try:
             return self._under_way.setdefault(key, mine)
         except Exception:
+            self.give_up(key, mine)  # a signal's error may come when it is in already
             return None
 
     def lead(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> Any:
@@ -144,6 +153,9 @@ class Flights:
             _inside.reset(mark)
         except ValueError:
             pass  # a coroutine that is ended in another context
+        self._end(key, flight)
+
+    def _end(self, key: Hashable, flight: Flight) -> None:
         try:
             if not flight.is_disowned:
                 found = self._under_way.pop(key, None)
@@ -153,7 +165,22 @@ class Flights:
             # A key that can no longer be compared. Better all start anew than one stays for ever.
             self.disown_all()
         finally:
+            # Who leads it still, since it was overdue, can no longer be told of a clear.
+            flight.is_disowned = True
             flight.land()
+
+    def give_up(self, key: Hashable, flight: Flight) -> None:
+        """End a flight that an interrupt, at any instruction, kept from taking off or landing.
+
+        Or all who come later would wait for it. One that has landed stays as it is.
+        """
+        if not flight.landed:
+            flight.was_killed = flight.entry is None
+        try:
+            flight.is_disowned = self._under_way.get(key) is not flight
+        except Exception:
+            flight.is_disowned = False
+        self._end(key, flight)
 
     def disown(self, key: Hashable) -> None:
         """Let the next caller start anew; who waits already gets what it waits for."""

@@ -66,25 +66,45 @@ def is_over(loop: Any) -> bool:
     return loop is not None and not loop.is_running()
 
 
-def in_background(work: Callable[[], object]) -> None:
-    """Run something beside its caller, in its context: in a greenlet under gevent, or a thread."""
-    if _hub() is not None:
-        importlib.import_module("gevent").spawn(work)
-        return
-    import threading
+def in_background(work: Callable[[], object], give_up: Callable[[], object]) -> None:
+    """Run something beside its caller, in its context: in a greenlet under gevent, or a thread.
 
-    run = functools.partial(copy_context().run, work)
-    threading.Thread(target=run, name="safepatch-refresh", daemon=True).start()
+    `give_up` is called if it cannot begin.
+    """
+    try:
+        if _hub() is not None:
+            # A greenlet that is killed before it begins does nothing, not even what is in `finally`.
+            importlib.import_module("gevent").spawn(work).rawlink(lambda greenlet: give_up())
+            return
+        import threading
+
+        run = functools.partial(copy_context().run, work)
+        threading.Thread(target=run, name="safepatch-refresh", daemon=True).start()
+    except BaseException as error:
+        give_up()
+        if not isinstance(error, Exception):
+            raise
 
 
 _tasks: set[Any] = set()  # loops hold them weakly
 
 
-def in_background_async(work: Coroutine[Any, Any, object]) -> None:
+def in_background_async(work: Coroutine[Any, Any, object], give_up: Callable[[], object]) -> None:
     """Run a coroutine as a task of the running event loop of asyncio."""
-    task = running_loop().create_task(work)
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+
+    def ended(task: Any) -> None:
+        _tasks.discard(task)
+        give_up()  # if it was cancelled before it began
+
+    try:
+        task = running_loop().create_task(work)
+        _tasks.add(task)
+        task.add_done_callback(ended)
+    except BaseException as error:
+        work.close()
+        give_up()
+        if not isinstance(error, Exception):
+            raise
 
 
 def _hub() -> Any:

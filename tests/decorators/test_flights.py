@@ -1,6 +1,7 @@
 """Single flight: one does the work, and nobody ever waits for what cannot come."""
 
 import os
+import sys
 import threading
 
 import pytest
@@ -294,6 +295,69 @@ def test_forgetting_wins_over_who_has_waited_in_vain(monkeypatch):
 
     assert in_threads(work, others)[1] == [2, 3, 3]
     assert work() == 3
+
+
+def test_forgetting_wins_over_who_goes_on_when_another_has_landed(monkeypatch):
+    monkeypatch.setattr(flights, "PATIENCE", 0.01)
+    calls = []
+
+    @memoize
+    def work():
+        calls.append(1)
+        number = len(calls)
+        if number == 1:
+            started.set()
+            assert release.wait(ENOUGH)
+        return number
+
+    def others():
+        assert started.wait(ENOUGH)
+        found = work()
+        work.cache_clear()
+        release.set()
+        return found
+
+    started, release = threading.Event(), threading.Event()
+
+    assert in_threads(work, others) == [1, 2]
+    assert work() == 3
+
+
+def interrupted(call, error, at):
+    """Make a call, and raise an error at one of the lines of the package that it goes through, by
+    number; False if it does not go through that many."""
+    lines = iter(range(at))
+
+    def trace(frame, event, arg):
+        if "safepatch" not in frame.f_code.co_filename:
+            return None
+        if event in ("call", "line") and next(lines, None) is None:
+            sys.settrace(None)
+            raise error
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except type(error):
+        pass
+    finally:
+        sys.settrace(before)
+    return next(lines, None) is None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])
+def test_an_interrupt_at_any_line_leaves_nobody_waiting(error):
+    at, went_on = 0, True
+    while went_on:
+        cached = memoize(lambda x: [x])
+        went_on = interrupted(lambda: cached(1), error(), at)  # noqa: B023
+        at += 1
+
+        assert in_threads(lambda: (cached(1), cached(1))) == [([1], [1])]  # noqa: B023
+        assert cached.cache_info().currsize == 1
+    assert at > 30
 
 
 def test_a_key_may_be_slow_to_compare_or_call_the_function_itself():

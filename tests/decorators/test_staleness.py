@@ -141,6 +141,49 @@ def test_forgetting_during_a_refresh_wins(clock, source):
     assert cached(1) == (1, 3)
 
 
+def test_where_no_thread_can_be_started_the_old_result_is_given_and_the_next_tries(
+    clock, source, monkeypatch
+):
+    cached = ttl_cache(ttl=10, stale_while_revalidate=60, clock=clock)(source)
+    cached(1)
+    clock.now += 30
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more_threads)
+
+        assert cached(1) == (1, 1)
+
+    assert cached(1) == (1, 1)
+    assert source.called.acquire(timeout=ENOUGH)
+    assert source.called.acquire(timeout=ENOUGH)
+
+
+def no_more_threads(thread):
+    raise RuntimeError("can't start new thread")
+
+
+def test_where_the_task_is_cancelled_before_it_begins_the_next_tries(clock):
+    calls = []
+
+    @ttl_cache(ttl=10, stale_while_revalidate=60, clock=clock)
+    async def work():
+        calls.append(1)
+        return len(calls)
+
+    async def main():
+        await work()
+        clock.now += 30
+        others = asyncio.all_tasks()
+        await work()
+        [refresh] = asyncio.all_tasks() - others
+        refresh.cancel()
+        await asyncio.wait([refresh])
+        given = await work()
+        await asyncio.wait(asyncio.all_tasks() - others)
+        return given, await work()
+
+    assert asyncio.run(asyncio.wait_for(main(), ENOUGH)) == (1, 2)
+
+
 def test_a_task_refreshes_the_result_of_a_coroutine_function(clock):
     calls = []
 
