@@ -73,7 +73,7 @@ def in_background(work: Callable[[], object], give_up: Callable[[], object]) -> 
     """
     try:
         if _hub() is not None:
-            # A greenlet that is killed before it begins does nothing, not even what is in `finally`.
+            # A greenlet that is killed before it begins runs nothing, no `finally` either.
             importlib.import_module("gevent").spawn(work).rawlink(lambda greenlet: give_up())
             return
         import threading
