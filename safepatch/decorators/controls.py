@@ -56,8 +56,7 @@ class Cached(Protocol[P, R_co]):
         """List (key, result) of what is fresh, oldest first; results are given as to a caller.
 
         Without a key function, a key is a tuple of the arguments in the order of the parameters,
-        defaults included, then their types if `typed`. An error that is kept stands in the place
-        of a result.
+        defaults included, then their types if `typed`. Errors that are kept are not listed.
         """
 
 

@@ -82,7 +82,7 @@ class Engine:
             return self.flights.join(key, call)
         flight = Flight()
         give_up = partial(self.flights.give_up, key, flight)
-        if self.flights.elect(key, flight) is flight:
+        if self.flights.begin(key, flight):
             # There may be no more threads to be had; then another try is made at the next call.
             waiting.in_background(partial(self._refresh, key, call, flight), give_up)
         return old.give()
@@ -95,7 +95,7 @@ class Engine:
             return await self.flights.join_async(key, call)
         flight = Flight(loop)
         give_up = partial(self.flights.give_up, key, flight)
-        if self.flights.elect(key, flight) is flight:
+        if self.flights.begin(key, flight):
             waiting.in_background_async(self._refresh_async(key, call, flight), give_up)
         return old.give()
 
@@ -273,7 +273,7 @@ class Engine:
     def items(self) -> list[tuple[Hashable, Any]]:
         now = self.clock()
         return [
-            (key, again(entry.value) if entry.copier is raise_again else entry.show())
+            (key, entry.show())
             for key, entry in self.store.items()
-            if now < entry.expires
+            if now < entry.expires and entry.copier is not raise_again
         ]

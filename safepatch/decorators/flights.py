@@ -126,6 +126,14 @@ class Flights:
             self.give_up(key, mine)  # a signal's error may come when it is in already
             return None
 
+    def begin(self, key: Hashable, flight: Flight) -> bool:
+        """Take off for a refresh, unless one is under way."""
+        other = self.elect(key, flight)
+        if other is not None and waiting.is_over(other.loop):
+            self.disown(key)
+            other = self.elect(key, flight)
+        return other is flight
+
     def lead(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> Any:
         mark = _take_off(flight)
         try:
