@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 
 def configured(decorator: Callable[..., Any], **options: Any) -> functools.partial[Any]:
@@ -47,11 +47,27 @@ def need_results(verb: str, wrapped: Any) -> None:
 
 def is_async(wrapped: Any) -> bool:
     """Say whether calls are to be awaited: coroutine functions, and objects called like one."""
+    return kind_of(wrapped) == "coroutine"
+
+
+def is_generator(wrapped: Any) -> bool:
+    """Say whether calls give an iterator, of either kind, that does the work: see `observed`."""
+    return kind_of(wrapped) in ("generator", "async generator")
+
+
+def kind_of(wrapped: Any) -> Literal["plain", "coroutine", "generator", "async generator"]:
+    """Say of which kind a function is; an object is of the kind of its `__call__`."""
     import inspect
 
     # `__class__`, not type(): a proxy, such as a patch's link, tells the truth there.
-    call = wrapped.__class__.__call__
-    return inspect.iscoroutinefunction(wrapped) or inspect.iscoroutinefunction(call)
+    for function in (wrapped, wrapped.__class__.__call__):
+        if inspect.iscoroutinefunction(function):
+            return "coroutine"
+        if inspect.isgeneratorfunction(function):
+            return "generator"
+        if inspect.isasyncgenfunction(function):
+            return "async generator"
+    return "plain"
 
 
 def name_of(wrapped: Any) -> str:
