@@ -1,17 +1,17 @@
 """What log_calls promises."""
 
 import asyncio
-import dataclasses
 import functools
 import inspect
+import itertools
 import json
 import logging
 import time
-from collections import OrderedDict, deque
+import types
 
 import pytest
 
-from safepatch.decorators import log_calls
+from safepatch.decorators import count_calls, log_calls
 
 
 class WorkError(Exception):
@@ -136,139 +136,10 @@ def test_it_works_bare_called_and_with_options(caplog):
     assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG", "INFO"]
 
 
-# Secrets
-
-
-@dataclasses.dataclass
-class Login:
-    user: str
-    password: str
-
-
-LEAK = "hunter2"
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda log: logged(log, lambda password: 0, LEAK),
-        lambda log: logged(log, lambda *, api_key: 0, api_key=LEAK),
-        lambda log: logged(log, lambda apiKey: 0, LEAK),  # noqa: N803
-        lambda log: logged(log, lambda **options: 0, Token=LEAK),
-        lambda log: logged(log, lambda pin, pan: 0, LEAK, pan=LEAK, hide=["pin", "pan"]),
-        lambda log: logged(log, lambda pin: 0, LEAK, hide="pin"),
-        lambda log: logged(log, lambda headers: 0, {"Authorization": f"Bearer {LEAK}"}),
-        lambda log: logged(log, lambda headers: 0, {b"Cookie": LEAK.encode()}),
-        lambda log: logged(log, lambda headers: 0, [("Authorization", f"Basic {LEAK}")]),
-        lambda log: logged(log, lambda data: 0, {"login": {"passwd": [LEAK]}}),
-        lambda log: logged(log, lambda data: 0, {"pin": LEAK}, hide=["pin"]),
-        lambda log: logged(log, lambda url: 0, f"https://host/?access_token={LEAK}&page=1"),
-        lambda log: logged(log, lambda text: 0, f"Authorization: Bearer {LEAK}"),
-        lambda log: logged(log, lambda json: 0, f'{{"secret": "{LEAK} {LEAK}"}}'),
-        lambda log: logged(log, lambda login: 0, Login("me", LEAK)),
-        lambda log: logged(log, lambda logins: 0, [Login("me", f"it's {LEAK}")]),
-        lambda log: logged(log, lambda data: 0, LEAK.encode()),
-        lambda log: logged(log, lambda: Login("me", LEAK)),
-        lambda log: logged(log, get_token),
-        lambda log: logged(log, functools.partial(get_token)),
-        lambda log: logged(log, lambda data: 0, {"db.password.old": LEAK}),
-        lambda log: logged(log, lambda data: 0, {"user[password]": LEAK}),
-        lambda log: logged(log, lambda data: 0, {"user password": LEAK}),
-        lambda log: logged(log, lambda data: 0, {("db", "password"): LEAK}),
-        lambda log: logged(log, lambda data: 0, {"card.pin": LEAK}, hide=["card.pin"]),
-        lambda log: logged(log, lambda data: 0, {"card.pin.old": LEAK}, hide=["pin"]),
-        lambda log: logged(log, lambda data: 0, ["--password", LEAK]),
-        lambda log: logged(log, lambda data: 0, ("token", 1, LEAK)),
-        lambda log: logged(log, lambda data: 0, OrderedDict(password=LEAK)),
-        lambda log: logged(log, lambda data: 0, {"password": LEAK}.items()),
-        lambda log: logged(log, lambda data: 0, deque([("a", 1), ("password", LEAK)])),
-        lambda log: logged(log, lambda data: 0, deque([{"password": {"a": [1, LEAK]}}])),
-        lambda log: logged(log, lambda text: 0, str({"password": LEAK, "note": "it's"})),
-        lambda log: logged(log, lambda text: 0, json.dumps({"password": f'a"{LEAK}'})),
-        lambda log: logged(log, lambda text: 0, json.dumps({"user[password]": LEAK})),
-        lambda log: logged(log, lambda text: 0, json.dumps({"user password": LEAK})),
-        lambda log: logged(log, lambda text: 0, json.dumps({"a": json.dumps({"pwd": LEAK})})),
-        lambda log: logged(log, lambda text: 0, repr(json.dumps({"password": f"'\"{LEAK}"}))),
-        lambda log: logged(log, lambda text: 0, json.dumps({"password": [LEAK]}, indent=1)),
-        lambda log: logged(log, lambda text: 0, f"Authorization: Token {LEAK}"),
-        lambda log: logged(log, lambda text: 0, f"Cookie: a=b; session={LEAK}"),
-        lambda log: logged(log, lambda text: 0, f"pin = {LEAK}", hide=["pin"]),
-        lambda log: logged(log, lambda text: 0, f"password =>\n{LEAK}"),
-        lambda log: logged(log, lambda text: 0, f"password (of 'me'): {LEAK}"),
-        lambda log: logged(log, lambda text: 0, f"<password>{LEAK}</password>"),
-        lambda log: logged(log, lambda error: 0, WorkError({"password": f"it's \"{LEAK}"})),
-    ],
-)
-def test_what_is_named_like_a_secret_is_not_shown(log, call):
-    record = call(log)
-
-    assert LEAK not in repr(vars(record))
-    assert LEAK not in record.getMessage()
-    assert "***" in record.getMessage() or "<7 bytes>" in record.getMessage()
-
-
-def get_token():
-    return LEAK
-
-
-def test_the_text_of_an_error_hides_secrets_too(log):
-    @log_calls(logger="calls")
-    def fail():
-        raise WorkError(f"refused token={LEAK}")
-
-    with pytest.raises(WorkError, match=LEAK):
-        fail()
-
-    assert LEAK not in log.messages[0]
-
-
-def test_what_is_not_named_like_a_secret_is_shown(log):
-    def order(keyword, author, url):
-        return "ok"
-
-    record = logged(log, order, "a", "b", "https://host/?page=1&monday=2")
-
-    assert record.call_arguments == {
-        "keyword": "'a'",
-        "author": "'b'",
-        "url": "'https://host/?page=1&monday=2'",
-    }
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "https://host/keyboards?page=1",
-        "<Monkey 5>",
-        "the token was refused",
-        "KeyError('host', 'port')",
-        "spinning: 5",
-        "author=me, authors=[us]",
-    ],
-)
-def test_a_text_without_the_value_of_a_secret_is_shown(log, text):
-    record = logged(log, lambda text: 0, text, hide=["pin"])
-
-    assert record.call_arguments == {"text": repr(text)}
-
-
-def test_a_text_is_shown_up_to_the_value_of_a_secret(log):
-    record = logged(log, lambda url: 0, f"https://host/?page=1&token={LEAK}&user=me")
-
-    assert record.call_arguments == {"url": "'https://host/?page=1&token=***'"}
-
-
-def test_a_long_text_of_names_is_searched_in_no_time(log):
-    for part in ("key", "key ", "key.[", "key'"):
-        text = logged(log, lambda text: 0, part * 10**6).call_arguments["text"]
-
-        assert text.endswith("...")
-
-
 def test_without_a_signature_only_types_of_unnamed_arguments_are_shown(log):
     unreadable = type("C", (), {"__call__": lambda *a, **k: 1, "__signature__": "none"})()
 
-    record = logged(log, unreadable, LEAK, 5, password=LEAK, family=2)
+    record = logged(log, unreadable, "hunter2", 5, password="hunter2", family=2)
 
     assert record.call_arguments == {
         "0": "<str>",
@@ -422,3 +293,162 @@ def test_a_level_that_does_not_exist_is_refused_at_once():
 def test_what_cannot_be_called_is_refused_when_decorating():
     with pytest.raises(TypeError, match="cannot log calls of 5"):
         log_calls(5)
+
+
+@pytest.mark.parametrize("options", [{"logger": 5}, {"hide": [5]}])
+def test_an_option_of_a_wrong_type_is_refused_at_once(options):
+    with pytest.raises(TypeError, match=r"got (logger=5; give one of|hide=.5.; give names)"):
+        log_calls(**options)(add)
+
+
+# Generators
+
+
+def numbers(n, error=None):
+    yield from range(n)
+    if error:
+        raise error
+    return "done"
+
+
+async def anumbers(n, error=None):
+    for i in range(n):
+        yield i
+    if error:
+        raise error
+
+
+def use(function, *args, most=None):
+    """Take some of the values, or all, and close the generator."""
+    generator = function(*args)
+    if inspect.isasyncgen(generator):
+        return asyncio.run(ause(generator, most))
+    taken = list(itertools.islice(generator, most))
+    generator.close()
+    return taken
+
+
+async def ause(generator, most):
+    taken = []
+    while most is None or len(taken) < most:
+        try:
+            taken.append(await anext(generator))
+        except StopAsyncIteration:
+            break
+    await generator.aclose()
+    return taken
+
+
+@pytest.mark.parametrize(("function", "result"), [(numbers, "'done'"), (anumbers, "None")])
+def test_a_generator_is_logged_when_it_is_used_up(log, function, result):
+    clock = iter([10.0, 12.5]).__next__
+    shown = log_calls(function, logger="calls", clock=clock)
+    shown(3)
+    assert log.records == []
+
+    assert use(shown, 3) == [0, 1, 2]
+
+    [record] = log.records
+    assert record.getMessage() == (
+        f"{__name__}.{function.__name__}(n=3) returned {result} after 3 values in 2.500000 seconds"
+    )
+    facts = {name: value for name, value in vars(record).items() if name.startswith("call_")}
+    assert facts == {
+        "call_function": f"{__name__}.{function.__name__}",
+        "call_arguments": {"n": "3"},
+        "call_outcome": "returned",
+        "call_result": result,
+        "call_seconds": 2.5,
+        "call_values": 3,
+    }
+    assert inspect.isasyncgenfunction(shown) == inspect.isasyncgenfunction(function)
+    assert inspect.isgeneratorfunction(shown) == inspect.isgeneratorfunction(function)
+
+
+@pytest.mark.parametrize("function", [numbers, anumbers])
+def test_a_generator_that_is_closed_or_fails_is_logged_so(log, function):
+    shown = log_calls(function, logger="calls")
+
+    assert use(shown, 3, most=2) == [0, 1]
+    with pytest.raises(WorkError):
+        use(shown, 1, WorkError())
+
+    closed, failed = log.records
+    assert (closed.call_outcome, closed.call_values) == ("closed", 2)
+    assert "(n=3) closed after 2 values in " in closed.getMessage()
+    assert (failed.call_outcome, failed.call_values) == ("raised", 1)
+    assert failed.call_result == "WorkError()"
+
+
+@pytest.mark.parametrize("function", [numbers, anumbers])
+def test_of_a_generator_nothing_is_logged_while_that_is_off(function, caplog):
+    caplog.set_level("INFO")
+
+    assert use(log_calls(function), 3) == [0, 1, 2]
+
+    assert caplog.records == []
+
+
+# Where a record points
+
+
+def here():
+    """The line of the caller."""
+    return inspect.currentframe().f_back.f_lineno
+
+
+async def later():
+    await asyncio.sleep(0)
+
+
+def places(log):
+    assert {record.pathname for record in log.records} == {__file__}
+    return [record.lineno for record in log.records]
+
+
+def test_a_record_of_a_coroutine_function_points_at_the_line_that_awaited(log):
+    async def main():
+        await log_calls(later, logger="calls")()
+        return here() - 1
+
+    assert [asyncio.run(main())] == places(log)
+
+
+def test_a_record_of_a_generator_points_at_the_line_that_took_the_last_value(log):
+    async def main():
+        async for _ in log_calls(anumbers, logger="calls")(1):
+            pass
+        return here() - 2
+
+    list(log_calls(numbers, logger="calls")(1))
+    line = here() - 1
+
+    assert [line, asyncio.run(main())] == places(log)
+
+
+def test_a_record_points_past_other_decorators_and_patches(log, patches):
+    module = types.ModuleType("module")
+    module.add = add
+    patches.apply((module, "add"), log_calls(logger="calls"), aliases="ignore")
+    patches.apply((module, "add"), count_calls(), aliases="ignore")
+
+    module.add(1)
+
+    assert places(log) == [here() - 2]
+
+
+def test_structlog_can_render_a_record_with_its_facts(log):
+    structlog = pytest.importorskip("structlog")
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=[
+            structlog.stdlib.ExtraAdder(),
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+
+    rendered = json.loads(formatter.format(logged(log, add, 1)))
+
+    assert rendered["event"].endswith("add(a=1) returned 3 in 2.500000 seconds")
+    assert rendered["call_arguments"] == {"a": "1"}
+    assert rendered["call_seconds"] == 2.5

@@ -1,6 +1,7 @@
 # mypy: disable-error-code="empty-body"
 """The decorators as a user writes them; checked by type checkers, never run."""
 
+from collections.abc import Iterator
 from typing import assert_type
 
 from safepatch.decorators import CacheInfo, count_calls, log_calls, memoize, retry, ttl_cache
@@ -14,6 +15,11 @@ def bare(a: int, b: str = "") -> list[int]: ...
 async def later(host: str) -> bytes: ...
 
 
+@log_calls(level="INFO", hide=["pin"])
+def lines(pin: str) -> Iterator[str]: ...
+
+
+assert_type(lines("1"), Iterator[str])
 assert_type(bare(1, b="b"), list[int])
 assert_type(bare.cache_info(), CacheInfo)
 bare.cache_invalidate(1, b="b")

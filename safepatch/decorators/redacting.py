@@ -1,0 +1,162 @@
+"""Turn arguments and results into texts that can be shown to anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from safepatch.decorators.wrapping import name_of
+
+if TYPE_CHECKING:
+    import inspect
+    import re
+
+#: What is nowhere in a name whose value is shown; case does not count.
+HIDDEN = (
+    r"passw|passphrase|pwd|secret|token|credential|creds|cookie|signature|bearer|jwt|cvv|"
+    r"session_?id|"
+    r"key(?!word|board|error)|auth(?!or(?!i))"
+)
+#: The same, but only as words of their own: between signs, `_` and digits.
+HIDDEN_WORDS = ("pw", "otp", "ssn")
+#: The most that is shown: characters of a text, items of a collection, collections in each other.
+LONGEST, MOST, DEEPEST = 100, 10, 4
+#: As much of a text is searched: the end of what is shown may be hidden for what comes after it.
+SEARCHED = 4 * LONGEST
+
+# What stands between a name and its value, in a text, also where that is encoded for a URL.
+_SIGN = r"(?:[=:,>]|%(?:3[ade]|2c))"
+_NO_SIGN = r"(?:[^=:,>%]|%(?!3[ade]|2c))"
+
+_LETTER = r"[^\W\d_]"
+# Before a word that is not part of another there is no letter, or one that is part of an escape.
+_BEFORE = rf"(?:(?<!{_LETTER})|(?<=%[\da-f]{{2}})|(?<=\\[a-z])|(?<=\\x..)|(?<=\\u....))"
+
+
+class Teller:
+    """What is to be hidden of one function's arguments and results.
+
+    `hidden` are names to hide, as words of their own or with `_` and digits, besides `HIDDEN`.
+    """
+
+    def __init__(self, wrapped: Any, hidden: tuple[str, ...]) -> None:
+        import inspect
+        import re
+
+        try:
+            self._signature: inspect.Signature | None = inspect.signature(wrapped)
+        except (ValueError, TypeError):
+            self._signature = None
+        words = "|".join(map(re.escape, [*HIDDEN_WORDS, *hidden]))
+        secret = rf"{HIDDEN}|{_BEFORE}(?:{words})(?!{_LETTER})"
+        flags = re.IGNORECASE | re.DOTALL
+        self._secret: re.Pattern[str] = re.compile(secret, flags)
+        # A name, the next sign, and all the rest: where the value begins and ends in a text depends
+        # on how it is quoted and escaped, maybe several times. After an option as on a command
+        # line, and after "Bearer", a space is as good as a sign.
+        self._in_text: re.Pattern[str] = re.compile(
+            rf"((?:(?<![\w-])-[\w-]*?(?:{secret})[\w.-]*+|bearer)\s+"
+            rf"|(?:{secret}){_NO_SIGN}*+{_SIGN}).+",
+            flags,
+        )
+        # The user is shown if there is a password, which may contain an @.
+        self._in_url: re.Pattern[str] = re.compile(r"(://[^\s:/@]*:)\S*@|(://)[^\s/@]+@")
+        self._one_url: re.Pattern[str] = re.compile(r"[a-z][\w+.-]*://[^\s\"'<>\\{}]*", flags)
+        self._bytes: re.Pattern[str] = re.compile(
+            r"(?<!\w)b(?:'(?:[^'\\]|\\.)*+(?:'|\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\Z))", re.DOTALL
+        )
+        # A partial has no name of its own.
+        self._name: str = name_of(getattr(wrapped, "func", wrapped)).rpartition(".")[2]
+
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:
+        """Parameter names and texts, as far as the call fits the signature."""
+        try:
+            if self._signature is None:
+                raise TypeError
+            bound: Mapping[str, Any] = self._signature.bind(*args, **kwargs).arguments
+        except TypeError:
+            unnamed = {str(place): f"<{type(arg).__name__}>" for place, arg in enumerate(args)}
+            return unnamed | {name: self._named(name, value) for name, value in kwargs.items()}
+        return {name: self._named(name, value) for name, value in bound.items()}
+
+    def result(self, value: Any) -> str:
+        return self._named(self._name, value)
+
+    def value(self, value: Any, depth: int = 0) -> str:
+        try:
+            return self._value(value, depth)
+        except Exception as error:
+            return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+
+    def _named(self, name: Any, value: Any, depth: int = 0) -> str:
+        return "***" if self._is_secret(name) else self.value(value, depth)
+
+    def _is_secret(self, name: Any) -> bool:
+        if isinstance(name, bytes):
+            name = name.decode("latin-1")
+        return self._secret.search(name if isinstance(name, str) else repr(name)) is not None
+
+    def _value(self, value: Any, depth: int) -> str:
+        kind = type(value)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return f"<{memoryview(value).nbytes} bytes>"
+        if kind in _BRACKETS:
+            return self._collection(value, depth)
+        if kind is str:
+            text = repr(self._hide(value))
+        else:
+            # Bytes last: one may be a name.
+            text = self._bytes.sub("<bytes>", self._hide(repr(value)))
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+    def _collection(self, value: Any, depth: int) -> str:
+        opening, closing = _BRACKETS[type(value)]
+        if depth == DEEPEST:
+            return f"{opening}...{closing}"
+        if isinstance(value, dict):
+            texts = [
+                f"{self.value(key, depth + 1)}: {self._named(key, item, depth + 1)}"
+                for key, item in islice(value.items(), MOST)
+            ]
+        else:
+            texts, follows = [], False  # a name, such as that of a header in a list of pairs
+            for item in islice(value, MOST):
+                texts.append("***" if follows else self.value(item, depth + 1))
+                follows = follows or (isinstance(item, (str, bytes)) and self._is_secret(item))
+        if len(value) > MOST:
+            texts.append(f"... {len(value)} in all")
+        return f"{opening}{', '.join(texts)}{closing}"
+
+    def _hide(self, text: str) -> str:
+        if len(text) > SEARCHED:
+            # Where it is cut may be in a password.
+            text = f"{text[:SEARCHED]}@"
+        text = self._in_url.sub(r"\1\2***@", text)
+        if self._one_url.fullmatch(text):
+            return self._hide_in_query(text)
+        return self._in_text.sub(r"\1***", text)
+
+    def _hide_in_query(self, url: str) -> str:
+        """Hide the values of secrets, but not what comes after them.
+
+        In a URL, `&` ends a value, for it is encoded where it is part of one.
+        """
+        import re
+
+        parts = re.split("(?=[?&#])", url)
+        for place, part in enumerate(parts):
+            parts[place], found = self._in_text.subn(r"\1***", part)
+            if not found and self._secret.search(part):
+                # A name whose value may be anywhere, as in `?name=token&value=x`.
+                return "".join(parts[:place]) + self._in_text.sub(r"\1***", "".join(parts[place:]))
+        return "".join(parts)
+
+
+_BRACKETS: dict[type, tuple[str, str]] = {
+    dict: ("{", "}"),
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+}
