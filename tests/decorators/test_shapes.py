@@ -24,6 +24,7 @@ from safepatch.explain import written
         (retry(on=OSError, attempts=5), "@retry(on=OSError, attempts=5)"),
         (retry(on="socket:gaierror"), "@retry(on='socket:gaierror')"),
         (count_calls(), "@count_calls()"),
+        (count_calls(buckets=[0.1, 1]), "@count_calls(buckets=(0.1, 1.0))"),
         (replace(len), "@replace(len)"),
     ],
 )

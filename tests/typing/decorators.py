@@ -4,7 +4,16 @@
 from collections.abc import Iterator
 from typing import assert_type
 
-from safepatch.decorators import CacheInfo, count_calls, log_calls, memoize, retry, ttl_cache
+from safepatch.decorators import (
+    CacheInfo,
+    CallStats,
+    count_calls,
+    exporters,
+    log_calls,
+    memoize,
+    retry,
+    ttl_cache,
+)
 
 
 @memoize
@@ -13,6 +22,17 @@ def bare(a: int, b: str = "") -> list[int]: ...
 
 @ttl_cache(ttl=300)
 async def later(host: str) -> bytes: ...
+
+
+@count_calls(buckets=[0.1, 1])
+def counted(a: int) -> int: ...
+
+
+assert_type(counted(1), int)
+assert_type(counted.stats(), CallStats)
+assert_type(counted.stats().histogram, tuple[tuple[float, int], ...])
+exporters.prometheus([counted])
+exporters.opentelemetry([counted], prefix="shop")
 
 
 @log_calls(level="INFO", hide=["pin"])
