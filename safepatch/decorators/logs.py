@@ -94,7 +94,7 @@ def log_calls(
         return configured(log_calls, logger=logger, level=level, hide=hidden, clock=clock)
     need_callable("log calls of", wrapped)
     log = _logger(logger, wrapped)
-    begin = functools.partial(_begin, log, number, name_of(wrapped), Teller(wrapped, hidden), clock)
+    begin = _beginner(log, number, name_of(wrapped), Teller(wrapped, hidden), clock)
     if is_generator(wrapped):
         return observed(wrapped, begin)
     is_on = log.isEnabledFor
@@ -160,39 +160,37 @@ def _logger(logger: Any, wrapped: Any) -> Any:
 _reporting: ContextVar[Sequence[str]] = ContextVar("reporting", default=())
 
 
-def _begin(
-    log: Any,
-    level: int,
-    name: str,
-    tell: Teller,
-    clock: Callable[[], float],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    """Begin to time a call; what is to be told of its end, or None if it is not to be logged."""
-    if not log.isEnabledFor(level) or _reporting.get():
-        return None
-    started = clock()
+def _beginner(
+    log: Any, level: int, name: str, tell: Teller, clock: Callable[[], float]
+) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
+    """Make the function that begins to time a call, and gives what is to be told of its end."""
+    is_on = log.isEnabledFor
 
-    def end(error: BaseException | None, result: Any, given: int | None) -> None:
-        seconds = clock() - started
-        reported = [name]
-        mark = _reporting.set(reported)
-        try:
-            facts = _facts(tell, error, result, given)
-            facts |= {"call_function": name, "call_seconds": seconds}
-            facts["call_arguments"] = tell.arguments(args, kwargs)
-            _write(log, level, facts)
-        except Exception:  # noqa: S110
-            pass  # a filter or handler; the caller of the function has no part in that
-        finally:
-            reported.clear()
-            _reporting.reset(mark)
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not is_on(level) or _reporting.get():
+            return None
+        started = clock()
 
-    return end
+        def end(error: BaseException | None, result: Any, given: int | None) -> None:
+            reported = [name]
+            mark = _reporting.set(reported)
+            try:
+                facts: dict[str, Any] = {"call_function": name, "call_seconds": clock() - started}
+                facts |= _outcome(tell, error, result, given)
+                facts["call_arguments"] = tell.arguments(args, kwargs)
+                _write(log, level, facts)
+            except Exception:  # noqa: S110
+                pass  # a filter or handler; the caller of the function has no part in that
+            finally:
+                reported.clear()
+                _reporting.reset(mark)
+
+        return end
+
+    return begin
 
 
-def _facts(
+def _outcome(
     tell: Teller, error: BaseException | None, result: Any, given: int | None
 ) -> dict[str, Any]:
     """What is to be said of the outcome."""

@@ -118,6 +118,8 @@ def _first_step(inner: Any) -> Any:
     A loop that ends closes those it was told of, all at once; the one around this one closes it.
     """
     hooks = sys.get_asyncgen_hooks()
+    if hooks == (None, None):
+        return inner.__anext__()
     sys.set_asyncgen_hooks(None, None)
     try:
         return inner.__anext__()

@@ -9,7 +9,7 @@ import prometheus_client
 import pytest
 from children import child
 
-from safepatch.decorators import CallStats, count_calls
+from safepatch.decorators import CallStats, count_calls, tallies
 from safepatch.decorators.tallies import tally
 
 INF = float("inf")
@@ -280,6 +280,23 @@ def test_a_call_that_a_finalizer_makes_while_a_thread_begins_is_not_lost(monkeyp
     local.numbers[0] += 1
 
     assert total() == [3]
+
+
+def test_a_thread_that_begins_while_others_are_added_up_is_not_lost(monkeypatch):
+    _, begin, total = tally(1)
+
+    def add():
+        begin()[0] += 1
+
+    def sums(lists, real=tallies._sums):
+        monkeypatch.undo()
+        in_a_thread(add)
+        return real(lists)
+
+    monkeypatch.setattr(tallies, "_sums", sums)
+    add()
+
+    assert total() == [2]
 
 
 def test_numbers_that_are_being_added_up_elsewhere_are_left_alone():
