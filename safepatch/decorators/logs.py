@@ -63,11 +63,11 @@ def log_calls(
     ("pin" is in "user_pin2", not in "spinning"): arguments, items of dicts, what follows in a list,
     tuple or set, and the result if the function has such a name. A text with such a name is shown
     up to the next `=`, `:`, `,` or `>`, or to the space after an option such as `--password`, and
-    so is the repr of any object but those collections; of a text that is one URL, only the values
-    are hidden. Before the `@` of any URL, the password is hidden. Rather too much is hidden than
-    too little. Of bytes at most the length is shown, of arguments without a known name (of C
-    functions without a signature) only the type, and of long texts and collections the beginning.
-    Arguments are shown as they are after the call.
+    so is the repr of any object but those collections. Of a text that is one URL only the values
+    are hidden, and what follows such a name in the path. In any text the password of a URL is
+    hidden. Rather too much is hidden than too little. Of bytes at most the length is shown, of
+    arguments without a known name (of C functions without a signature) only the type, and of long
+    texts and collections the beginning. Arguments are shown as they are after the call.
 
     **Not hidden** is a secret that comes before its name, or after it without such a sign ("the
     password is hunter2"), or without a name at all.
@@ -242,5 +242,6 @@ def _distance() -> int:
     return distance
 
 
-#: Where our own frames come from: this package, and what a patch makes.
-_OURS = (os.path.dirname(os.path.dirname(__file__)) + os.sep, "<safepatch>")
+#: Where our own frames come from: this package, and what a patch makes. Of `__file__` the code may
+#: know nothing, if it was compiled elsewhere.
+_OURS = (os.path.dirname(os.path.dirname(_distance.__code__.co_filename)) + os.sep, "<safepatch>")

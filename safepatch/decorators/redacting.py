@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 #: What is nowhere in a name whose value is shown; case does not count.
 HIDDEN = (
-    r"passw|passphrase|pwd|secret|token|credential|creds|cookie|signature|bearer|jwt|cvv|"
+    r"passw|passphrase|pwd|secret|token(?!iz)|credential|creds|cookie|signature|bearer|jwt|cvv|"
     r"session_?id|"
-    r"key(?!word|board|error)|auth(?!or(?!i))"
+    r"(?<!mon)(?<!tur)key(?!word|board|error)|auth(?!or(?!i))"
 )
 #: The same, but only as words of their own: between signs, `_` and digits.
 HIDDEN_WORDS = ("pw", "otp", "ssn")
@@ -62,7 +62,11 @@ class Teller:
         )
         # The user is shown if there is a password, which may contain an @.
         self._in_url: re.Pattern[str] = re.compile(r"(://[^\s:/@]*:)\S*@|(://)[^\s/@]+@")
-        self._one_url: re.Pattern[str] = re.compile(r"[a-z][\w+.-]*://[^\s\"'<>\\{}]*", flags)
+        # Its host and the rest.
+        self._one_url: re.Pattern[str] = re.compile(
+            r"([a-z][\w+.-]*://[^\s\"'<>\\{}/?#]*)([^\s\"'<>\\{}]*)", flags
+        )
+        self._in_path: re.Pattern[str] = re.compile(rf"((?:{secret})[^/=:,]*+[/=:,]).+", flags)
         self._bytes: re.Pattern[str] = re.compile(
             r"(?<!\w)b(?:'(?:[^'\\]|\\.)*+(?:'|\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\Z))", re.DOTALL
         )
@@ -133,20 +137,23 @@ class Teller:
             # Where it is cut may be in a password.
             text = f"{text[:SEARCHED]}@"
         text = self._in_url.sub(r"\1\2***@", text)
-        if self._one_url.fullmatch(text):
-            return self._hide_in_query(text)
+        url = self._one_url.fullmatch(text)
+        if url and not self._in_text.search(url[1]):
+            return url[1] + self._hide_in_path(url[2])
         return self._in_text.sub(r"\1***", text)
 
-    def _hide_in_query(self, url: str) -> str:
-        """Hide the values of secrets, but not what comes after them.
+    def _hide_in_path(self, path: str) -> str:
+        """Hide the values of secrets in what follows the host, but not what comes after them.
 
-        In a URL, `&` ends a value, for it is encoded where it is part of one.
+        There `&` ends a value, for it is encoded where it is part of one, and the path ends at `?`.
+        In a path, what comes after a name and `/` may be its value.
         """
         import re
 
-        parts = re.split("(?=[?&#])", url)
+        parts = re.split("(?=[?&#])", path)
         for place, part in enumerate(parts):
-            parts[place], found = self._in_text.subn(r"\1***", part)
+            pattern = self._in_text if place else self._in_path
+            parts[place], found = pattern.subn(r"\1***", part)
             if not found and self._secret.search(part):
                 # A name whose value may be anywhere, as in `?name=token&value=x`.
                 return "".join(parts[:place]) + self._in_text.sub(r"\1***", "".join(parts[place:]))

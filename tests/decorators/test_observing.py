@@ -10,6 +10,8 @@ import weakref
 import pytest
 import wrapt
 from children import child
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from safepatch.decorators.observing import observed
 from safepatch.decorators.wrapping import is_generator, kind_of
@@ -163,6 +165,17 @@ def test_an_async_generator_is_to_its_user_what_it_was(steps):
 
     assert repr(expected) == repr(came)
     assert [what for what, *_ in told] in ([], ["begin"], ["begin", "end"])
+
+
+@given(st.lists(st.sampled_from([step for steps in STEPS.values() for step in steps]), max_size=6))
+@settings(max_examples=50)
+def test_whatever_is_done_to_a_generator_it_is_what_it_was(steps):
+    steps = [*steps, ("send", "return"), NEXT, CLOSE]
+
+    assert repr(sync_steps(talker, steps)) == repr(sync_steps(watched(talker)[0], steps))
+    assert repr(asyncio.run(async_steps(async_talker, steps))) == repr(
+        asyncio.run(async_steps(watched(async_talker)[0], steps))
+    )
 
 
 def count(n, *, error=None):
@@ -444,3 +457,21 @@ def test_an_async_generator_that_nobody_closes_is_closed_with_the_process():
 
         asyncio.run(main())
     """)
+
+
+def test_generators_of_patched_functions_are_observed(patches):
+    module = types.ModuleType("module")
+    module.numbers, module.anumbers = count, acount
+    told = []
+
+    def decorate(wrapped):
+        return observed(wrapped, lambda args, kwargs: lambda *end: told.append(end))
+
+    for name in ("numbers", "anumbers"):
+        patches.apply((module, name), decorate, aliases="ignore")
+
+    assert list(module.numbers(2)) == [0, 1]
+    assert asyncio.run(collected(module.anumbers(2))) == [0, 1]
+    assert told == [(None, "result", 2), (None, None, 2)]
+    assert inspect.isgeneratorfunction(module.numbers)
+    assert inspect.isasyncgenfunction(module.anumbers)
