@@ -259,6 +259,24 @@ def test_a_break_out_of_an_async_generator_is_told_when_the_loop_closes_it():
     assert len(told) == 2
 
 
+def test_a_cancelled_task_is_told_as_an_error():
+    async def waiting():
+        yield 1
+        await asyncio.Event().wait()
+
+    function, told = watched(waiting)
+
+    async def main():
+        task = asyncio.create_task(collected(function()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert ends(told) == [(asyncio.CancelledError, None, 1)]
+
+
 def test_a_loop_that_ends_closes_async_generators_without_complaint():
     complaints = []
     log = []
