@@ -326,6 +326,13 @@ def test_none_for_an_end_lets_one_generator_go_unobserved():
     assert asyncio.run(collected(observed(acount, lambda args, kwargs: None)(2))) == [0, 1]
 
 
+def test_close_of_a_generator_that_goes_unobserved_returns_nothing():
+    generator = observed(talker, lambda args, kwargs: None)([])
+    next(generator), next(generator)
+
+    assert generator.close() is None
+
+
 def test_wrong_arguments_are_told_as_an_error():
     function, told = watched(count)
 
