@@ -34,8 +34,7 @@ def observed(wrapped: Callable[..., Any], begin: Begin) -> Any:
     What `begin` raises comes out in place of the first value, and the function is not called. If
     it returns None, that one generator is not observed, and costs what `yield from` does; of that
     close() returns None, while since Python 3.13 it returns what the generator does. `end` must not
-    raise. It may run wherever
-    garbage is collected, since that closes a generator.
+    raise. It may run wherever garbage is collected, since that closes a generator.
 
     All that is sent, thrown, given, raised and returned goes through as it is. Arguments and values
     given are not kept alive. Wrong arguments are complained of when the first value is asked for.
