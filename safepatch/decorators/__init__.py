@@ -1,5 +1,6 @@
 """Decorators that assume as little as possible about what they decorate; usable without patches."""
 
+from safepatch.decorators.budgets import RetryBudget
 from safepatch.decorators.caches import memoize, single_flight, ttl_cache
 from safepatch.decorators.counts import CallStats, count_calls
 from safepatch.decorators.engine import CacheInfo
@@ -10,6 +11,7 @@ from safepatch.decorators.retries import retry
 __all__ = [
     "CacheInfo",
     "CallStats",
+    "RetryBudget",
     "count_calls",
     "log_calls",
     "memoize",

@@ -59,7 +59,7 @@ def observed(wrapped: Callable[..., Any], begin: Begin) -> Any:
             inner = wrapped(*args, **kwargs)
             del args, kwargs
             # What stands for a generator, in a foreign decorator below, may be any iterable.
-            inner = inner if hasattr(inner, "throw") else _generator(inner)
+            inner = inner if hasattr(inner, "throw") else as_generator(inner)
             # Not `yield from`, which does not count, and does not hand through what the generator
             # does with GeneratorExit: since Python 3.13 close() returns what it returns.
             send = inner.send
@@ -80,7 +80,7 @@ def observed(wrapped: Callable[..., Any], begin: Begin) -> Any:
         end(None, passing[0], given)
         return passing.pop()
 
-    return _awaitable_like(wrapped, wrapper)
+    return awaitable_like(wrapped, wrapper)
 
 
 def _observed_async(wrapped: Callable[..., Any], begin: Begin) -> Any:
@@ -91,8 +91,8 @@ def _observed_async(wrapped: Callable[..., Any], begin: Begin) -> Any:
         try:
             inner = wrapped(*args, **kwargs)
             del args, kwargs
-            inner = inner if hasattr(inner, "athrow") else _async_generator(inner)
-            passing.append(await _first_step(inner))
+            inner = inner if hasattr(inner, "athrow") else as_async_generator(inner)
+            passing.append(await first_step(inner))
             while True:
                 given += 1
                 try:
@@ -114,7 +114,7 @@ def _nothing(error: BaseException | None, result: Any, given: int) -> None:
     pass
 
 
-def _first_step(inner: Any) -> Any:
+def first_step(inner: Any) -> Any:
     """Begin an async generator of which the event loop is not told.
 
     A loop that ends closes those it was told of, all at once; the one around this one closes it.
@@ -129,16 +129,16 @@ def _first_step(inner: Any) -> Any:
         sys.set_asyncgen_hooks(*hooks)
 
 
-def _generator(iterable: Any) -> Any:
+def as_generator(iterable: Any) -> Any:
     return (yield from iterable)
 
 
-async def _async_generator(iterable: Any) -> Any:
+async def as_async_generator(iterable: Any) -> Any:
     async for item in iterable:
         yield item
 
 
-def _awaitable_like(wrapped: Any, wrapper: Any) -> Any:
+def awaitable_like(wrapped: Any, wrapper: Any) -> Any:
     """Make what a generator function returns awaitable, if `types.coroutine` did so below."""
     import inspect
     import types

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
-from safepatch.decorators.wrapping import configured, is_async, need_results
+from safepatch.decorators.attempts import Tries, retried
+from safepatch.decorators.budgets import RetryBudget
+from safepatch.decorators.deciding import beginning, deciding
+from safepatch.decorators.matching import On, matcher
+from safepatch.decorators.strategies import asked, strategy
+from safepatch.decorators.waits import backoff
+from safepatch.decorators.wrapping import configured, is_async, need_callable
+
+if TYPE_CHECKING:
+    from tenacity.stop import stop_base
+    from tenacity.wait import wait_base
 
 F = TypeVar("F", bound=Callable[..., Any])
-On = type[BaseException] | str | tuple[type[BaseException] | str, ...] | Callable[[Exception], bool]
 
 
 class RetryDecorator(Protocol):
     def __call__(self, wrapped: F, /) -> F: ...
+
+
+class _Default(int):
+    """A number that nobody gave: equal to one that somebody gave, but not the same object."""
+
+
+_THREE = _Default(3)
 
 
 @overload
@@ -30,9 +43,11 @@ def retry(
     wait_initial: float = 0.1,
     wait_max: float = 5.0,
     wait_jitter: float = 1.0,
-    stop: Callable[[int, float], bool] | None = None,
-    wait: Callable[[int], float] | None = None,
-    on_retry: Callable[[int, BaseException, float], object] | None = None,
+    stop: Callable[[int, float], bool] | stop_base | None = None,
+    wait: Callable[[int], float] | wait_base | None = None,
+    budget: RetryBudget | None = None,
+    multiply: bool = False,
+    on_retry: Callable[[int, Exception, float], object] | None = None,
     sleep: Callable[[float], Any] | None = None,
     clock: Callable[[], float] = time.monotonic,
     random: Callable[[], float] | None = None,
@@ -46,9 +61,11 @@ def retry(
     wait_initial: float = 0.1,
     wait_max: float = 5.0,
     wait_jitter: float = 1.0,
-    stop: Callable[[int, float], bool] | None = None,
-    wait: Callable[[int], float] | None = None,
-    on_retry: Callable[[int, BaseException, float], object] | None = None,
+    stop: Callable[[int, float], bool] | stop_base | None = None,
+    wait: Callable[[int], float] | wait_base | None = None,
+    budget: RetryBudget | None = None,
+    multiply: bool = False,
+    on_retry: Callable[[int, Exception, float], object] | None = None,
     sleep: Callable[[float], Any] | None = None,
     clock: Callable[[], float] = time.monotonic,
     random: Callable[[], float] | None = None,
@@ -58,14 +75,16 @@ def retry(
     /,
     *,
     on: On,
-    attempts: int | None = 3,
+    attempts: int | None = _THREE,
     timeout: float | None = None,
     wait_initial: float = 0.1,
     wait_max: float = 5.0,
     wait_jitter: float = 1.0,
-    stop: Callable[[int, float], bool] | None = None,
-    wait: Callable[[int], float] | None = None,
-    on_retry: Callable[[int, BaseException, float], object] | None = None,
+    stop: Any = None,
+    wait: Any = None,
+    budget: RetryBudget | None = None,
+    multiply: bool = False,
+    on_retry: Callable[[int, Exception, float], object] | None = None,
     sleep: Callable[[float], Any] | None = None,
     clock: Callable[[], float] = time.monotonic,
     random: Callable[[], float] | None = None,
@@ -79,44 +98,60 @@ def retry(
 
     `on` says which failures: an exception class or a tuple of them, a function that is given the
     exception and returns a bool, or "module:Name", for a class of a module that need not be
-    imported yet. It has no default, because retrying what cannot pass only hides it. The function
-    is asked for an Exception only, never for a KeyboardInterrupt, a cancellation or the like.
+    imported yet. It has no default, because retrying what cannot pass only hides it. Whatever it
+    says, only an Exception is retried: a KeyboardInterrupt, a cancellation, a killed greenlet and
+    a gevent.Timeout go through at once, also during a wait.
 
     There are `attempts` calls at most, the first included, and none begins more than `timeout`
     seconds after the first; None is no limit. A running call is never cut short. `stop(attempt,
     elapsed)`, with the number of calls made and the seconds they took, may return true to give up
     earlier. Nothing is waited for in vain: a wait that would end too late does not begin.
 
-    The wait before the n-th retry is min(wait_max, wait_initial * 2**(n - 1) + random *
-    wait_jitter) seconds, as in stamina (Hynek Schlawack, 2022), with random from 0 to 1; or
-    `wait(n)`, if given, and 0 for what is negative. `on_retry(n, exception, seconds)` is called
-    before each wait; what it raises ends the call. `sleep` is `time.sleep` by default, looked up
-    when it is needed, so that gevent's patching is followed; for coroutine functions it is
-    `asyncio.sleep`, and may be any other that is to be awaited. `stop` and `wait` are plain
-    functions, not tenacity's strategies.
+    After n attempts the wait is min(wait_max, wait_initial * 2**(n - 1) + random * wait_jitter)
+    seconds, as in stamina (Hynek Schlawack, 2022), with random from 0 to 1; or `wait(n)`, if
+    given, and 0 for what is negative. `on_retry(n, exception, seconds)` is called before each
+    wait; what it raises ends the call. `sleep` is `time.sleep` by default, looked up when it is
+    needed, so that gevent's patching is followed; for coroutine functions it is `asyncio.sleep`,
+    and may be any other that is to be awaited.
+
+    `stop` and `wait` may be tenacity's strategies as well, such as `stop_after_delay(60) |
+    stop_after_attempt(5)`. They are asked as tenacity would ask them. Beside such a `stop` there
+    is no limit to attempts, unless one is given.
+
+    Retries over retries do not multiply: an attempt that failed after a retry below had made three
+    counts as three. With `multiply=True` it counts as one. `budget` is a RetryBudget, a limit for
+    the retries of many calls together.
 
     The last exception is raised as it is, never wrapped, with a note that tells attempts and time,
-    in place of such a note from before; one that takes no notes goes without. Neither note nor
-    hook is told the arguments.
+    in place of such a note from before; one that takes no notes goes without. Time counts from the
+    first call if there is a `timeout`, a `stop` or a strategy of tenacity's, and else from the
+    first failure, since success then costs no look at the clock. Neither note nor hook is told the
+    arguments.
 
-    Raises TypeError, when decorating, for generator functions and an `on` of the wrong type, and
-    ValueError for options out of range. Calls share nothing, so they are as safe with threads,
-    greenlets and asyncio as the function itself. Success costs one look at the clock.
+    Generator functions, async ones too, are called again if they fail before their first value;
+    what comes later goes through. A wrong call of one fails when that value is asked for.
+
+    Raises TypeError and ValueError, when decorating, for options of a wrong type or out of range.
+    Calls share nothing but the budget, so they are as safe with threads, greenlets and asyncio as
+    the function itself.
 
     **Assumes** that calling twice does no harm, and that the arguments can be used twice: an
     iterator or an open file is not rewound.
     """
-    matches = _matcher(on)
-    for name, seconds in (
-        ("timeout", timeout),
-        ("wait_initial", wait_initial),
-        ("wait_max", wait_max),
-        ("wait_jitter", wait_jitter),
-    ):
-        if seconds is not None and not seconds >= 0:
-            raise ValueError(f"got {name}={seconds!r}; give seconds, 0 or more")
-    if attempts is not None and not attempts >= 1:
-        raise ValueError(f"got attempts={attempts!r}; give 1 or more, or None for no limit")
+    matches = matcher(on)
+    _check_numbers(
+        attempts=attempts,
+        timeout=timeout,
+        wait_initial=wait_initial,
+        wait_max=wait_max,
+        wait_jitter=wait_jitter,
+    )
+    predicate = on if callable(on) and not isinstance(on, type) else None
+    _check_functions(
+        on=predicate, stop=stop, wait=wait, on_retry=on_retry, clock=clock, random=random
+    )
+    if budget is not None and not isinstance(budget, RetryBudget):
+        raise TypeError(f"got budget={budget!r}; give a RetryBudget, or None for no limit")
     if wrapped is None:
         return configured(
             retry,
@@ -128,156 +163,68 @@ def retry(
             wait_jitter=wait_jitter,
             stop=stop,
             wait=wait,
+            budget=budget,
+            multiply=multiply,
             on_retry=on_retry,
             sleep=sleep,
             clock=clock,
             random=random,
         )
-    need_results("retry", wrapped)
-    if wait is None:
-        wait = functools.partial(_backoff, wait_initial, wait_max, wait_jitter, random)
+    need_callable("retry", wrapped)
+    is_timed = timeout is not None or stop is not None or strategy(wait) is not None
+    decide, is_late = deciding(
+        matches=matches,
+        attempts=None if attempts is _THREE and strategy(stop) else attempts,
+        timeout=timeout,
+        stop=_as_stop(stop),
+        wait=_as_wait(wait or backoff(wait_initial, wait_max, wait_jitter, random)),
+        budget=budget,
+        on_retry=on_retry,
+        multiply=multiply,
+        clock=clock,
+        is_timed=is_timed,
+    )
+    return retried(wrapped, beginning(clock, is_timed, budget), decide, is_late, sleep)
 
-    def give_up(error: BaseException, attempt: int, elapsed: float) -> None:
-        _tell(error, "gave up", f"after {attempt} attempt{'s'[: attempt > 1]}", elapsed)
 
-    def wait_after(error: BaseException, attempt: int, started: float) -> float | None:
-        """Seconds to wait before the next call; None, and a note, if there is to be none."""
-        if not matches(error):
-            if attempt > 1:
-                _tell(error, "failed attempt", f"{attempt} in another way", clock() - started)
-            return None
-        elapsed = clock() - started
-        if (attempts is None or attempt < attempts) and not (stop and stop(attempt, elapsed)):
-            seconds = max(0, wait(attempt))
-            if timeout is None or elapsed + seconds <= timeout:
-                if on_retry is not None:
-                    on_retry(attempt, error, seconds)
-                return seconds
-        give_up(error, attempt, elapsed)
+def _as_stop(stop: Any) -> Callable[[Tries, Exception, float], bool] | None:
+    if stop is None:
         return None
-
-    def is_late(error: BaseException, attempt: int, started: float) -> bool:
-        """Say, and note, whether the wait took so long that there is to be no other call."""
-        if timeout is None:
-            return False
-        elapsed = clock() - started
-        if elapsed <= timeout:
-            return False
-        give_up(error, attempt, elapsed)
-        return True
-
-    # The calls are outside of `except`: the next error is not to have this one as its context.
-    if is_async(wrapped):
-
-        @functools.wraps(wrapped)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            started = clock()
-            attempt = 1
-            while True:
-                try:
-                    return await wrapped(*args, **kwargs)
-                except BaseException as error:
-                    seconds = wait_after(error, attempt, started)
-                    if seconds is None:
-                        raise
-                    await _sleep_async(sleep, seconds)
-                    if is_late(error, attempt, started):
-                        raise
-                attempt += 1
-
-    else:
-
-        @functools.wraps(wrapped)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            started = clock()
-            attempt = 1
-            while True:
-                try:
-                    return wrapped(*args, **kwargs)
-                except BaseException as error:
-                    seconds = wait_after(error, attempt, started)
-                    if seconds is None:
-                        raise
-                    (sleep or time.sleep)(seconds)
-                    if is_late(error, attempt, started):
-                        raise
-                attempt += 1
-
-    return wrapper
+    if strategy(stop):
+        return asked(stop)
+    return lambda tries, error, elapsed: stop(tries.attempt, elapsed)
 
 
-def _backoff(
-    initial: float,
-    longest: float,
-    jitter: float,
-    random: Callable[[], float] | None,
-    attempt: int,
-) -> float:
-    if random is None:
-        import random as standard
-
-        random = standard.random
-    # The limit is for floats, which cannot hold 2**1024.
-    return min(longest, initial * 2.0 ** min(attempt - 1, 1000) + random() * jitter)
+def _as_wait(wait: Any) -> Callable[[Tries, Exception, float], float]:
+    if strategy(wait):
+        return asked(wait)
+    return lambda tries, error, elapsed: wait(tries.attempt)
 
 
-async def _sleep_async(sleep: Callable[[float], Any] | None, seconds: float) -> None:
-    import inspect
-
-    if sleep is None:
-        import asyncio
-
-        sleep = asyncio.sleep
-    slept = sleep(seconds)
-    if inspect.isawaitable(slept):
-        await slept
+def _check_numbers(*, attempts: int | None, **numbers: float | None) -> None:
+    if attempts is not None and not (isinstance(attempts, int) and attempts >= 1):
+        raise _wrong("attempts", attempts, int, "1 or more, or None for no limit")
+    for name, seconds in numbers.items():
+        if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
+            raise _wrong(name, seconds, (int, float), "seconds, 0 or more")
 
 
-def _tell(error: BaseException, kind: str, what: str, elapsed: float) -> None:
-    _note(error, kind, f"{what}, {elapsed:.3g} seconds after the first call")
+def _wrong(name: str, value: Any, kind: Any, wanted: str) -> Exception:
+    error = ValueError if isinstance(value, kind) else TypeError
+    return error(f"got {name}={value!r}; give {wanted}")
 
 
-def _note(error: BaseException, kind: str, rest: str) -> None:
-    """Add a note, in place of the last of its kind: one error may be raised again and again."""
-    # An error of ours must not take the place of one that takes no notes, such as a frozen
-    # dataclass.
-    with contextlib.suppress(Exception):
-        notes = getattr(error, "__notes__", [])
-        notes[:] = [note for note in notes if not note.startswith(f"retry: {kind}")]
-        error.add_note(f"retry: {kind} {rest}")
-
-
-def _matcher(on: Any) -> Callable[[BaseException], bool]:
-    """Make the function that says whether to retry; raises TypeError and ValueError early."""
-    if callable(on) and not isinstance(on, type):
-        return lambda error: isinstance(error, Exception) and bool(on(error))
-    kinds = on if isinstance(on, tuple) else (on,)
-    for kind in kinds:
-        if isinstance(kind, str):
-            module, _, name = kind.partition(":")
-            if not module or not name:
-                raise ValueError(f"got on={kind!r}; write it 'package.module:Name'")
-        elif not (isinstance(kind, type) and issubclass(kind, BaseException)):
+def _check_functions(**functions: Any) -> None:
+    for name, function in functions.items():
+        if function is None:
+            continue
+        if not callable(function):
+            raise TypeError(f"got {name}={function!r}; give a function")
+        kind = strategy(function)
+        if kind not in (None, name):
+            raise TypeError(f"got {name}={function!r}, which is a strategy of tenacity for {kind}")
+        if is_async(function):
             raise TypeError(
-                f"got on={kind!r}; give exception classes, 'module:Name', or a function of the "
-                "exception"
+                f"got {name}={function!r}, a coroutine function; give a plain one, since it is "
+                "called and not awaited"
             )
-    return lambda error: any(isinstance(error, _class(kind, error)) for kind in kinds)
-
-
-def _class(kind: Any, error: BaseException) -> Any:
-    """The exception class that "module:Name" names; () if its module is not imported, since then
-    nothing can be of that class."""
-    if not isinstance(kind, str):
-        return kind
-    module, _, name = kind.partition(":")
-    found: Any = sys.modules.get(module)
-    if found is None:
-        return ()
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if isinstance(found, type):
-        return found
-    # An error of ours must not take the place of the one that is under way.
-    _note(error, f"on={kind!r}", "names no class, so this was not retried")
-    return ()

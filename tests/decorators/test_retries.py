@@ -11,49 +11,9 @@ import types
 from contextlib import contextmanager
 
 import pytest
+from failing import Time, WorkError, failing, notes
 
 from safepatch.decorators import retry
-
-
-class WorkError(Exception):
-    pass
-
-
-class Time:
-    """A clock, and a sleep that only moves it."""
-
-    def __init__(self):
-        self.now = 0.0
-        self.slept = []
-
-    def clock(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.now += seconds
-
-
-def failing(*outcomes, takes=0.0, **options):
-    """A function under retry that raises or returns one outcome after the other."""
-    time_ = Time()
-    left = list(outcomes)
-    calls = []
-
-    def work(*args, **kwargs):
-        calls.append((args, kwargs))
-        time_.now += takes
-        outcome = left.pop(0)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-    options = {"sleep": time_.sleep, "clock": time_.clock, "random": lambda: 0.0} | options
-    return retry(work, **{"on": WorkError} | options), calls, time_
-
-
-def notes(error):
-    return getattr(error, "__notes__", [])
 
 
 def test_success_is_returned_at_once():
@@ -85,15 +45,21 @@ def test_the_last_failure_is_raised_itself_after_so_many_attempts(attempts):
     assert len(calls) == attempts
 
 
-def test_a_note_tells_attempts_and_time_and_no_arguments():
-    work, _, _ = failing(*[WorkError()] * 3, takes=2)
+@pytest.mark.parametrize(
+    ("options", "time"),
+    [
+        ({}, "4.3 seconds after the first failure"),
+        ({"timeout": 60}, "6.3 seconds after the first call"),
+        ({"stop": lambda attempt, elapsed: False}, "6.3 seconds after the first call"),
+    ],
+)
+def test_a_note_tells_attempts_and_time_and_no_arguments(options, time):
+    work, _, _ = failing(*[WorkError()] * 3, takes=2, **options)
 
     with pytest.raises(WorkError) as raised:
         work("hunter2", password="hunter2")
 
-    assert notes(raised.value) == [
-        "retry: gave up after 3 attempts, 6.3 seconds after the first call"
-    ]
+    assert notes(raised.value) == [f"retry: gave up after 3 attempts, {time}"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +87,7 @@ def test_an_error_that_is_raised_again_and_again_has_the_last_note_only():
 
     assert notes(error) == [
         "of the function",
-        "retry: gave up after 2 attempts, 0.1 seconds after the first call",
+        "retry: gave up after 2 attempts, 0.1 seconds after the first failure",
     ]
 
 
@@ -131,7 +97,7 @@ def test_one_attempt_is_one_attempt():
     with pytest.raises(WorkError) as raised:
         work()
 
-    assert notes(raised.value) == ["retry: gave up after 1 attempt, 0 seconds after the first call"]
+    assert notes(raised.value) == ["retry: gave up after 1 attempt"]
 
 
 def test_another_failure_is_not_retried_and_not_touched():
@@ -152,7 +118,7 @@ def test_another_failure_after_a_retry_tells_so():
 
     assert raised.value.__context__ is None
     assert notes(raised.value) == [
-        "retry: failed attempt 2 in another way, 0.1 seconds after the first call"
+        "retry: failed attempt 2 in another way, 0.1 seconds after the first failure"
     ]
 
 
@@ -181,7 +147,9 @@ def imported():
         (lambda error: error.args == (1,), WorkError(1), True),
         (lambda error: error.args == (1,), WorkError(2), False),
         (lambda error: True, KeyboardInterrupt(), False),
-        (KeyboardInterrupt, KeyboardInterrupt(), True),
+        (KeyboardInterrupt, KeyboardInterrupt(), False),
+        (BaseException, KeyboardInterrupt(), False),
+        (BaseException, WorkError(), True),
         (functools.partial(lambda kind, error: isinstance(error, kind), OSError), OSError(), True),
         ("late_module:Late", late_module.Late(), True),
         ("late_module:Outer.Inner", late_module.Late(), True),
@@ -376,7 +344,7 @@ def test_the_sleep_of_a_coroutine_function_may_be_plain():
 
     assert time_.slept == [0.1, 0.2]
     assert notes(raised.value) == [
-        "retry: gave up after 3 attempts, 0.3 seconds after the first call"
+        "retry: gave up after 3 attempts, 0.3 seconds after the first failure"
     ]
 
 
@@ -411,6 +379,10 @@ def test_methods_and_partials_are_retried():
     assert retry(functools.partial(int, "10"), on=WorkError)(base=2) == 2
 
 
+async def later(*arguments):
+    return False
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -423,6 +395,15 @@ def test_methods_and_partials_are_retried():
         ({"on": 5}, TypeError, "on=5; give exception classes"),
         ({"on": int}, TypeError, "int"),
         ({"on": (OSError, None)}, TypeError, "on=None"),
+        ({"on": later}, TypeError, "on=.*a coroutine function; give a plain one"),
+        ({"attempts": "3"}, TypeError, "attempts='3'; give 1 or more"),
+        ({"attempts": 2.5}, TypeError, "attempts=2.5"),
+        ({"timeout": "5"}, TypeError, "timeout='5'; give seconds"),
+        ({"wait": 5}, TypeError, "wait=5; give a function"),
+        ({"stop": later}, TypeError, "stop=.*a coroutine function"),
+        ({"on_retry": later}, TypeError, "on_retry=.*a coroutine function"),
+        ({"clock": 0}, TypeError, "clock=0; give a function"),
+        ({"budget": 5}, TypeError, "budget=5; give a RetryBudget"),
     ],
 )
 def test_wrong_options_are_refused_at_once(options, error, message):
@@ -435,9 +416,27 @@ def test_on_has_no_default():
         retry(lambda: None)
 
 
-def test_generator_functions_are_refused_when_decorating():
-    def items():
-        yield
+def test_success_costs_no_look_at_the_clock_unless_something_depends_on_it():
+    looks = []
 
-    with pytest.raises(TypeError, match=r"cannot retry .*items.*is a generator function"):
-        retry(on=WorkError)(items)
+    def clock():
+        looks.append(1)
+        return 0.0
+
+    assert retry(len, on=WorkError, clock=clock)("abc") == 3
+    assert looks == []
+    assert retry(len, on=WorkError, clock=clock, timeout=5)("abc") == 3
+    assert looks == [1]
+
+
+def test_one_decorator_serves_many_functions():
+    patient = retry(on=WorkError, attempts=2, sleep=lambda seconds: None)
+    outcomes = [WorkError(), 1, WorkError(), 2]
+
+    def work():
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, WorkError):
+            raise outcome
+        return outcome
+
+    assert [patient(work)(), patient(work)()] == [1, 2]
