@@ -1,10 +1,17 @@
 """Functions that fail as told, and time that passes as told."""
 
+import dataclasses
+
 from safepatch.decorators import retry
 
 
 class WorkError(Exception):
     pass
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenError(Exception):
+    number: int
 
 
 class Time:

@@ -1,7 +1,6 @@
 """What retry promises."""
 
 import asyncio
-import dataclasses
 import functools
 import inspect
 import random
@@ -11,7 +10,7 @@ import types
 from contextlib import contextmanager
 
 import pytest
-from failing import Time, WorkError, failing, notes
+from failing import FrozenError, Time, WorkError, failing, notes
 
 from safepatch.decorators import retry
 
@@ -60,11 +59,6 @@ def test_a_note_tells_attempts_and_time_and_no_arguments(options, time):
         work("hunter2", password="hunter2")
 
     assert notes(raised.value) == [f"retry: gave up after 3 attempts, {time}"]
-
-
-@dataclasses.dataclass(frozen=True)
-class FrozenError(Exception):
-    number: int
 
 
 def test_an_error_that_takes_no_notes_is_raised_itself():

@@ -7,7 +7,15 @@ import wrapt
 from children import child
 
 from safepatch import decorators
-from safepatch.decorators import count_calls, log_calls, memoize, replace, retry, ttl_cache
+from safepatch.decorators import (
+    RetryBudget,
+    count_calls,
+    log_calls,
+    memoize,
+    replace,
+    retry,
+    ttl_cache,
+)
 from safepatch.explain import written
 
 
@@ -23,6 +31,10 @@ from safepatch.explain import written
         (log_calls(level="INFO", hide=["pin"]), "@log_calls(level='INFO', hide=('pin',))"),
         (retry(on=OSError, attempts=5), "@retry(on=OSError, attempts=5)"),
         (retry(on="socket:gaierror"), "@retry(on='socket:gaierror')"),
+        (
+            retry(on=OSError, budget=RetryBudget()),
+            "@retry(on=OSError, budget=RetryBudget(share=0.1, reserve=10))",
+        ),
         (count_calls(), "@count_calls()"),
         (count_calls(buckets=[0.1, 1]), "@count_calls(buckets=(0.1, 1.0))"),
         (replace(len), "@replace(len)"),
