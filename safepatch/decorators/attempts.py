@@ -37,7 +37,7 @@ class Tries:
         self.retries = 0
         #: The latest mark of `nesting` when the latest attempt began.
         self.since = since
-        self.started = started
+        self.started: float = started
         #: Seconds: those slept, as far as was asked for, and those of the next sleep.
         self.slept = self.upcoming = 0.0
         #: For tenacity's strategies.

@@ -1,12 +1,15 @@
 # mypy: disable-error-code="empty-body"
 """The decorators as a user writes them; checked by type checkers, never run."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
+
+import tenacity
 
 from safepatch.decorators import (
     CacheInfo,
     CallStats,
+    RetryBudget,
     count_calls,
     exporters,
     log_calls,
@@ -100,3 +103,36 @@ assert_type(Special().method(1), str)
 assert_type(Special.cached(1), str)
 assert_type(Special().counted(), str)
 Special.cached("no")  # type: ignore[arg-type]
+
+
+budget = RetryBudget(share=0.2, reserve=5)
+
+
+@retry(
+    on=(OSError, "requests:ConnectionError"),
+    stop=tenacity.stop_after_delay(60) | tenacity.stop_after_attempt(5),
+    wait=tenacity.wait_fixed(1) + tenacity.wait_random(0, 2),
+    budget=budget,
+)
+async def by_strategies(host: str) -> bytes: ...
+
+
+@retry(on=lambda error: error.args == (1,), stop=lambda n, seconds: n > 3, wait=lambda n: n * 2.0)
+def by_functions(host: str) -> Iterator[bytes]: ...
+
+
+@retry(on=OSError, attempts=None, timeout=60, multiply=True, on_retry=print)
+async def by_time(host: str) -> AsyncIterator[bytes]:
+    yield b""
+
+
+async def use_retried() -> None:
+    assert_type(await by_strategies("host"), bytes)
+    assert_type(by_functions("host"), Iterator[bytes])
+    assert_type([item async for item in by_time("host")], list[bytes])
+
+
+by_functions(5)  # type: ignore[arg-type]
+retry(on=OSError, stop=5)  # type: ignore[call-overload]
+retry(on=OSError, stop=tenacity.wait_fixed(1))  # type: ignore[arg-type]
+retry(attempts=5)  # type: ignore[call-overload]
