@@ -7,6 +7,7 @@ as its context.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import time
@@ -221,10 +222,12 @@ def _async_generator(wrapped: Any, start: Any) -> Any:
 def _trim(error: BaseException, frame: FrameType) -> None:
     """Take off the traceback what earlier attempts of this call put before: an exception object
     that is raised again and again gathers it all."""
-    entry = kept = error.__traceback__
-    while entry is not None:
-        if entry.tb_frame is frame:
-            kept = entry
-        entry = entry.tb_next
-    # Not by the attribute, which a frozen dataclass refuses to set.
-    error.with_traceback(kept)
+    # An error of ours must not take the place of one that lets nobody see its attributes.
+    with contextlib.suppress(Exception):
+        entry = kept = error.__traceback__
+        while entry is not None:
+            if entry.tb_frame is frame:
+                kept = entry
+            entry = entry.tb_next
+        # Not by the attribute, which a frozen dataclass refuses to set.
+        error.with_traceback(kept)

@@ -7,6 +7,7 @@ may be raised again long after.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 
@@ -23,15 +24,20 @@ def mark(error: BaseException, attempts: int) -> None:
     """Tell those above that so many attempts were made, and that this is what came of them."""
     global latest
     latest = next(_numbers)
-    # Numbers of another process mean nothing here, and pickled exceptions come from there.
-    vars(error)[_MARK] = (os.getpid(), latest, attempts)
+    # An error of ours must not take the place of one that lets nobody see its attributes.
+    with contextlib.suppress(Exception):
+        # Numbers of another process mean nothing here, and pickled exceptions come from there.
+        vars(error)[_MARK] = (os.getpid(), latest, attempts)
 
 
 def attempts_below(error: BaseException, since: int) -> int:
     """How many attempts a call came to that began when `latest` was `since`: 1, or what a retry
     below said of this exception, or of the one that it was raised from."""
-    for one in (error, error.__cause__):
-        pid, number, attempts = vars(one).get(_MARK, (0, 0, 1)) if one is not None else (0, 0, 1)
-        if number > since and pid == os.getpid():
-            return int(attempts)
+    with contextlib.suppress(Exception):
+        for one in (error, error.__cause__):
+            pid, number, attempts = (
+                vars(one).get(_MARK, (0, 0, 1)) if one is not None else (0, 0, 1)
+            )
+            if number > since and pid == os.getpid():
+                return int(attempts)
     return 1

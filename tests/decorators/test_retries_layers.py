@@ -63,6 +63,20 @@ def test_the_note_of_the_outermost_tells_all_attempts_in_place_of_those_below():
     ]
 
 
+class ClosedError(Exception):
+    def __getattribute__(self, name):
+        raise AttributeError(name)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+
+def test_an_exception_that_hides_its_attributes_is_raised_itself():
+    work, _, _ = layers(ClosedError, 3, 3)
+
+    assert type(failed(work)) is ClosedError
+
+
 def test_attempts_multiply_if_that_is_wanted():
     work, calls, _ = layers(WorkError, 3, 3, multiply=True)
 
@@ -159,16 +173,54 @@ def test_an_error_of_something_else_counts_once():
     assert len(calls) == 4
 
 
-def test_an_exception_object_that_was_given_up_long_ago_counts_once():
-    shared = WorkError()
-    work, calls, _ = layers(shared, 3)
-    failed(work)
-    failed(work)
+def later(work):
+    """The same as a coroutine function, or what that is decorated with, run by hand."""
 
-    assert len(calls) == 6
-    other, calls, _ = layers(shared, 2, 4)
-    failed(other)
-    assert len(calls) == 4
+    async def work_later():
+        work()
+
+    return work_later
+
+
+def run(coroutine):
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_an_exception_object_that_was_given_up_long_ago_counts_once(is_coroutine):
+    shared, calls = WorkError(), []
+
+    def work():
+        calls.append(1)
+        raise shared
+
+    patient = retry(on=WorkError, attempts=3, sleep=lambda seconds: None)
+    retried = patient(later(work) if is_coroutine else work)
+    for _ in range(3):
+        failed(lambda: run(retried()) if is_coroutine else retried())
+
+    assert len(calls) == 9
+
+
+def test_an_exception_object_that_was_given_up_in_the_attempt_before_counts_once():
+    shared, calls = WorkError(), []
+
+    def work():
+        calls.append(1)
+        raise shared
+
+    patient_work = retry(work, on=WorkError, attempts=2, sleep=lambda seconds: None)
+
+    @retry(on=WorkError, attempts=5, sleep=lambda seconds: None)
+    def outer():
+        return work() if calls else patient_work()
+
+    failed(outer)
+
+    assert len(calls) == 5
 
 
 def test_an_error_of_another_process_counts_once():
@@ -180,10 +232,12 @@ from safepatch.decorators import retry
 def work():
     raise OSError
 
-try:
-    work()
-except OSError as error:
-    print(pickle.dumps(error).hex())
+for _ in range(1000):
+    try:
+        work()
+    except OSError as error:
+        dumped = pickle.dumps(error)
+print(dumped.hex())
 """
     error = pickle.loads(bytes.fromhex(child(worker)))
     work, calls, _ = layers(error, 2)
@@ -255,6 +309,16 @@ def test_calls_that_succeed_fill_the_budget_up_to_the_reserve_and_no_further():
     assert spent(budget, 1) == 5
     assert spent(budget, 30, fails=False) == 0
     assert spent(budget, 1) == 3
+
+
+def test_ten_tenths_are_a_retry():
+    budget = RetryBudget(share=0.1, reserve=0)
+    taken = []
+    for _ in range(10):
+        budget.count_call()
+        taken.append(budget.take())
+
+    assert taken == [False] * 9 + [True]
 
 
 def test_the_error_tells_that_no_budget_was_left():

@@ -188,6 +188,14 @@ def test_strategies_of_one_kind_go_with_functions_and_options_of_the_other():
     assert tried(errors(9), timeout=5, attempts=None, wait=wait) == (3, [2, 2])
 
 
+def test_a_wait_strategy_alone_is_told_the_seconds_from_the_first_call():
+    class Elapsed(tenacity.wait.wait_base):
+        def __call__(self, retry_state):
+            return retry_state.seconds_since_start
+
+    assert tried(errors(9), wait=Elapsed(), takes=2) == (3, [2, 6])
+
+
 def test_the_last_error_is_raised_itself_and_the_note_tells_time_from_the_first_call():
     failures = errors(9)
     work, _, _ = failing(*failures, stop=tenacity.stop_after_attempt(3), takes=2)
