@@ -34,10 +34,8 @@ def attempts_below(error: BaseException, since: int) -> int:
     """How many attempts a call came to that began when `latest` was `since`: 1, or what a retry
     below said of this exception, or of the one that it was raised from."""
     with contextlib.suppress(Exception):
-        for one in (error, error.__cause__):
-            pid, number, attempts = (
-                vars(one).get(_MARK, (0, 0, 1)) if one is not None else (0, 0, 1)
-            )
+        for one in (error, error.__cause__ or error):
+            pid, number, attempts = vars(one).get(_MARK, (0, 0, 1))
             if number > since and pid == os.getpid():
                 return int(attempts)
     return 1

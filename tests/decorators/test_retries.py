@@ -296,6 +296,19 @@ def test_on_retry_is_told_before_each_wait():
     assert told == [(1, errors[0], 0.1, 0), (2, errors[1], 0.2, 1)]
 
 
+def test_what_on_retry_raises_ends_the_call():
+    def refuse(attempt, error, seconds):
+        raise LookupError
+
+    work, calls, time_ = failing(WorkError(), on_retry=refuse)
+
+    with pytest.raises(LookupError):
+        work()
+
+    assert len(calls) == 1
+    assert time_.slept == []
+
+
 def test_sleep_is_looked_up_when_it_is_needed(patches):
     slept = []
     work, _, _ = failing(WorkError(), "done", sleep=None)
