@@ -7,15 +7,7 @@ import wrapt
 from children import child
 
 from safepatch import decorators
-from safepatch.decorators import (
-    RetryBudget,
-    count_calls,
-    log_calls,
-    memoize,
-    replace,
-    retry,
-    ttl_cache,
-)
+from safepatch.decorators import count_calls, log_calls, memoize, replace, retry, ttl_cache
 from safepatch.explain import written
 
 
@@ -32,7 +24,7 @@ from safepatch.explain import written
         (retry(on=OSError, attempts=5), "@retry(on=OSError, attempts=5)"),
         (retry(on="socket:gaierror"), "@retry(on='socket:gaierror')"),
         (
-            retry(on=OSError, budget=RetryBudget()),
+            retry(on=OSError, budget=decorators.RetryBudget()),
             "@retry(on=OSError, budget=RetryBudget(share=0.1, reserve=10))",
         ),
         (count_calls(), "@count_calls()"),
