@@ -131,7 +131,8 @@ def retry(
     Generator functions, async ones too, are called again if they fail before their first value;
     what comes later goes through. A wrong call of one fails when that value is asked for.
 
-    Raises TypeError and ValueError, when decorating, for options of a wrong type or out of range.
+    Raises TypeError and ValueError, when decorating, for options of a wrong type or out of range,
+    and for a coroutine function as `on`, `stop`, `wait` or `on_retry`, since nobody would await it.
     Calls share nothing but the budget, so they are as safe with threads, greenlets and asyncio as
     the function itself.
 
@@ -171,13 +172,15 @@ def retry(
             random=random,
         )
     need_callable("retry", wrapped)
+    if wait is None:
+        wait = backoff(wait_initial, wait_max, wait_jitter, random)
     is_timed = timeout is not None or stop is not None or strategy(wait) is not None
     decide, is_late = deciding(
         matches=matches,
         attempts=None if attempts is _THREE and strategy(stop) else attempts,
         timeout=timeout,
         stop=_as_stop(stop),
-        wait=_as_wait(wait or backoff(wait_initial, wait_max, wait_jitter, random)),
+        wait=_as_wait(wait),
         budget=budget,
         on_retry=on_retry,
         multiply=multiply,
