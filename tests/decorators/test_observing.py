@@ -1,6 +1,7 @@
 """A generator that is observed is the same to those who use it, and its end is told once."""
 
 import asyncio
+import copy
 import gc
 import inspect
 import sys
@@ -73,8 +74,13 @@ def done(step, *arguments):
 def sync_steps(function, steps):
     log = []
     generator = function(log)
-    came = [done(getattr(generator, name), *arguments) for name, *arguments in steps]
+    came = [done(getattr(generator, name), *arguments) for name, *arguments in anew(steps)]
     return came, log
+
+
+def anew(steps):
+    """Errors that were raised before would come with the `__context__` from there."""
+    return copy.deepcopy(steps)
 
 
 NEXT, CLOSE = ("__next__",), ("close",)
@@ -148,7 +154,8 @@ async def async_steps(function, steps):
     generator = function(log)
     names = {"__next__": "__anext__", "send": "asend", "throw": "athrow", "close": "aclose"}
     return [
-        await async_done(getattr(generator, names[name]), *arguments) for name, *arguments in steps
+        await async_done(getattr(generator, names[name]), *arguments)
+        for name, *arguments in anew(steps)
     ], log
 
 
