@@ -57,7 +57,8 @@ def memoize(
             return slow_lookup(code)
 
     Equal calls may be spelled differently: `f(1)`, `f(a=1)` and `f(1, b=<its default>)` share one
-    result. With `typed`, 1, 1.0 and True are different. `key` is called as the function is, and
+    result (of a wrapper around another function only the first two, since it may give defaults of
+    its own). With `typed`, 1, 1.0 and True are different. `key` is called as the function is, and
     what it returns is the key instead. A call whose arguments cannot be hashed or compared, or for
     which `key` raises an Exception, goes straight to the function.
 

@@ -13,7 +13,7 @@ from operator import is_not
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from safepatch.decorators.keys import is_hashable
+from safepatch.decorators.keys import is_hashable, shows_another
 
 # A hit is counted in its entry, which also tells the store that it is of use. `{_}` stands for as
 # many underscores as no parameter begins with, since names of ours must not hide one.
@@ -85,7 +85,7 @@ def own_parameters(wrapped: Any) -> Parameters | None:
     if wrapped.__class__ is not FunctionType:
         return None
     code: CodeType = wrapped.__code__
-    if code.co_flags & _TAKES_ANY or {"__wrapped__", "__signature__"} & wrapped.__dict__.keys():
+    if code.co_flags & _TAKES_ANY or "__signature__" in wrapped.__dict__ or shows_another(wrapped):
         return None
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     last, by_name = wrapped.__defaults__ or (), wrapped.__kwdefaults__ or {}

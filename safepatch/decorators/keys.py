@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ def key_function(
     """Make a function that takes the calls of `wrapped` and returns a tuple to know them by.
 
     With a signature, `f(1)`, `f(a=1)` and `f(1, b=<its default>)` have one key; without one, how
-    a call is spelled matters, but not the order of its keyword arguments. With `typed`, the types
-    of the arguments are part of the key, so that 1, 1.0 and True differ. The first of a method is
-    what stands for it among its `instances`.
+    a call is spelled matters, but not the order of its keyword arguments. A default is what it is
+    only for who has the parameters, not for a wrapper around that, which may give another. With
+    `typed`, the types of the arguments are part of the key, so that 1, 1.0 and True differ. The
+    first of a method is what stands for it among its `instances`.
 
     The function raises TypeError for a call that the signature does not allow; the key may turn
     out to be unhashable when it is used.
@@ -32,7 +34,11 @@ def key_function(
         signature = inspect.signature(wrapped)
     except (ValueError, TypeError):
         return _with_rest(lambda *args, **kwargs: (*args, kwargs), typed)
-    arguments = _arguments(signature, instances)
+    arguments = _arguments(signature, shows_another(wrapped))
+    if instances is not None:
+        first = next(iter(signature.parameters.values()), None)
+        is_any = first is not None and first.kind is first.VAR_POSITIONAL
+        arguments = (_before_rest if is_any else _with_stand_in)(arguments, instances)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
         return _with_rest(arguments, typed)
     return _with_types(arguments) if typed else arguments
@@ -48,6 +54,18 @@ def with_instance(key: KeyFunction, instances: Instances) -> KeyFunction:
     return key_of
 
 
+def shows_another(wrapped: Any) -> bool:
+    """Say whether the parameters to be seen are those of a function that this one calls in its own
+    way, as functools.wraps and the FunctionWrapper of wrapt have it."""
+    while isinstance(wrapped, functools.partial):
+        wrapped = wrapped.func
+    return "__wrapped__" in getattr(wrapped, "__dict__", ()) or hasattr(wrapped, "_self_wrapper")
+
+
+class NotGiven:
+    """In a key, in the place of an argument that was left out; the class, which can be pickled."""
+
+
 class _Text:
     """Its repr is a given text: in a signature, the source of a default."""
 
@@ -59,7 +77,7 @@ class _Text:
 
 
 def _arguments(
-    signature: inspect.Signature, instances: Instances | None
+    signature: inspect.Signature, hides_defaults: bool
 ) -> Callable[..., tuple[Any, ...]]:
     """Compile `lambda a, b=defaults[1], *c, d, **e: (a, b, d, *c, e)`.
 
@@ -75,7 +93,8 @@ def _arguments(
         default = _Text(f"defaults[{position}]") if has_default else parameter.empty
         bare.append(parameter.replace(annotation=parameter.empty, default=default))
         # What cannot be hashed is no part of a key, though nobody gave it.
-        defaults.append(parameter.default if is_hashable(parameter.default) else object())
+        is_part = not hides_defaults and is_hashable(parameter.default)
+        defaults.append(parameter.default if is_part else NotGiven)
         if parameter.kind is parameter.VAR_POSITIONAL:
             variadic += f"*{parameter.name}, "
         elif parameter.kind is parameter.VAR_KEYWORD:
@@ -87,7 +106,7 @@ def _arguments(
     made: Callable[..., tuple[Any, ...]] = eval(  # noqa: S307
         f"lambda {head}: ({fixed}{variadic})", {"defaults": defaults, "__builtins__": {}}
     )
-    return made if instances is None else _with_stand_in(made, instances)
+    return made
 
 
 def _with_stand_in(
@@ -96,6 +115,19 @@ def _with_stand_in(
     def stand_in(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
         values = arguments(*args, **kwargs)
         return (instances.find(id(values[0]), values[0]), *values[1:]) if values else values
+
+    return stand_in
+
+
+def _before_rest(
+    arguments: Callable[..., tuple[Any, ...]], instances: Instances
+) -> Callable[..., tuple[Any, ...]]:
+    """For `*args`, of which the first may come after keyword arguments in a key."""
+
+    def stand_in(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        if not args:
+            return arguments(**kwargs)
+        return instances.find(id(args[0]), args[0]), *arguments(*args[1:], **kwargs)
 
     return stand_in
 

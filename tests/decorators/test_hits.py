@@ -143,3 +143,57 @@ def test_functions_of_the_same_parameters_share_the_compiled_code():
     one, two = memoize(lambda a, b=1: a), memoize(lambda a, b=2: a)
 
     assert one.__code__ is two.__code__
+
+
+def with_limit(function):
+    """A wrapper that gives another default than what it shows."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        kwargs.setdefault("limit", 100)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@wrapt.decorator
+def with_limit_by_wrapt(wrapped, instance, args, kwargs):
+    kwargs.setdefault("limit", 100)
+    return wrapped(*args, **kwargs)
+
+
+@wrapt.decorator
+def with_connection(wrapped, instance, args, kwargs):
+    return wrapped("connection", *args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "decorate",
+    [with_limit, with_limit_by_wrapt, lambda f: functools.partial(with_limit(f))],
+    ids=["functools.wraps", "wrapt", "partial"],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_default_that_a_wrapper_only_shows_is_not_taken_for_what_it_gives(decorate, order):
+    @memoize
+    @decorate
+    def page(x, limit=10):
+        return limit
+
+    calls = [((1,), {}, 100), ((1,), {"limit": 10}, 10), ((), {"x": 1}, 100)]
+
+    for args, kwargs, expected in calls[::order] * 2:
+        assert page(*args, **kwargs) == expected
+    assert page.cache_info()[:2] == (4, 2)
+
+
+def test_a_wrapper_of_wrapt_may_add_an_argument():
+    calls = []
+
+    @memoize
+    @with_connection
+    def query(connection, text):
+        calls.append(text)
+        return connection, text
+
+    assert query("q") == ("connection", "q")
+    assert calls == ["q"]

@@ -401,3 +401,29 @@ def test_a_shared_flight_of_a_method_is_for_one_instance():
     del one
 
     assert dead() is None
+
+
+def test_self_may_be_one_of_any_number_of_arguments():
+    class Any:
+        def __init__(self, value):
+            self.value = value
+
+        def __eq__(self, other):
+            return True
+
+        def __hash__(self):
+            return 1
+
+        @memoize
+        def get(*args, by=1):
+            return args[0].value, args[1:], by
+
+    one, two = Any(1), Any(2)
+
+    for _ in range(2):
+        assert one.get(5) == (1, (5,), 1)
+        assert two.get(5) == (2, (5,), 1)
+    assert Any.get.cache_items()[0] == ((one, 1, 5), (1, (5,), 1))
+    gone = weakref.ref(one)
+    del one
+    assert gone() is None
