@@ -64,8 +64,8 @@ class Instances:
         if instance is None or instance.ref is not ref:
             return  # one that another thread had put in first
         del self._by_id[name]
-        while instance.keys:
-            drop(instance.keys.pop())
+        for key in list(instance.keys):  # not by pop(): other threads may be dropping some as well
+            drop(key)
 
 
 def instances_of(wrapped: Any, *, by_value: bool) -> Instances | None:

@@ -6,7 +6,7 @@ import _thread
 import math
 import os
 import weakref
-from collections.abc import Callable, Collection, Hashable, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Hashable, MutableMapping
 from typing import Any
 
 from safepatch.decorators.entries import Copying, Entry
@@ -28,7 +28,7 @@ class DictStore:
         self.is_for_instances = False
         self._entries: dict[Hashable, Entry] = {}
         self.get: Callable[[Hashable], Entry | None] = self._entries.get
-        self._hand: Iterator[Hashable] = iter(())
+        self._hand: list[Hashable] = []  # what it has yet to pass, the next one last
         self._past_hits = 0
 
     @property
@@ -58,7 +58,11 @@ class DictStore:
         # The rest of the present way round and the next may spare all, the one after that none. If
         # even that does not help, there are keys that cannot be found any more.
         for _ in range(3):
-            for key in self._hand:
+            while self._hand:
+                try:
+                    key = self._hand.pop()  # so that it keeps no arguments which it has passed
+                except IndexError:
+                    break  # another thread took the last
                 entry = self._entries.get(key)
                 if entry is None:
                     continue
@@ -69,8 +73,10 @@ class DictStore:
                 self.drop(key)
                 if len(self._entries) < maxsize:
                     return
-            self._hand = iter(list(self._entries))
+            self._hand = list(self._entries)[::-1]
+        hits = self.hits
         self.clear()
+        self._past_hits = hits
 
     def drop(self, key: Hashable) -> None:
         entry = self._entries.pop(key, None)
@@ -82,7 +88,7 @@ class DictStore:
     def clear(self) -> None:
         keys = list(self._entries)
         self._entries.clear()
-        self._hand = iter(())
+        self._hand = []
         self._past_hits = 0
         if self.is_for_instances:
             for key in keys:

@@ -5,6 +5,7 @@ import gc
 import inspect
 import random
 import socket
+import weakref
 from collections import OrderedDict
 
 import cachetools
@@ -700,6 +701,38 @@ def test_a_result_that_was_renewed_is_young_again():
 
     assert cached(1) is first
     assert cached(2) is not second
+
+
+def test_what_has_left_keeps_no_argument_alive():
+    class Argument:
+        pass
+
+    cached = memoize(lambda x: 1, maxsize=2)
+    argument = Argument()
+    gone = weakref.ref(argument)
+    cached(argument)
+    del argument
+    for x in range(2):
+        cached(x)
+
+    assert gone() is None
+
+
+def test_hits_stay_counted_where_keys_that_cannot_be_found_must_leave():
+    class Key:
+        hash = 1
+
+        def __hash__(self):
+            return self.hash
+
+    keys = [Key(), Key()]
+    cached = memoize(lambda x: 1, maxsize=2)
+    for key in keys * 2:
+        cached(key)
+    Key.hash = 3
+    cached(0)
+
+    assert cached.cache_info() == CacheInfo(hits=2, misses=3, maxsize=2, currsize=1)
 
 
 def test_a_cache_never_holds_more_than_maxsize_and_is_full():

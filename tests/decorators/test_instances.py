@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import gc
 import pickle
+import sys
 import weakref
 
 import pytest
@@ -427,3 +428,28 @@ def test_self_may_be_one_of_any_number_of_arguments():
     gone = weakref.ref(one)
     del one
     assert gone() is None
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_results_may_be_forgotten_while_those_of_a_dead_instance_are_dropped(monkeypatch, at):
+    """By another thread, at any line."""
+    lines = iter(range(at))
+
+    def forget(frame, event, arg):
+        if event == "line" and next(lines, None) is None:
+            sys.settrace(None)
+            Plain.value.cache_clear()
+        return forget
+
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    instance = Plain()
+    for x in range(3):
+        instance.value(x)
+    before = sys.gettrace()
+    sys.settrace(forget)
+    del instance
+    sys.settrace(before)
+
+    assert unraisable == []
+    assert Plain.value.cache_info().currsize == 0
