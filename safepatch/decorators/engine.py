@@ -204,12 +204,13 @@ class Engine:
             self._keep(key, flight, self._error_entry, error)
             return None
         flight.entry = old
-        if self._is_kept(error):
-            self._keep(key, flight, self._prolonged, old)
+        self._keep(key, flight, partial(self._prolonged, error=error), old)
         return old
 
-    def _prolonged(self, old: Entry) -> Entry:
+    def _prolonged(self, old: Entry, error: Exception) -> Entry | None:
         """The old result once more, so that a while passes before the next try."""
+        if not self._is_kept(error):
+            return None
         return Prolonged(old, min(self.clock() + self.error_life, ended(old) + self.if_failing))
 
     def _is_kept(self, error: Exception) -> bool:
@@ -261,9 +262,10 @@ class Engine:
         return info
 
     def invalidate(self, key: Hashable) -> None:
-        # In this order; see DictStore.keep.
-        self.flights.disown(key)
-        self.store.drop(key)
+        # In this order; see DictStore.keep. What cannot be compared is not there.
+        with contextlib.suppress(Exception):
+            self.flights.disown(key)
+            self.store.drop(key)
 
     def clear(self) -> None:
         self.flights.disown_all()

@@ -306,6 +306,25 @@ def test_an_interrupt_while_a_key_is_made_comes_through():
         memoize(len, key=interrupted)("x")
 
 
+def test_what_cannot_be_compared_can_be_invalidated_to_no_effect():
+    class Key:
+        def __hash__(self):
+            return 1
+
+        def __eq__(self, other):
+            raise ValueError("no")
+
+    cached = memoize(lambda x: x)
+    key = Key()
+    cached(key)
+
+    cached.cache_invalidate(Key())
+
+    assert cached.cache_info().currsize == 1
+    cached.cache_invalidate(key)
+    assert cached.cache_info().currsize == 0
+
+
 def test_a_wrong_call_raises_what_the_function_raises():
     def two(a, b):
         pass

@@ -327,6 +327,23 @@ def test_remembered_failures_do_not_make_an_old_result_last_longer(clock, source
         cached(1)
 
 
+def test_negative_may_raise_and_only_keeps_no_error(clock, source):
+    def negative(error):
+        raise LookupError(error)
+
+    cached = ttl_cache(
+        source, ttl=10, stale_if_error=60, negative_ttl=5, negative=negative, clock=clock
+    )
+    cached(1)
+    clock.now += 30
+    source.error = WorkError()
+
+    assert [cached(1), cached(1)] == [(1, 1), (1, 1)]
+    assert source.calls == [1, 1, 1]
+    with pytest.raises(WorkError):
+        cached(2)
+
+
 def test_an_old_result_is_given_where_awaiting_fails(clock):
     fails = []
 
