@@ -263,11 +263,14 @@ def _noted(flight: Flight) -> Iterator[bool]:
 def _is_circle(flight: Flight, waiters: tuple[Flight, ...]) -> bool:
     """Say whether a flight waits, maybe through others, for who is to wait for it; re-entry is the
     shortest case."""
-    seen: list[Flight] = [flight]
-    for reached in seen:  # which grows
-        if reached in waiters:
+    reached, seen = [flight], {flight}
+    for one in reached:  # which grows
+        if one in waiters:
             return True
-        seen.extend(other for other in list(reached.waits_for) if other not in seen)
+        for other in list(one.waits_for):
+            if other not in seen:
+                seen.add(other)
+                reached.append(other)
     return False
 
 

@@ -187,6 +187,27 @@ def test_mutual_recursion_calls_through():
     assert in_threads(lambda: one(1)) == ["end"]
 
 
+def test_looking_for_a_circle_takes_one_step_for_each_wait():
+    """As where a thousand tasks wait for one that waits for a thousand."""
+
+    class Counting(flights.Flight):
+        compared = 0
+
+        def __eq__(self, other):
+            Counting.compared += 1
+            return self is other
+
+        __hash__ = object.__hash__
+
+    one, last = Counting(), Counting()
+    one.waits_for.extend(Counting() for _ in range(1000))
+    for other in one.waits_for:
+        other.waits_for.append(last)
+
+    assert flights._is_circle(one, (last,))
+    assert Counting.compared < 2000
+
+
 def test_two_threads_that_wait_for_each_other_through_two_functions_do_not_hang():
     barrier = threading.Barrier(2)
     met = threading.local()
