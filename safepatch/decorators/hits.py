@@ -135,8 +135,9 @@ def front(
     )
     known = called | {"Exception": Exception, "id": id, "type": type, "no_key": NO_KEY}
     scope = {_ + name: value for name, value in known.items()}
-    # `__name__`: some look at that of the module that calls them.
-    scope |= {"__builtins__": {}, "__name__": __name__}
+    # `__name__`: some look at that of the module that calls them. No `__builtins__`, so that exec
+    # puts the real ones there: what C code imports or warns of goes through those of the caller.
+    scope["__name__"] = __name__
     exec(_code(text), scope)  # noqa: S102 - no text but names goes in, those of parameters
     made, key_of = scope["wrapper"], scope["key_of"]
     if own is not None:

@@ -104,7 +104,7 @@ def _arguments(
     head = str(signature.replace(parameters=bare, return_annotation=signature.empty))[1:-1]
     # No text but the names goes in, and inspect.Parameter wants those to be identifiers.
     made: Callable[..., tuple[Any, ...]] = eval(  # noqa: S307
-        f"lambda {head}: ({fixed}{variadic})", {"defaults": defaults, "__builtins__": {}}
+        f"lambda {head}: ({fixed}{variadic})", {"defaults": defaults}
     )
     return made
 

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import pickle
 import re
 import types
 
@@ -197,3 +198,17 @@ def test_a_wrapper_of_wrapt_may_add_an_argument():
 
     assert query("q") == ("connection", "q")
     assert calls == ["q"]
+
+
+class Reduced:
+    def __reduce__(self):
+        return float, ("0.5",)
+
+
+def test_c_code_that_is_called_in_front_may_import():
+    """As numpy does when it compares, and the interpreter to warn of what the collector finds."""
+    clock = functools.partial(pickle.loads, pickle.dumps(Reduced()))
+
+    cached = ttl_cache(object, ttl=1, clock=clock)
+
+    assert cached() is cached()
