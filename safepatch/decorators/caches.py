@@ -77,10 +77,10 @@ def memoize(
     `negative(error)` is true. Each caller gets a new one that is equal, without the `__cause__`
     and traceback of the first. One that cannot be copied faithfully is not kept.
 
-    A method has results for each instance, which they do not keep alive; `maxsize` is for all of
-    them together. An instance that cannot be referred to weakly (`__slots__` without
-    `__weakref__`) is known by its value, if its class has a `__hash__` of its own, and else calls
-    go straight to the method.
+    A method has results for each instance, which is not kept alive, unless one of its results
+    refers to it; `maxsize` is for all of them together. An instance that cannot be referred to
+    weakly (`__slots__` without `__weakref__`) is known by its value, if its class has a `__hash__`
+    of its own, and else calls go straight to the method.
 
     Of a coroutine function the results are kept, not the coroutines, so they serve any event loop.
 

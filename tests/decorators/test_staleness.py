@@ -281,6 +281,32 @@ gevent.spawn(main).get()
     assert printed == "2 False 1"
 
 
+def test_where_the_greenlet_is_killed_before_it_begins_the_next_tries():
+    printed = child("""
+import gc, gevent
+from safepatch.decorators import ttl_cache
+now, calls = [0.0], []
+@ttl_cache(ttl=10, stale_while_revalidate=5, clock=lambda: now[0])
+def cached():
+    calls.append(1)
+    return len(calls)
+def main():
+    cached()
+    now[0] = 12
+    cached()
+    greenlets = [x for x in gc.get_objects() if isinstance(x, gevent.Greenlet) and not x.dead]
+    [refresh] = [x for x in greenlets if x is not gevent.getcurrent()]
+    refresh.kill()
+    gevent.sleep(0)
+    given = cached()
+    gevent.sleep(0.01)
+    print(given, cached())
+gevent.spawn(main).get()
+""")
+
+    assert printed == "1 2"
+
+
 # Where there is none to be had
 
 
