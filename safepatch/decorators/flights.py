@@ -80,6 +80,7 @@ class Flights:
         work shares; or do it alone, if that one fails or must not be waited for."""
         while True:
             mine = Flight()
+            mine.thread = get_ident()  # now, as the collector or a signal may call us before lead
             try:
                 flight = self.elect(key, mine)
                 if flight is mine:
@@ -157,11 +158,13 @@ class Flights:
             self._land(key, flight, mark)
 
     def _land(self, key: Hashable, flight: Flight, mark: Token[tuple[Flight, ...]]) -> None:
+        self._end(key, flight)
         try:
-            _inside.reset(mark)
+            _inside.reset(
+                mark
+            )  # last, so that until it has landed a call from here is seen as such
         except ValueError:
             pass  # a coroutine that is ended in another context
-        self._end(key, flight)
 
     def _end(self, key: Hashable, flight: Flight) -> None:
         try:

@@ -381,6 +381,34 @@ def test_an_interrupt_at_any_line_leaves_nobody_waiting(error):
     assert at > 30
 
 
+@pytest.mark.parametrize("kept", [[1], iter(())], ids=["kept", "not kept"])
+def test_a_finalizer_may_call_the_function_at_any_line_of_it(kept):
+    """As may a signal handler."""
+
+    def called_within(at):
+        lines = iter(range(at))
+        cached = memoize(lambda x: kept)
+
+        def trace(frame, event, arg):
+            if "safepatch" in frame.f_code.co_filename and next(lines, None) is None:
+                sys.settrace(None)
+                cached(1)
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            cached(1)
+        finally:
+            sys.settrace(before)
+        return next(lines, None) is None
+
+    at = 0
+    while in_threads(lambda: called_within(at)) == [True]:  # noqa: B023
+        at += 1
+    assert at > 30
+
+
 def test_a_key_may_be_slow_to_compare_or_call_the_function_itself():
     class Key:
         def __hash__(self):
