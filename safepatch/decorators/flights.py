@@ -158,13 +158,13 @@ class Flights:
             self._land(key, flight, mark)
 
     def _land(self, key: Hashable, flight: Flight, mark: Token[tuple[Flight, ...]]) -> None:
-        self._end(key, flight)
         try:
-            _inside.reset(
-                mark
-            )  # last, so that until it has landed a call from here is seen as such
-        except ValueError:
-            pass  # a coroutine that is ended in another context
+            self._end(key, flight)
+        finally:  # after that, so that until it has landed a call from here is seen as such
+            try:
+                _inside.reset(mark)
+            except ValueError:
+                pass  # a coroutine that is ended in another context
 
     def _end(self, key: Hashable, flight: Flight) -> None:
         try:
