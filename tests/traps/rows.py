@@ -130,6 +130,13 @@ def wait_until(condition):
         pause()
 
 
+def with_patience(seconds):
+    """Let ours end by time what no check can see to be in vain, which it does after 10 seconds."""
+    from safepatch.decorators import flights
+
+    flights.PATIENCE = seconds
+
+
 def in_threads(*functions):
     """Run each in a thread: their results, or what they raised, in order."""
     found = [None] * len(functions)

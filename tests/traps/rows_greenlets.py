@@ -56,6 +56,20 @@ def reentry_of_greenlets(cache):
 
 
 @row(around=GEVENT, ours=FLIGHTS)
+def reentry_by_child_greenlets(cache):
+    """A function waits for greenlets that call it with the same arguments."""
+    depth = []
+
+    @cache
+    def again(x):
+        depth.append(x)
+        return in_greenlets(*[lambda: again(x)] * 2)[0] if len(depth) < 3 else "end"
+
+    late()
+    expect(again(1) == "end", "wrong")
+
+
+@row(around=GEVENT, ours=FLIGHTS)
 def crossed_greenlets(cache):
     """One greenlet calls f(1), which calls f(2), another f(2), which calls f(1)."""
     begun = []

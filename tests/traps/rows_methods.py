@@ -257,7 +257,8 @@ def use(instance, name):
     return instance
 
 
-@method_row
+# Not on wrapt.lru_cache, with which this depends on the Python.
+@row(peers=(LRU, LOCK, CACHEBOX, HAND_MADE))
 def class_and_static_methods(cache):
     """Class methods are for each class, of the same name even; static methods for all instances."""
     calls = []

@@ -2,9 +2,13 @@
 
 import asyncio
 import collections
+import contextlib
+import gc
 import os
+import threading
 import time
 
+import rows
 from rows import (
     CACHEBOX,
     EARLY,
@@ -181,6 +185,25 @@ def expired_result_is_freed(cache):
     time.sleep(0.2)
 
     expect(Value.deaths, "kept")
+
+
+@option_row
+def options_that_raise(cache):
+    """Where `ttl_of` or `negative` raise, the result or the error comes all the same."""
+
+    def fail_to_tell(thing):
+        raise ZeroDivisionError
+
+    source = Source()
+    f = cache(source.ask, ttl_of=fail_to_tell, negative=fail_to_tell, negative_ttl=60)
+    expect([f(1), f(1)] == ["first"] * 2, "wrong")
+    source.error = WorkError("no")
+    for _ in range(2):
+        try:
+            f(2)
+        except WorkError as error:
+            expect(type(error.__context__) in (type(None), ZeroDivisionError), "wrong")
+    expect(len(source.calls) >= 3, "is kept")
 
 
 # Errors that are kept
@@ -410,6 +433,42 @@ def refresh_of_a_method(cache):
     expect(deaths, "kept alive")
 
 
+@refresh_row
+def refresh_killed_before_it_began(cache):
+    """A refresh is killed, or no thread can be had, before it has begun: the next call tries."""
+    clock, calls = Clock(), []
+
+    @cache(ttl=10, stale_while_revalidate=100, clock=clock)
+    def read():
+        calls.append(1)
+        return len(calls)
+
+    late()
+    read()
+    clock.now += 11
+    with nothing_begins():
+        read()
+    wait_until(lambda: read() != 1)
+
+
+@contextlib.contextmanager
+def nothing_begins():
+    """As when memory is short, or all greenlets are killed before they have run."""
+    if rows.surroundings in rows.GEVENT:
+        import gevent
+
+        yield
+        gevent.killall([thing for thing in gc.get_objects() if isinstance(thing, gevent.Greenlet)])
+        return
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("can't start new thread")
+
+    original, threading.Thread.start = threading.Thread.start, fail
+    yield
+    threading.Thread.start = original
+
+
 # Stale results instead of errors
 
 
@@ -504,6 +563,24 @@ def verified_hits(cache):
     expect((info.verified, info.wrong) == (5, 3), f"{info.verified} verified, {info.wrong} wrong")
     expect((info.hits, info.misses) == (5, 1), "wrong")
     count(source.calls, 6)
+
+
+@row(peers=(HAND_MADE,))
+def verified_hits_of_a_coroutine_function(cache):
+    """The same for coroutine functions."""
+    values = iter(range(10))
+
+    @cache(verify=1.0)
+    async def later():
+        return next(values)
+
+    async def main():
+        return [await later() for _ in range(3)]
+
+    asyncio.run(main())
+    expect(hasattr(later, "cache_info"), "does not know")
+    info = later.cache_info()
+    expect((info.verified, info.wrong) == (2, 2), f"{info.verified} verified, {info.wrong} wrong")
 
 
 @row(peers=(HAND_MADE,))

@@ -338,6 +338,57 @@ def loop_ended_during_a_call(cache):
     expect(asyncio.run(work()) == "done", "wrong")
 
 
+def failing_to_clean(function, **options):
+    """Notes who calls, and forgets that only when the call is through."""
+    under_way = {}
+
+    async def wrapper(*args):
+        if args in under_way:
+            return await asyncio.wait_for(under_way[args].wait(), 1)
+        under_way[args] = asyncio.Event()
+        found = await function(*args)
+        under_way.pop(args).set()
+        return found
+
+    return wrapper
+
+
+@row(ours=FLIGHTS, peers=FOR_COROUTINES, control=failing_to_clean)
+def abandoned_coroutine(cache):
+    """A coroutine is begun and given up: the next one calls."""
+    numbers = itertools.count()
+
+    @cache
+    async def work():
+        await asyncio.sleep(3600 if next(numbers) == 0 else 0)
+        return "done"
+
+    async def main():
+        coroutine = work()
+        coroutine.send(None)
+        coroutine.close()
+        never_begun = work()
+        never_begun.close()
+        return await work()
+
+    expect(asyncio.run(main()) == "done", "wrong")
+
+
+@task_row
+def reentry_by_a_child_thread_of_a_task(cache):
+    """A coroutine function awaits a thread with a loop of its own, which asks for the same."""
+    depth = []
+
+    @cache
+    async def again(x):
+        depth.append(x)
+        if len(depth) < 3:
+            await asyncio.to_thread(lambda: asyncio.run(again(x)))
+        return "end"
+
+    expect(asyncio.run(again(1)) == "end", "wrong")
+
+
 user = contextvars.ContextVar("user", default=None)
 
 

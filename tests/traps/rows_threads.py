@@ -1,26 +1,32 @@
 """Several threads, and the child of a fork."""
 
 import itertools
+import sys
 import threading
 import time
 
 from rows import (
     CACHEBOX,
     FLIGHTS,
+    GEVENT,
     HAND_MADE,
     LOCK,
     LRU,
     MEMOIZE,
     NO_LOCK,
+    PLAIN,
     TTL_CACHE,
     Killed,
     WorkError,
     expect,
     in_fork,
     in_threads,
+    late,
     raise_first,
     row,
+    with_patience,
 )
+from subjects import forget, forget_all
 
 MANY = 10
 
@@ -134,6 +140,57 @@ def circle_of_three_threads(cache):
     functions = [make(position) for position in range(3)]
 
     expect(in_threads(*functions) == ["end"] * 3, "wrong")
+
+
+# Each miss goes through some functions of ours, which Python counts.
+@row(ours=FLIGHTS, known="RecursionError")
+def deep_recursion(cache):
+    """A function calls itself three hundred times deep, each time with other arguments."""
+
+    @cache
+    def down(x):
+        return 0 if x == 0 else 1 + down(x - 1)
+
+    expect(down(300) == 300, "wrong")
+
+
+@row(around=(PLAIN, *GEVENT), ours=FLIGHTS)
+def reentry_by_a_child_thread(cache):
+    """A function waits for a thread that calls it with the same arguments: that takes a while."""
+    depth = []
+
+    @cache
+    def again(x):
+        depth.append(x)
+        return in_threads(lambda: again(x))[0] if len(depth) < 3 else "end"
+
+    late()
+    with_patience(0.2)
+    expect(again(1) == "end", "wrong")
+
+
+@row(ours=FLIGHTS)
+def lock_of_a_waiting_thread(cache):
+    """A thread waits for another that wants a lock of it: that takes a while."""
+    lock, started, locked = threading.Lock(), threading.Event(), threading.Event()
+
+    @cache
+    def work(x):
+        if not started.is_set():
+            started.set()
+            locked.wait()
+            with lock:
+                return "done"
+        return "done"
+
+    def holding():
+        started.wait()
+        with lock:
+            locked.set()
+            return work(1)
+
+    with_patience(0.2)
+    expect(in_threads(lambda: work(1), holding) == ["done"] * 2, "wrong")
 
 
 @row(ours=FLIGHTS)
@@ -283,3 +340,34 @@ def mappings_by_many_threads(cache):
 
     raise_first(in_threads(*[lambda n=n: use(n) for n in range(8)]))
     expect(max(map(len, mappings)) <= 8, "more than maxsize")
+
+
+@row(by_chance=True)
+def what_was_forgotten_stays_so(cache):
+    """Eight threads change a value, forget, and look: nobody sees what was before its change."""
+    versions, lock = [0, 0], threading.Lock()
+
+    @cache
+    def read(position):
+        found = versions[position]
+        time.sleep(0)
+        return found
+
+    def change(number):
+        for turn in range(200):
+            position = turn % 2
+            with lock:
+                versions[position] += 1
+                mine = versions[position]
+            forget_somehow(read, position, only_this=(turn + number) % 3)
+            expect(read(position) >= mine, "sees what was before")
+
+    sys.setswitchinterval(1e-5)
+    raise_first(in_threads(*[lambda n=n: change(n) for n in range(8)]))
+
+
+def forget_somehow(cached, argument, only_this):
+    if only_this and not hasattr(cached, "cache_parameters"):  # that of functools has only all
+        forget(cached, argument)
+    else:
+        forget_all(cached)
