@@ -52,27 +52,34 @@ def run(row, cache, seconds, times=1):
     """What a row comes to on a cache, and what the child wrote of it."""
     arguments = [row.name, row.surroundings, cache, str(seconds), str(times)]
     environ = environment(row.surroundings)
-    child = subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(HERE / "run.py"), *arguments],
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # so that forks of it can be ended with it
-    )
-    try:
-        child.wait()
-    finally:
+    # Files, since nobody reads a pipe while the child runs.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(HERE / "run.py"), *arguments],
+            env=environ,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,  # so that forks of it can be ended with it
+        )
         try:
-            os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        out, err = child.communicate()
-        if "FAKETIME_TIMESTAMP_FILE" in environ:
-            os.unlink(environ["FAKETIME_TIMESTAMP_FILE"])
-    if child.returncode == -signal.SIGALRM:
-        return "HANG", err
-    return (out.strip().splitlines() or [f"exit {child.returncode}"])[-1], err
+            child.wait()
+        finally:
+            end(child)
+            if "FAKETIME_TIMESTAMP_FILE" in environ:
+                os.unlink(environ["FAKETIME_TIMESTAMP_FILE"])
+        out.seek(0), err.seek(0)
+        told = err.read()
+        if child.returncode == -signal.SIGALRM:
+            return "HANG", told
+        return (out.read().strip().splitlines() or [f"exit {child.returncode}"])[-1], told
+
+
+def end(child):
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
 
 
 def run_on_ours(row, cache):
