@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 ROOT = pathlib.Path(safepatch.__file__).resolve().parents[1]
 
 #: Seconds in which nothing that does not hang fails to end: ours may be on a busy machine.
-FOR_OURS, FOR_PEERS = 60, 3
+FOR_OURS, FOR_PEERS = 30, 3
 
 #: How often each row runs on ours. Races show themselves only now and then.
 TIMES = int(os.environ.get("SAFEPATCH_REPEAT", "1"))
