@@ -39,7 +39,7 @@ CORE = [
     "explain",
     "registry",
 ]
-ABOVE = ["__init__", "__main__", "decorators", "recipes"]
+ABOVE = ["__init__", "__main__", "decorators", "recipes", "testing"]
 
 
 def imported(path):
@@ -92,8 +92,14 @@ def test_recipes_use_the_public_names_the_decorators_and_recipes_alone():
         assert set(imported(path)) <= allowed, path
 
 
+def test_the_conformance_kit_uses_public_names_alone():
+    for path in (PACKAGE / "testing").glob("*.py"):
+        assert set(imported(path)) <= {*safepatch.__all__, "__init__", "testing"}, path
+
+
 def test_importing_safepatch_imports_neither_its_dependencies_nor_slow_modules():
     unwanted = ["wrapt", "packaging", "cachetools", "gevent", "inspect", "asyncio", "difflib"]
+    unwanted += ["safepatch.testing"]
 
     printed = child(
         f"import sys, safepatch; print([name for name in {unwanted} if name in sys.modules])"
