@@ -1,19 +1,25 @@
 """The conformance kit finds what a decorator assumes, and nothing else."""
 
+import contextlib
 import functools
 import gc
+import importlib.metadata
 import logging
+import pathlib
 import threading
 import time
 
+import cachetools
 import naive
 import pytest
 import wrapt
 from children import child
 
+from safepatch import decorators
 from safepatch.decorators import count_calls, log_calls, memoize, replace, retry, ttl_cache
 from safepatch.testing import PROMISES, Finding, NotTransparent, check_transparent, findings
 
+DOCUMENT = pathlib.Path(__file__).parent.parent / "docs" / "howto" / "check-your-decorator.md"
 logging.getLogger("enabled").setLevel(logging.DEBUG)
 
 GENERATORS = {
@@ -22,23 +28,23 @@ GENERATORS = {
 }
 CACHES = {
     **GENERATORS,
-    "calls": "a cache answers for the function",
+    "calls": "it answers for the function",
     "release": "it keeps arguments, to know equal calls, and results",
 }
-CALLED_ONLY = {"kinds": "of a generator function, it sees the making of generators only"}
 
-#: Ours: how to make one, and the promises that it does not keep, with the reason.
-OURS = {
+#: Ours: how to make one, and the promises that it does not keep, with the reason. The documents
+#: show the names of both.
+EVERY = {
     "memoize": (lambda: memoize, CACHES),
     "memoize(copy='deep')": (lambda: memoize(copy="deep"), CACHES),
-    "ttl_cache": (lambda: ttl_cache(ttl=60), CACHES),
-    "ttl_cache, expired": (
-        lambda: ttl_cache(ttl=1e-9, clock=time.perf_counter),
-        {**CACHES, "calls": "equal calls at the same time share one"},
+    "ttl_cache(ttl=60)": (lambda: ttl_cache(ttl=60), CACHES),
+    "ttl_cache(ttl=60, negative_ttl=60)": (lambda: ttl_cache(ttl=60, negative_ttl=60), CACHES),
+    "single_flight": (
+        lambda: decorators.single_flight,
+        {**GENERATORS, "calls": "equal calls at the same time share one"},
     ),
-    "ttl_cache(negative_ttl=60)": (lambda: ttl_cache(ttl=60, negative_ttl=60), CACHES),
-    "retry": (lambda: retry(on=OSError), GENERATORS),
-    "retry, of all errors": (
+    "retry(on=OSError)": (lambda: retry(on=OSError), GENERATORS),
+    "retry(on=Exception)": (
         lambda: retry(on=Exception, wait_initial=0, wait_jitter=0),
         {
             **GENERATORS,
@@ -46,10 +52,21 @@ OURS = {
             "errors": "a note tells how often it was tried",
         },
     ),
-    "log_calls": (lambda: log_calls, CALLED_ONLY),
-    "log_calls, enabled": (lambda: log_calls(logger="enabled"), CALLED_ONLY),
-    "count_calls": (lambda: count_calls, CALLED_ONLY),
+    "log_calls": (lambda: log_calls, {}),
+    "log_calls(logger='enabled')": (lambda: log_calls(logger="enabled"), {}),
+    "count_calls": (lambda: count_calls, {}),
+    "timeout(seconds=60)": (
+        lambda: decorators.timeout(seconds=60),
+        {"plain functions": "without gevent, nothing ends a call in a thread", **GENERATORS},
+    ),
+    "rate_limit(rate=1000000, burst=1000)": (
+        lambda: decorators.rate_limit(rate=1000000, burst=1000),
+        GENERATORS,
+    ),
+    "circuit_breaker": (lambda: decorators.circuit_breaker, {}),
+    "fault(error=OSError, share=0)": (lambda: decorators.fault(error=OSError, share=0), {}),
 }
+OURS = {name: EVERY[name] for name in EVERY if name.partition("(")[0] in decorators.__all__}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -136,7 +153,12 @@ def test_kinds_that_are_refused_are_told_with_the_reason():
         raise TypeError("not this one")
 
     assert findings(refuse) == [
-        Finding(f"{kind} functions", f"{kind} functions", "to decorate them", f"TypeError: {text}")
+        Finding(
+            f"{kind} functions",
+            f"{kind} functions",
+            "to decorate and call them",
+            f"TypeError: {text}",
+        )
         for kind in KINDS
         for text in ["not this one"]
     ]
@@ -177,17 +199,34 @@ def test_an_exception_from_no_promise_is_refused_before_anything_is_tried():
 
 def test_what_hangs_is_found_and_does_not_hang_the_check():
     def hang(wrapped):
-        @functools.wraps(wrapped)
-        def wrapper(*args, **kwargs):
-            threading.Event().wait()
-
-        return wrapper
+        return lambda *args, **kwargs: threading.Event().wait()
 
     found = findings(hang, deadline=0.05)
 
-    assert {finding.found for finding in found if finding.expected == "to end"} == {
-        "not ended after 0.05 seconds"
-    }
+    assert {finding.found for finding in found} == {"Hung: not ended after 0.05 seconds"}
+    assert len(found) == len(KINDS)
+
+
+def test_what_hangs_three_times_in_a_row_is_tried_no_more():
+    calls = []
+
+    @naive.plain_only
+    def hang_later(wrapped):
+        @functools.wraps(wrapped)
+        def wrapper(*args, **kwargs):
+            calls.append(args)
+            return threading.Event().wait() if len(calls) > 1 else wrapped(*args, **kwargs)
+
+        return wrapper
+
+    found = findings(hang_later, deadline=0.1)
+
+    assert [finding.promise for finding in found] == [
+        "kinds",
+        "arguments",
+        "parameter names",
+        "any object",
+    ]
 
 
 def test_what_hangs_does_not_keep_the_process_from_ending():
@@ -234,12 +273,91 @@ def test_the_garbage_collector_stays_as_it_was():
         assert gc.isenabled() is before
 
 
-def test_decorators_of_wrapt_are_found_neither_to_pickle_nor_to_copy():
-    @wrapt.decorator
-    def decorator(wrapped, instance, args, kwargs):
-        return wrapped(*args, **kwargs)
+@wrapt.decorator
+def by_wrapt(wrapped, instance, args, kwargs):
+    return wrapped(*args, **kwargs)
 
-    assert {finding.promise for finding in findings(decorator)} == {"copying", "pickling"}
+
+class Nothing(contextlib.ContextDecorator):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return False
+
+
+def by_tenacity():
+    import tenacity
+
+    return tenacity.retry(reraise=True, stop=tenacity.stop_after_attempt(2))
+
+
+#: Other people's: by whom, of which version, and how to make one.
+THEIRS = {
+    "a closure with `functools.wraps`": (None, None, lambda: naive.closure),
+    "a class with `__call__` and `functools.update_wrapper`": (None, None, lambda: naive.AsAClass),
+    "`contextlib.ContextDecorator`": (None, None, Nothing),
+    "`functools.lru_cache`": (None, None, lambda: functools.lru_cache),
+    "`wrapt.decorator`": ("wrapt", "2", lambda: by_wrapt),
+    "`cachetools.cached({})`": (
+        "cachetools",
+        "8",
+        lambda: lambda wrapped: cachetools.cached({})(wrapped),
+    ),
+    "`cachetools.cached({}, condition=Condition())`": (
+        "cachetools",
+        "8",
+        lambda: lambda wrapped: cachetools.cached({}, condition=threading.Condition())(wrapped),
+    ),
+    "`tenacity.retry(reraise=True, stop=stop_after_attempt(2))`": ("tenacity", "9", by_tenacity),
+}
+
+
+def is_installed(distribution, version):
+    try:
+        found = distribution is None or importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return found is True or found.partition(".")[0] == version
+
+
+def rows(title):
+    """The cells of the table under a title of the document."""
+    text = DOCUMENT.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    lines = [line for line in text.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def listed(found):
+    return ", ".join(name for name in PROMISES if name in found)
+
+
+def test_the_document_shows_what_ours_do_not_keep():
+    shown = {name.strip("`"): text for name, text in rows("Ours")}
+
+    assert {name: listed(except_for) for name, (_, except_for) in OURS.items()} == {
+        name: text for name, text in shown.items() if name in OURS
+    }
+    assert {*shown} == {*EVERY}
+
+
+@pytest.mark.parametrize("name", [name for name, one in THEIRS.items() if is_installed(*one[:2])])
+def test_the_document_shows_what_others_do_not_keep(name):
+    shown = {name: texts for name, *texts in rows("Others")}
+    found = findings(THEIRS[name][2](), deadline=1 if "condition" in name else 5)
+
+    on_plain = {finding.promise for finding in found if finding.kind == "plain functions"}
+    assert shown[name] == [
+        listed(on_plain),
+        listed({finding.promise for finding in found} - on_plain),
+    ]
+    assert {*shown} == {*THEIRS}
+
+
+def test_the_document_tells_every_promise():
+    text = DOCUMENT.read_text()
+
+    assert all(f"\n{name}\n: {promise.kept}\n" in text for name, promise in PROMISES.items())
 
 
 def test_under_gevent_ours_keep_the_same_promises():

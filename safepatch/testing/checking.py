@@ -123,7 +123,7 @@ def findings(decorator: Callable[[Any], Any], *, deadline: float = 5.0) -> list[
 def _of_kind(kind: Kind, decorator: Callable[[Any], Any], deadline: float) -> Iterator[Finding]:
     refusal = _refusal(kind, decorator, deadline)
     if refusal is not None:
-        yield Finding(kind.name, kind.name, "to decorate them", refusal)
+        yield Finding(kind.name, kind.name, "to decorate and call them", refusal)
         return
     probes = [*PROBES, *((promise, probe) for one, promise, probe in OF_ONE_KIND if one is kind)]
     hung = 0  # times in a row
@@ -140,17 +140,24 @@ def _of_kind(kind: Kind, decorator: Callable[[Any], Any], deadline: float) -> It
 
 
 def _refusal(kind: Kind, decorator: Callable[[Any], Any], deadline: float) -> str | None:
-    """Why a kind of functions cannot be decorated."""
+    """Why a kind of functions cannot be decorated, or not be called then."""
+
+    def first_call() -> str | None:
+        wrapper = decorator(kind.make(lambda value: None))
+        if not callable(wrapper):
+            return f"{shown(wrapper)}, which cannot be called"
+        if looks.keeps_or_hides_kind(kind, wrapper):
+            kind.outcome(lambda: wrapper(1))
+        return None
+
     try:
-        wrapper = within(deadline, lambda: decorator(kind.make(lambda: None)))
+        return within(deadline, first_call)
     except Exception as error:
         return shown(error)
-    return None if callable(wrapper) else f"{shown(wrapper)}, which cannot be called"
 
 
 def _is_other(kind: Kind, decorator: Callable[[Any], Any]) -> bool:
-    made = looks.made_kind(decorator(kind.make(lambda: None)))
-    return made not in (kind.name, PLAIN.name)
+    return not looks.keeps_or_hides_kind(kind, decorator(kind.make(lambda: None)))
 
 
 TO_END = "to end"

@@ -22,12 +22,13 @@ QUESTIONS: list[Callable[[object], bool]] = [
 ]
 
 
-def made_kind(function: Any) -> str:
-    """Which kind of function inspect takes something for."""
-    for question, kind in zip(QUESTIONS[1:], KINDS[1:], strict=True):
-        if question(function):
-            return kind.name
-    return KINDS[0].name
+def keeps_or_hides_kind(kind: Kind, function: Any) -> bool:
+    """Say whether a decorated function can be called as one of its kind: it is one, or looks like
+    a plain one, which may return what one of that kind does."""
+    found = [
+        one for question, one in zip(QUESTIONS[1:], KINDS[1:], strict=True) if question(function)
+    ]
+    return found in ([], [kind])
 
 
 def kinds(kind: Kind, decorate: Decorate) -> Differences:
