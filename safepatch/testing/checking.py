@@ -152,6 +152,8 @@ def _refusal(kind: Kind, decorator: Callable[[Any], Any], deadline: float) -> st
 
     try:
         return within(deadline, first_call)
+    except Hung as error:
+        return str(error)
     except Exception as error:
         return shown(error)
 

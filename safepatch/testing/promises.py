@@ -94,7 +94,7 @@ PROMISES = {
         "no two threads call at the same time",
     ),
     "tasks": Promise(
-        "So do tasks, in any number of event loops; to cancel one is nothing to the others.",
+        "So do tasks, in any number of event loops, and one that is cancelled is cancelled alone.",
         "no two tasks call at the same time or in different event loops, and none is cancelled",
     ),
     "generators": Promise(
