@@ -37,6 +37,10 @@ CACHES = {
 EVERY = {
     "memoize": (lambda: memoize, CACHES),
     "memoize(copy='deep')": (lambda: memoize(copy="deep"), CACHES),
+    "memoize(copy='no')": (
+        lambda: memoize(copy="no"),
+        {**CACHES, "equal calls": "a result is shared by those who get it"},
+    ),
     "ttl_cache(ttl=60)": (lambda: ttl_cache(ttl=60), CACHES),
     "ttl_cache(ttl=60, negative_ttl=60)": (lambda: ttl_cache(ttl=60, negative_ttl=60), CACHES),
     "single_flight": (
@@ -124,7 +128,7 @@ NAIVE = {
 
 
 #: What hangs is to be found soon; a machine that is busy with something else gets more time.
-DEADLINES = [0.5, 10]
+DEADLINES = [0.3, 10]
 
 
 @pytest.mark.parametrize("decorator", NAIVE, ids=lambda decorator: decorator.__qualname__)
@@ -223,14 +227,15 @@ def test_what_hangs_three_times_in_a_row_is_tried_no_more():
 
         return wrapper
 
-    found = findings(hang_later, deadline=0.2)
+    wanted = ["kinds", "arguments", "parameter names", "any object"]
+    for deadline in DEADLINES:
+        calls.clear()
+        found = findings(hang_later, deadline=deadline)
+        hung = [finding.promise for finding in found if finding.kind == "plain functions"]
+        if hung == wanted:
+            break
 
-    assert [finding.promise for finding in found] == [
-        "kinds",
-        "arguments",
-        "parameter names",
-        "any object",
-    ]
+    assert wanted == hung
 
 
 def test_what_hangs_does_not_keep_the_process_from_ending():
