@@ -74,7 +74,7 @@ CONTROLS = ["cache_info", "cache_clear", "cache_invalidate"]
 EVERY = {
     "memoize": Composable(lambda: memoize, GENERATORS, (), CONTROLS, clear),
     "ttl_cache": Composable(lambda: ttl_cache(ttl=60), GENERATORS, (), CONTROLS, clear),
-    "single_flight": Composable(lambda: decorators.single_flight, GENERATORS),
+    "single_flight": Composable(lambda: decorators.single_flight, GENERATORS, (), CONTROLS, clear),
     "retry": Composable(lambda: retry(on=OSError), GENERATORS),
     "log_calls": Composable(lambda: log_calls),
     "count_calls": Composable(lambda: count_calls, attributes=["stats"]),
@@ -265,7 +265,7 @@ def test_patches_compose_as_decorators_do_and_undo_leaves_the_same_function(stac
     try:
         with safepatch.Registry() as registry:
             target = f"{module.__name__}:function"
-            applied, controls = [], {}
+            applied = []
             while names:
                 some = [names.pop(0) for _ in range(random.randint(1, len(names)))]
                 patch = registry.apply(target, *(ALL[name].make() for name in some), name=some[0])
