@@ -30,7 +30,7 @@ PROMISES = {
         "what it decorates is no async generator function",
     ),
     "callable objects": Promise(
-        "It decorates whatever can be called: builtins, classes, partials, objects with __call__.",
+        "It decorates whatever can be called: builtins, classes, partials, objects with `__call__`.",
         "what it decorates is a function written in Python",
     ),
     "kinds": Promise(
@@ -38,12 +38,12 @@ PROMISES = {
         "nobody asks whether it is a function, a coroutine function or a generator function",
     ),
     "signature": Promise(
-        "inspect.signature() gives what it gave.",
+        "`inspect.signature()` gives what it gave.",
         "nobody reads the signature",
     ),
     "names": Promise(
-        "Name, module, docstring, annotations and attributes stay; __wrapped__ is the function.",
-        "nobody reads the function's name, module, docstring, annotations, attributes, __wrapped__",
+        "Name, module, docstring, annotations and attributes stay; `__wrapped__` is the function.",
+        "nobody reads the function's name, module, docstring, annotations, attributes, `__wrapped__`",
     ),
     "arguments": Promise(
         "The function gets the very objects that the caller gave, by position or name as given.",
@@ -54,7 +54,7 @@ PROMISES = {
         "no parameter has a name that the decorator uses itself",
     ),
     "any object": Promise(
-        "Arguments and results may be any object, be it without hash, ==, truth, length or repr.",
+        "Arguments and results may be any object, be it without hash, `==`, truth, length or repr.",
         "arguments and results can be hashed, compared, tested for truth and printed",
     ),
     "results": Promise(
@@ -110,7 +110,7 @@ PROMISES = {
         "nobody pickles the function, as multiprocessing does",
     ),
     "copying": Promise(
-        "copy.copy() and copy.deepcopy() give the function itself.",
+        "`copy.copy()` and `copy.deepcopy()` give the function itself.",
         "nobody copies the function, or an object that has it as an attribute",
     ),
     "weak references": Promise(
