@@ -205,6 +205,11 @@ def test_an_exception_from_no_promise_is_refused_before_anything_is_tried():
         check_transparent(decorator, except_for={"promise": "there is none"})
 
 
+def test_a_deadline_must_leave_some_time():
+    with pytest.raises(ValueError, match="got deadline=0; give a number of seconds above 0"):
+        check_transparent(naive.faithful, deadline=0)
+
+
 def test_what_hangs_is_found_and_does_not_hang_the_check():
     def hang(wrapped):
         return lambda *args, **kwargs: threading.Event().wait()

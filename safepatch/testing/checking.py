@@ -89,7 +89,7 @@ def check_transparent(
 
     What does not end within `deadline` seconds counts as found. The thread it hangs in is left
     behind; it does not keep the process from ending. Raises ValueError, before anything else, for
-    a name that is no promise.
+    a name that is no promise, and for a deadline that is not above 0.
 
     **Assumes** that the decorator does the same in a thread that is not the main one, where all
     calls are made, and for a class of errors it does not know; that it can be put on many
@@ -116,7 +116,12 @@ def check_transparent(
 
 
 def findings(decorator: Callable[[Any], Any], *, deadline: float = 5.0) -> list[Finding]:
-    """List all that `check_transparent` finds about a decorator, without any exception."""
+    """List all that `check_transparent` finds about a decorator, with no exceptions made.
+
+    Raises ValueError for a deadline that is not above 0.
+    """
+    if not deadline > 0:
+        raise ValueError(f"got deadline={deadline!r}; give a number of seconds above 0")
     return [finding for kind in KINDS for finding in _of_kind(kind, decorator, deadline)]
 
 

@@ -30,7 +30,7 @@ PROMISES = {
         "what it decorates is no async generator function",
     ),
     "callable objects": Promise(
-        "It decorates whatever can be called: builtins, classes, partials, objects with `__call__`.",
+        "It decorates what else can be called: builtins, classes, partials, objects with `__call__`.",
         "what it decorates is a function written in Python",
     ),
     "kinds": Promise(
@@ -43,7 +43,7 @@ PROMISES = {
     ),
     "names": Promise(
         "Name, module, docstring, annotations and attributes stay; `__wrapped__` is the function.",
-        "nobody reads the function's name, module, docstring, annotations, attributes, `__wrapped__`",
+        "nobody reads the name, module, docstring, annotations, attributes, or `__wrapped__`",
     ),
     "arguments": Promise(
         "The function gets the very objects that the caller gave, by position or name as given.",
