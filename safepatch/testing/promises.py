@@ -30,7 +30,7 @@ PROMISES = {
         "what it decorates is no async generator function",
     ),
     "callable objects": Promise(
-        "It decorates what else can be called: builtins, classes, partials, objects with `__call__`.",
+        "It decorates builtins, classes, partials and other objects with `__call__`, too.",
         "what it decorates is a function written in Python",
     ),
     "kinds": Promise(
