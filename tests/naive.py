@@ -292,18 +292,6 @@ class WithSlots:
         return self.wrapped(*args, **kwargs)
 
 
-@plain_only
-class WithState:
-    def __init__(self, wrapped):
-        functools.update_wrapper(self, wrapped)
-
-    def __call__(self, *args, **kwargs):
-        self.call = args, kwargs
-        self.result = self.__wrapped__(*args, **kwargs)
-        args, kwargs = self.call
-        return self.result if args else None
-
-
 everything = []
 
 
