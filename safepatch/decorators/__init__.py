@@ -1,17 +1,22 @@
 """Decorators that assume as little as possible about what they decorate; usable without patches."""
 
+from safepatch.decorators.breakers import circuit_breaker
 from safepatch.decorators.budgets import RetryBudget
 from safepatch.decorators.caches import memoize, single_flight, ttl_cache
 from safepatch.decorators.counts import CallStats, count_calls
 from safepatch.decorators.engine import CacheInfo
 from safepatch.decorators.logs import log_calls
+from safepatch.decorators.refusing import CircuitOpenError, RateLimitExceeded
 from safepatch.decorators.replacing import replace
 from safepatch.decorators.retries import retry
 
 __all__ = [
     "CacheInfo",
     "CallStats",
+    "CircuitOpenError",
+    "RateLimitExceeded",
     "RetryBudget",
+    "circuit_breaker",
     "count_calls",
     "log_calls",
     "memoize",
