@@ -6,6 +6,7 @@ from safepatch.decorators.caches import memoize, single_flight, ttl_cache
 from safepatch.decorators.counts import CallStats, count_calls
 from safepatch.decorators.engine import CacheInfo
 from safepatch.decorators.logs import log_calls
+from safepatch.decorators.rates import rate_limit
 from safepatch.decorators.refusing import CircuitOpenError, RateLimitExceeded
 from safepatch.decorators.replacing import replace
 from safepatch.decorators.retries import retry
@@ -20,6 +21,7 @@ __all__ = [
     "count_calls",
     "log_calls",
     "memoize",
+    "rate_limit",
     "replace",
     "retry",
     "single_flight",
