@@ -10,6 +10,7 @@ from safepatch.decorators.rates import rate_limit
 from safepatch.decorators.refusing import CircuitOpenError, RateLimitExceeded
 from safepatch.decorators.replacing import replace
 from safepatch.decorators.retries import retry
+from safepatch.decorators.timeouts import timeout
 
 __all__ = [
     "CacheInfo",
@@ -25,5 +26,6 @@ __all__ = [
     "replace",
     "retry",
     "single_flight",
+    "timeout",
     "ttl_cache",
 ]
