@@ -5,6 +5,7 @@ from safepatch.decorators.budgets import RetryBudget
 from safepatch.decorators.caches import memoize, single_flight, ttl_cache
 from safepatch.decorators.counts import CallStats, count_calls
 from safepatch.decorators.engine import CacheInfo
+from safepatch.decorators.faults import FaultInfo, fault
 from safepatch.decorators.logs import log_calls
 from safepatch.decorators.rates import rate_limit
 from safepatch.decorators.refusing import CircuitOpenError, RateLimitExceeded
@@ -16,10 +17,12 @@ __all__ = [
     "CacheInfo",
     "CallStats",
     "CircuitOpenError",
+    "FaultInfo",
     "RateLimitExceeded",
     "RetryBudget",
     "circuit_breaker",
     "count_calls",
+    "fault",
     "log_calls",
     "memoize",
     "rate_limit",

@@ -7,7 +7,18 @@ import wrapt
 from children import child
 
 from safepatch import decorators
-from safepatch.decorators import count_calls, log_calls, memoize, replace, retry, ttl_cache
+from safepatch.decorators import (
+    circuit_breaker,
+    count_calls,
+    fault,
+    log_calls,
+    memoize,
+    rate_limit,
+    replace,
+    retry,
+    timeout,
+    ttl_cache,
+)
 from safepatch.explain import written
 
 
@@ -30,6 +41,11 @@ from safepatch.explain import written
         (count_calls(), "@count_calls()"),
         (count_calls(buckets=[0.1, 1]), "@count_calls(buckets=(0.1, 1.0))"),
         (replace(len), "@replace(len)"),
+        (timeout(seconds=5), "@timeout(seconds=5)"),
+        (rate_limit(rate=5, burst=2), "@rate_limit(rate=5, burst=2)"),
+        (circuit_breaker, "@circuit_breaker"),
+        (circuit_breaker(on=OSError), "@circuit_breaker(on=OSError)"),
+        (fault(error=OSError, share=0.5, seed=1), "@fault(error=OSError, share=0.5, seed=1)"),
     ],
 )
 def test_a_decorator_is_explained_as_it_is_written(decorator, line):
@@ -38,8 +54,28 @@ def test_a_decorator_is_explained_as_it_is_written(decorator, line):
 
 every = pytest.mark.parametrize(
     "decorate",
-    [memoize, ttl_cache(ttl=1), log_calls, retry(on=OSError), count_calls],
-    ids=["memoize", "ttl_cache", "log_calls", "retry", "count_calls"],
+    [
+        memoize,
+        ttl_cache(ttl=1),
+        log_calls,
+        retry(on=OSError),
+        count_calls,
+        timeout(seconds=60, threads="signal"),
+        rate_limit(rate=1000, burst=10),
+        circuit_breaker,
+        fault(error=OSError, share=0.0),
+    ],
+    ids=[
+        "memoize",
+        "ttl_cache",
+        "log_calls",
+        "retry",
+        "count_calls",
+        "timeout",
+        "rate_limit",
+        "circuit_breaker",
+        "fault",
+    ],
 )
 
 

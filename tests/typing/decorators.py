@@ -3,6 +3,8 @@
 
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
+from collections.abc import Iterator
+from typing import Literal, assert_type
 
 import tenacity
 
@@ -10,11 +12,16 @@ from safepatch.decorators import (
     CacheInfo,
     CallStats,
     RetryBudget,
+    FaultInfo,
+    circuit_breaker,
     count_calls,
     exporters,
+    fault,
     log_calls,
     memoize,
+    rate_limit,
     retry,
+    timeout,
     ttl_cache,
 )
 
@@ -136,3 +143,40 @@ by_functions(5)  # type: ignore[arg-type]
 retry(on=OSError, stop=5)  # type: ignore[call-overload]
 retry(on=OSError, stop=tenacity.wait_fixed(1))  # type: ignore[arg-type]
 retry(attempts=5)  # type: ignore[call-overload]
+# Limits of time, rate and failures.
+@timeout(seconds=5)
+async def timed(host: str) -> bytes: ...
+@rate_limit(rate=10, key=lambda host: host)
+def rated(host: str) -> bytes: ...
+@circuit_breaker
+def broken(host: str) -> bytes: ...
+@fault(error=OSError, share=0.5)
+async def faulty(host: str) -> bytes: ...
+class Server:
+    @circuit_breaker(failures=3, on=(OSError, KeyError))
+    def ask(self, a: int) -> str: ...
+    @classmethod
+    @fault(delay=1.5, schedule={3})
+    def late(cls, a: int) -> str: ...
+    @timeout(seconds=5, threads="signal")
+    @rate_limit(rate=1, on_limit="raise")
+    def slow(self, a: int) -> str: ...
+async def wait() -> None:
+    assert_type(await timed("host"), bytes)
+    assert_type(await faulty("host"), bytes)
+    await timed(5)  # type: ignore[arg-type]
+assert_type(rated("host"), bytes)
+rated(5)  # type: ignore[arg-type]
+assert_type(broken("host"), bytes)
+assert_type(broken.breaker_state(), Literal["closed", "open", "half-open"])
+broken.breaker_reset()
+broken(5)  # type: ignore[arg-type]
+assert_type(faulty.fault_info(), FaultInfo)
+assert_type(Server().ask(1), str)
+assert_type(Server().ask.breaker_state(), Literal["closed", "open", "half-open"])
+assert_type(Server.late(1), str)
+assert_type(Server().slow(1), str)
+circuit_breaker(on="OSError")  # type: ignore[call-overload]
+timeout(bare, seconds="5")  # type: ignore[call-overload]
+rate_limit(rate=1, on_limit="drop")  # type: ignore[call-overload]
+fault(error=5)  # type: ignore[call-overload]
