@@ -1,6 +1,7 @@
 """Every test must leave nothing patched."""
 
 import os
+import signal
 import threading
 
 import hypothesis
@@ -67,3 +68,15 @@ def arrivals(patches):
 
     patches.apply((waiting, "event"), noting)
     return arrived
+
+
+@pytest.fixture
+def alarm_is_free():
+    """Take the one alarm of the process from whoever has set it, such as pytest-timeout."""
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("no SIGALRM here")
+    handler = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    left = signal.setitimer(signal.ITIMER_REAL, 0)
+    yield
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, *left)

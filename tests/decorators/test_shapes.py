@@ -80,6 +80,7 @@ every = pytest.mark.parametrize(
 
 
 @every
+@pytest.mark.usefixtures("alarm_is_free")
 def test_a_wrapper_calls_whatever_a_link_points_to_now(decorate):
     link = wrapt.CallableObjectProxy(lambda x: ("one", x))
     wrapper = decorate(link)
@@ -91,6 +92,7 @@ def test_a_wrapper_calls_whatever_a_link_points_to_now(decorate):
 
 
 @every
+@pytest.mark.usefixtures("alarm_is_free")
 @pytest.mark.parametrize("wrapped", [functools.partial(int, base=10), int, "5".replace])
 def test_what_has_no_name_can_be_decorated(decorate, wrapped):
     arguments = ("5", "6") if wrapped not in (int,) and not hasattr(wrapped, "func") else ("5",)
@@ -99,6 +101,7 @@ def test_what_has_no_name_can_be_decorated(decorate, wrapped):
 
 
 @every
+@pytest.mark.usefixtures("alarm_is_free")
 def test_decorators_can_be_stacked_and_controls_stay_in_reach(decorate):
     stacked = decorate(count_calls(memoize(lambda x: x)))
 

@@ -11,10 +11,10 @@ import traceback
 import pytest
 from children import child
 
-from safepatch.decorators import retry, timeout
+from safepatch.decorators import alarms, retry, timeout
 
-LONG = 60.0
-has_signals = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no SIGALRM here")
+LONG = 20.0
+by_signal = pytest.mark.usefixtures("alarm_is_free")
 
 
 # Coroutine functions.
@@ -189,7 +189,7 @@ def test_a_thread_without_gevent_is_refused_and_nothing_called():
     assert calls == []
 
 
-@has_signals
+@by_signal
 def test_by_signal_a_sleep_is_interrupted():
     call = timeout(time.sleep, seconds=0.02, threads="signal")
 
@@ -204,7 +204,7 @@ def nothing_is_left():
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-@has_signals
+@by_signal
 @pytest.mark.parametrize("waits", ["computes", "lock", "read"])
 def test_by_signal_whatever_a_call_does_in_python_is_interrupted(waits):
     def computes():
@@ -230,7 +230,7 @@ def test_by_signal_whatever_a_call_does_in_python_is_interrupted(waits):
     nothing_is_left()
 
 
-@has_signals
+@by_signal
 def test_by_signal_results_and_errors_pass_and_nothing_is_left():
     assert timeout(int, seconds=LONG, threads="signal")("5") == 5
     error = TimeoutError("its own")
@@ -244,7 +244,7 @@ def test_by_signal_results_and_errors_pass_and_nothing_is_left():
     nothing_is_left()
 
 
-@has_signals
+@by_signal
 @pytest.mark.parametrize(("outer", "inner"), [(0.02, LONG), (LONG, 0.02), (0.02, 0.02)])
 def test_by_signal_nested_timeouts_are_told_apart(outer, inner):
     @timeout(seconds=inner, threads="signal")
@@ -261,16 +261,16 @@ def test_by_signal_nested_timeouts_are_told_apart(outer, inner):
     nothing_is_left()
 
 
-@has_signals
-def test_by_signal_the_outer_timeout_holds_after_the_inner_one_was_caught():
+@by_signal
+def test_by_signal_the_outer_of_two_that_are_over_is_told():
     @timeout(seconds=0.02, threads="signal")
     def work():
-        try:
-            time.sleep(LONG)
-        except BaseException:
-            time.sleep(LONG)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        time.sleep(0.05)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        time.sleep(LONG)
 
-    @timeout(seconds=0.1, threads="signal")
+    @timeout(seconds=0.01, threads="signal")
     def around():
         work()
 
@@ -279,11 +279,49 @@ def test_by_signal_the_outer_timeout_holds_after_the_inner_one_was_caught():
     nothing_is_left()
 
 
-@has_signals
-def test_by_signal_a_timeout_that_comes_as_the_call_ends_is_one_or_the_other():
+@by_signal
+def test_by_signal_the_outer_timeout_holds_after_the_inner_one_was_caught():
+    reached = []
+
+    @timeout(seconds=0.02, threads="signal")
+    def work():
+        try:
+            time.sleep(LONG)
+        except BaseException:
+            time.sleep(LONG)
+            reached.append("the end")
+
+    @timeout(seconds=0.1, threads="signal")
+    def around():
+        work()
+
+    with pytest.raises(TimeoutError, match="around took longer"):
+        around()
+    assert reached == []
+    nothing_is_left()
+
+
+@by_signal
+def test_by_signal_a_call_that_has_ended_is_not_interrupted(patches):
+    def ringing(stop):
+        def wrapper(limit):
+            time.sleep(max(0, limit.deadline - time.monotonic()) + 0.01)
+            signal.raise_signal(signal.SIGALRM)
+            stop(limit)
+
+        return wrapper
+
+    patches.apply((alarms, "_stop"), ringing)
+
+    assert timeout(int, seconds=0.05, threads="signal")("5") == 5
+    nothing_is_left()
+
+
+@by_signal
+def test_by_signal_many_calls_that_end_as_their_time_is_over_return_or_are_told():
     call = timeout(lambda: "done", seconds=1e-5, threads="signal")
     outcomes = set()
-    for _ in range(2000):
+    for _ in range(500):
         try:
             outcomes.add(call())
         except TimeoutError:
@@ -293,7 +331,7 @@ def test_by_signal_a_timeout_that_comes_as_the_call_ends_is_one_or_the_other():
     nothing_is_left()
 
 
-@has_signals
+@by_signal
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, print])
 def test_by_signal_a_call_is_refused_if_somebody_else_uses_it(handler):
     calls = []
@@ -327,7 +365,7 @@ def test_by_signal_other_threads_are_refused():
     assert "main thread only" in told[0] or "no SIGALRM" in told[0]
 
 
-@has_signals
+@by_signal
 def test_by_signal_errors_make_no_cycle():
     class Argument:
         pass
