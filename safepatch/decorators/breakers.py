@@ -6,11 +6,10 @@ import functools
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
-from safepatch.decorators.locks import give_lock
+from safepatch.decorators.circuits import Circuit, State
 from safepatch.decorators.observing import observed
-from safepatch.decorators.refusing import CircuitOpenError
 from safepatch.decorators.wrapping import (
     configured,
     is_async,
@@ -24,7 +23,6 @@ P2 = ParamSpec("P2")
 S = TypeVar("S")
 R2 = TypeVar("R2")
 R_co = TypeVar("R_co", covariant=True)
-State = Literal["closed", "open", "half-open"]
 Failures = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]
 
 
@@ -94,7 +92,8 @@ def circuit_breaker(
     given the Exception and returns a bool. Any other Exception counts as a success: the function
     was there to complain. What is no Exception (a cancellation, a killed greenlet, a timeout from
     outside, KeyboardInterrupt) says nothing, and the next call sees instead. So does a call that
-    takes longer than `reset_after` to see: another may then try as well.
+    takes longer than `reset_after` to see: another may then try as well. Calls that it makes
+    itself, as in recursion, are let through with it.
 
     Calls that began before the breaker opened no longer count when they end. No lock is held while
     the function runs. A coroutine function counts when it was awaited, a generator when it has
@@ -119,7 +118,7 @@ def circuit_breaker(
             circuit_breaker, failures=failures, reset_after=reset_after, on=on, clock=clock
         )
     need_callable("put a circuit breaker on", wrapped)
-    breaker = _Breaker(name_of(wrapped), failures, reset_after, fails, clock)
+    breaker = Circuit(name_of(wrapped), failures, reset_after, fails, clock)
     admit, succeed, fail = breaker.admit, breaker.succeed, breaker.fail
 
     if is_generator(wrapped):
@@ -180,85 +179,3 @@ def _matcher(on: Any) -> Callable[[BaseException], bool]:
                 "exception"
             )
     return lambda error: isinstance(error, on)
-
-
-class _Breaker:
-    """What a breaker knows. A call has a number, by which its outcome is known to be late or not.
-
-    While closed, all calls have that of `turn`, and `failed` counts; open, `turn` is 0, and `probe`
-    is the number of the last call let through, until it is over. None after `opened` is late.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        failures: int,
-        reset_after: float,
-        fails: Callable[[BaseException], bool],
-        clock: Callable[[], float],
-    ) -> None:
-        self.name, self.failures, self.reset_after = name, failures, reset_after
-        self.fails, self.clock = fails, clock
-        self.turn = self.last = 1
-        self.failed = self.probe = self.opened = 0
-        #: When the next call may go through; while there is a probe, when it is given up.
-        self.retry_at = -math.inf
-        self.lock: Any
-        give_lock(self)
-
-    def admit(self) -> int:
-        """Give the number for a call that is not known to be let through, or refuse it."""
-        now = self.clock()
-        with self.lock:
-            if self.turn:
-                return self.turn
-            wait = self.retry_at - now
-            if wait <= 0:
-                self.retry_at = now + self.reset_after
-                self.last = self.probe = self.last + 1
-                return self.probe
-        raise CircuitOpenError(self.name, wait)
-
-    def succeed(self, turn: int) -> None:
-        with self.lock:
-            if turn == self.turn:
-                self.failed = 0
-            # Of any probe, not only the last: a function that always takes longer than a probe may
-            # would never get its breaker closed.
-            elif self.turn == 0 and turn > self.opened:
-                self.close()
-
-    def fail(self, turn: int, error: BaseException) -> None:
-        """Take note of an exception, which may be none that counts."""
-        if self.fails(error):
-            now = self.clock()
-            with self.lock:
-                if turn == self.turn:
-                    self.failed += 1
-                    if self.failed >= self.failures:
-                        self._open(now)
-                elif turn == self.probe:
-                    self._open(now)
-        elif isinstance(error, Exception):
-            self.succeed(turn)
-        else:
-            with self.lock:
-                if turn == self.probe:
-                    self.probe, self.retry_at = 0, -math.inf
-
-    def _open(self, now: float) -> None:
-        self.turn = self.probe = 0
-        self.opened = self.last
-        self.retry_at = now + self.reset_after
-
-    def close(self) -> None:
-        with self.lock:
-            self.failed = self.probe = 0
-            self.last = self.turn = self.last + 1
-
-    def state(self) -> State:
-        now = self.clock()
-        with self.lock:
-            if self.turn:
-                return "closed"
-            return "half-open" if self.probe or now >= self.retry_at else "open"

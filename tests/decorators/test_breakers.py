@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import gc
 import inspect
@@ -206,6 +207,11 @@ def test_what_is_no_exception_counts_if_on_names_it():
     assert service.state() == "open"
 
 
+def elsewhere(call):
+    """Call in a context that is nobody's, as another thread would."""
+    return contextvars.Context().run(call)
+
+
 # One probe at a time, and none that stays for ever.
 
 
@@ -214,10 +220,10 @@ def test_one_call_at_a_time_is_a_probe(opened):
 
     def during():
         assert opened.state() == "half-open"
-        assert opened.is_refused()
+        assert elsewhere(opened.is_refused)
         opened.now += 9
         with pytest.raises(CircuitOpenError) as raised:
-            opened.call()
+            elsewhere(opened.call)
         return raised.value.retry_after
 
     opened.during = during
@@ -296,6 +302,54 @@ def test_a_failure_of_a_probe_that_was_given_up_does_not_touch_the_next(opened):
 
     assert overlapping(opened, fail) == ["half-open"]
     assert opened.state() == "closed"
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine", "generator"])
+def test_a_probe_may_call_its_own_function_as_in_recursion(kind):
+    now, fails = 0.0, True
+    decorate = circuit_breaker(failures=1, reset_after=10, clock=lambda: now)
+
+    @decorate
+    def plain(depth):
+        if fails:
+            raise WorkError
+        return depth and plain(depth - 1)
+
+    @decorate
+    async def coroutine(depth):
+        if fails:
+            raise WorkError
+        return depth and await coroutine(depth - 1)
+
+    @decorate
+    def generator(depth):
+        if fails:
+            raise WorkError
+        yield depth
+        if depth:
+            yield from generator(depth - 1)
+
+    call, function = {
+        "plain": (plain, plain),
+        "coroutine": (lambda depth: asyncio.run(coroutine(depth)), coroutine),
+        "generator": (lambda depth: list(generator(depth)), generator),
+    }[kind]
+    with pytest.raises(WorkError):
+        call(3)
+    now, fails = 10.0, False
+
+    call(3)
+
+    assert function.breaker_state() == "closed"
+
+
+def test_one_that_was_a_probe_once_is_like_the_others(opened):
+    opened.now += 10
+    opened.fail(error=KeyboardInterrupt)
+    opened.now += 10
+    opened.fail()
+
+    assert opened.is_refused()
 
 
 # Calls that end late.
@@ -546,11 +600,11 @@ def test_killed_greenlets_and_timeouts_leave_their_place_to_the_next():
 def test_a_fork_while_another_thread_holds_the_lock_leaves_the_child_able_to_call():
     child("""
         import gc, os, threading, warnings
-        from safepatch.decorators import breakers, circuit_breaker
+        from safepatch.decorators import circuit_breaker, circuits
 
         warnings.simplefilter("ignore")
         call = circuit_breaker(int)
-        breaker = next(o for o in gc.get_objects() if isinstance(o, breakers._Breaker))
+        breaker = next(o for o in gc.get_objects() if isinstance(o, circuits.Circuit))
         held, done = threading.Event(), threading.Event()
 
         def hold():
