@@ -15,6 +15,9 @@ class _Expired(BaseException):
         self.is_over = False
 
 
+#: Seconds after which a call that has not ended is interrupted once more.
+AGAIN = 1.0
+
 #: The outermost first.
 _running: list[_Expired] = []
 
@@ -102,8 +105,9 @@ def _first_due() -> int | None:
     now = time.monotonic()
     for place, limit in enumerate(_running):
         if limit.deadline <= now and not limit.is_over:
-            # What it goes through on its way out must not be interrupted by those inside.
+            # Leave time for the way out, to those inside as well. But come again: what is raised
+            # in a finalizer, or a callback of the garbage collector, is dropped by Python.
             for inner in _running[place:]:
-                inner.is_over = True
+                inner.deadline = max(inner.deadline, now + AGAIN)
             return place
     return None

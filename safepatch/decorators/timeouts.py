@@ -41,10 +41,11 @@ def timeout(wrapped: Any = None, /, *, seconds: float, threads: Threads = "refus
 
     In a thread without gevent nothing can end a call from outside, and RuntimeError is raised
     instead of calling the function. With `threads="signal"` the main thread is interrupted by
-    SIGALRM, which ends also what computes in Python or waits in the system, at any point; not on
-    Windows, and RuntimeError is raised if somebody else uses that signal. In other threads it is
-    refused as before. A call is never left running in a thread of its own: it would go on, with the
-    caller's arguments, after the caller was told that it ended.
+    SIGALRM, which ends also what computes in Python or waits in the system, at any point. It comes
+    again each second until the call ends, since Python drops what is raised in finalizers. In other
+    threads, on Windows, and if somebody else uses that signal, RuntimeError is raised as before. A
+    call is never left running in a thread of its own: it would go on, with the caller's arguments,
+    after the caller was told that it ended.
 
     A call that never waits cannot be ended, except by a signal: it ends late, and returns what it
     returns. Nor can what waits in a way that gevent has not patched.

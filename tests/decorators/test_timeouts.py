@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -266,8 +267,11 @@ def test_by_signal_the_outer_of_two_that_are_over_is_told():
     @timeout(seconds=0.02, threads="signal")
     def work():
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
-        time.sleep(0.05)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        try:
+            # Another thread may get the signal, if there is one.
+            time.sleep(0.05)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         time.sleep(LONG)
 
     @timeout(seconds=0.01, threads="signal")
@@ -298,6 +302,30 @@ def test_by_signal_the_outer_timeout_holds_after_the_inner_one_was_caught():
     with pytest.raises(TimeoutError, match="around took longer"):
         around()
     assert reached == []
+    nothing_is_left()
+
+
+@by_signal
+def test_by_signal_a_timeout_that_python_drops_comes_again(monkeypatch):
+    """As it does with what is raised in finalizers and callbacks of the garbage collector."""
+    monkeypatch.setattr(alarms, "AGAIN", 0.05)
+    dropped = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: dropped.append(what.exc_type))
+
+    class Slow:
+        def __del__(self):
+            end = time.monotonic() + LONG
+            while time.monotonic() < end:
+                pass
+
+    @timeout(seconds=0.02, threads="signal")
+    def work():
+        Slow()
+        time.sleep(LONG)
+
+    with pytest.raises(TimeoutError):
+        work()
+    assert dropped == [alarms._Expired]
     nothing_is_left()
 
 
