@@ -47,14 +47,10 @@ EVERY = {
         lambda: decorators.single_flight,
         {**GENERATORS, "calls": "equal calls at the same time share one"},
     ),
-    "retry(on=OSError)": (lambda: retry(on=OSError), GENERATORS),
+    "retry(on=OSError)": (lambda: retry(on=OSError), {}),
     "retry(on=Exception)": (
         lambda: retry(on=Exception, wait_initial=0, wait_jitter=0),
-        {
-            **GENERATORS,
-            "calls": "it calls again",
-            "errors": "a note tells how often it was tried",
-        },
+        {"calls": "it calls again", "errors": "a note tells how often it was tried"},
     ),
     "log_calls": (lambda: log_calls, {}),
     "log_calls(logger='enabled')": (lambda: log_calls(logger="enabled"), {}),

@@ -75,7 +75,7 @@ EVERY = {
     "memoize": Composable(lambda: memoize, GENERATORS, (), CONTROLS, clear),
     "ttl_cache": Composable(lambda: ttl_cache(ttl=60), GENERATORS, (), CONTROLS, clear),
     "single_flight": Composable(lambda: decorators.single_flight, GENERATORS, (), CONTROLS, clear),
-    "retry": Composable(lambda: retry(on=OSError), GENERATORS),
+    "retry": Composable(lambda: retry(on=OSError)),
     "log_calls": Composable(lambda: log_calls),
     "count_calls": Composable(lambda: count_calls, attributes=["stats"]),
     "replace": Composable(lambda: lambda wrapped: replace(wrapped)(wrapped)),
