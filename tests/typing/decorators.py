@@ -2,8 +2,6 @@
 """The decorators as a user writes them; checked by type checkers, never run."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import assert_type
-from collections.abc import Iterator
 from typing import Literal, assert_type
 
 import tenacity
@@ -11,8 +9,8 @@ import tenacity
 from safepatch.decorators import (
     CacheInfo,
     CallStats,
-    RetryBudget,
     FaultInfo,
+    RetryBudget,
     circuit_breaker,
     count_calls,
     exporters,
@@ -143,6 +141,8 @@ by_functions(5)  # type: ignore[arg-type]
 retry(on=OSError, stop=5)  # type: ignore[call-overload]
 retry(on=OSError, stop=tenacity.wait_fixed(1))  # type: ignore[arg-type]
 retry(attempts=5)  # type: ignore[call-overload]
+
+
 # Limits of time, rate and failures.
 @timeout(seconds=5)
 async def timed(host: str) -> bytes: ...
@@ -152,6 +152,8 @@ def rated(host: str) -> bytes: ...
 def broken(host: str) -> bytes: ...
 @fault(error=OSError, share=0.5)
 async def faulty(host: str) -> bytes: ...
+
+
 class Server:
     @circuit_breaker(failures=3, on=(OSError, KeyError))
     def ask(self, a: int) -> str: ...
@@ -161,10 +163,14 @@ class Server:
     @timeout(seconds=5, threads="signal")
     @rate_limit(rate=1, on_limit="raise")
     def slow(self, a: int) -> str: ...
+
+
 async def wait() -> None:
     assert_type(await timed("host"), bytes)
     assert_type(await faulty("host"), bytes)
     await timed(5)  # type: ignore[arg-type]
+
+
 assert_type(rated("host"), bytes)
 rated(5)  # type: ignore[arg-type]
 assert_type(broken("host"), bytes)
