@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Container
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
+from safepatch.decorators.entries import again
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.observing import observed
 from safepatch.decorators.sleeping import sleep_async
-from safepatch.decorators.stores import again
 from safepatch.decorators.wrapping import configured, kind_of, name_of, need_callable
 
 P = ParamSpec("P")
