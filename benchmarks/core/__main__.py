@@ -1,6 +1,6 @@
 """What the core costs, beside a hand-made closure, wrapt and mock, all in one run.
 
-    python benchmarks/core [--quick]
+    python -m benchmarks.core [--quick]
 
 Prints ratios, writes all seconds to benchmarks/results/, and plots them for the documentation;
 --quick takes few samples, to see that it runs, and writes nothing. Machines are noisy: trust the
@@ -17,10 +17,8 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
-import applying
-import calls
-import importing
-import timing
+from benchmarks import timing
+from benchmarks.core import applying, calls, importing
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
 
@@ -83,7 +81,7 @@ def main() -> None:
     text = "\n".join(report(found))
     print(text)
     if not quick:
-        import plots
+        from benchmarks.core import plots
 
         short = ".".join(platform.python_version_tuple()[:2])
         (RESULTS / f"core-{short}.json").write_text(json.dumps(found, indent=1) + "\n")

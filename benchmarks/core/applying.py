@@ -12,8 +12,9 @@ from typing import Any
 from unittest import mock
 
 import wrapt
-from timing import least, once
-from victims import (
+
+import safepatch
+from benchmarks.core.victims import (
     by_hand,
     by_mock,
     by_safepatch,
@@ -22,8 +23,7 @@ from victims import (
     pass_through,
     wrapt_pass_through,
 )
-
-import safepatch
+from benchmarks.timing import least, once
 
 SITES = 10_000
 

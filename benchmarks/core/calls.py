@@ -6,10 +6,9 @@ import contextvars
 import timeit
 from typing import Any
 
-from timing import least
-from victims import WAYS, Install, by_hand, by_safepatch, fresh, pass_through
-
 import safepatch
+from benchmarks.core.victims import WAYS, Install, by_hand, by_safepatch, fresh, pass_through
+from benchmarks.timing import least
 
 #: Seconds a call, by what was done to the victim.
 Seconds = dict[str, float]
