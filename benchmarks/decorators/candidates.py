@@ -1,0 +1,106 @@
+"""The caches that are compared, ours and those people use today: how each is made."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from safepatch.decorators import memoize, ttl_cache
+
+T = TypeVar("T")
+#: Makes a decorator with a cache of its own, of so many results.
+Maker = Callable[[int], Any]
+
+#: Seconds a result lives, longer than any of this takes.
+TTL = 36000.0
+
+#: Who is not here, and why: import errors are told, not hidden.
+LEFT_OUT: dict[str, str] = {}
+
+
+def there(makers: Mapping[str, Callable[..., T]], *args: Any) -> dict[str, T]:
+    """What the makers make; those whose library cannot be imported are noted and left out."""
+    made = {}
+    for name, make in makers.items():
+        try:
+            made[name] = make(*args)
+        except ImportError as error:
+            LEFT_OUT[name] = str(error)
+    return made
+
+
+LRU = "functools.lru_cache(None)"
+OURS = "safepatch ttl_cache"
+
+
+def _cachetools_lock(maxsize: int, typed: bool = False) -> Any:
+    import cachetools
+    from cachetools.keys import hashkey, typedkey
+
+    cache: Any = cachetools.TTLCache(maxsize, TTL)
+    key = typedkey if typed else hashkey
+    return cachetools.cached(cache, key=key, lock=threading.Lock())
+
+
+def _cachetools_condition(maxsize: int) -> Any:
+    import cachetools
+
+    cache: Any = cachetools.TTLCache(maxsize, TTL)
+    return cachetools.cached(cache, condition=threading.Condition())
+
+
+def _cachetools_func(maxsize: int, typed: bool = False) -> Any:
+    import cachetools.func
+
+    return cachetools.func.ttl_cache(maxsize, TTL, typed=typed)
+
+
+def _cachebox(maxsize: int, typed: bool = False) -> Any:
+    import cachebox
+
+    key = cachebox.make_typed_key if typed else cachebox.make_key
+    return cachebox.cached(cachebox.TTLCache(maxsize, TTL), key_maker=key)
+
+
+def _theine(maxsize: int, typed: bool = False) -> Any:
+    import theine
+
+    return theine.Memoize(maxsize, datetime.timedelta(seconds=TTL), typed=typed)
+
+
+def _moka(maxsize: int, typed: bool = False) -> Any:
+    import moka_py
+
+    return moka_py.cached(maxsize, typed, ttl=TTL)
+
+
+#: For functions.
+CACHES: dict[str, Maker] = {
+    LRU: lambda maxsize: functools.lru_cache(None),
+    OURS: lambda maxsize: ttl_cache(ttl=TTL, maxsize=maxsize),
+    "safepatch memoize": lambda maxsize: memoize(maxsize=maxsize),
+    "cachebox TTLCache": _cachebox,
+    "cachetools TTLCache, lock": _cachetools_lock,
+    "cachetools TTLCache, condition": _cachetools_condition,
+    "cachetools.func.ttl_cache": _cachetools_func,
+    "moka_py.cached": _moka,
+    "theine.Memoize": _theine,
+}
+
+#: The same, where 1, 1.0 and True are to be different.
+TYPED: dict[str, Maker] = {
+    LRU: lambda maxsize: functools.lru_cache(None, typed=True),
+    OURS: lambda maxsize: ttl_cache(ttl=TTL, maxsize=maxsize, typed=True),
+    "safepatch memoize": lambda maxsize: memoize(maxsize=maxsize, typed=True),
+    "cachebox TTLCache": functools.partial(_cachebox, typed=True),
+    "cachetools TTLCache, lock": functools.partial(_cachetools_lock, typed=True),
+    "cachetools.func.ttl_cache": functools.partial(_cachetools_func, typed=True),
+    "moka_py.cached": functools.partial(_moka, typed=True),
+    "theine.Memoize": functools.partial(_theine, typed=True),
+}
+
+#: The same, bounded: what a new result costs when an old one has to leave for it.
+BOUNDED: dict[str, Maker] = CACHES | {LRU: lambda maxsize: functools.lru_cache(maxsize)}
