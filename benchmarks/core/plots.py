@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import pathlib
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("svg")
-# The same figures give the same file.
-matplotlib.rcParams["svg.hashsalt"] = "safepatch"
-matplotlib.rcParams["font.size"] = 9
-
-from matplotlib import pyplot  # noqa: E402
-
-INTO = pathlib.Path(__file__).parents[2] / "docs" / "plots"
+from benchmarks.charts import bars, pyplot, save
 
 
 def plot(found: dict[str, Any]) -> None:
-    INTO.mkdir(exist_ok=True)
     _calls(found)
     _cycles(found)
     _alias_scan(found)
-
-
-def _save(figure: Any, name: str) -> None:
-    figure.tight_layout()
-    figure.savefig(INTO / f"{name}.svg", metadata={"Date": None}, transparent=False)
-    pyplot.close(figure)
 
 
 def _calls(found: dict[str, Any]) -> None:
@@ -36,10 +19,10 @@ def _calls(found: dict[str, Any]) -> None:
         one = seconds["closure by hand x1"] - seconds["bare"]
         ways = [way for way in seconds if way != "bare"]
         multiples = [(seconds[way] - seconds["bare"]) / one for way in ways]
-        _bars(half, ways, multiples, f"a patched {what}, Python {found['python']}")
+        bars(half, ways, multiples, f"a patched {what}, Python {found['python']}")
         half.set_xscale("log")
         half.set_xlabel("closures by hand (log)")
-    _save(figure, "calls")
+    save(figure, "calls")
 
 
 def _cycles(found: dict[str, Any]) -> None:
@@ -47,21 +30,9 @@ def _cycles(found: dict[str, Any]) -> None:
     for half, (what, seconds) in zip(halves, found["cycles"].items(), strict=True):
         one = seconds["mock with patch.object(new)"]
         multiples = [spent / one for spent in seconds.values()]
-        _bars(half, list(seconds), multiples, f"patch and undo a {what}")
+        bars(half, list(seconds), multiples, f"patch and undo a {what}")
         half.set_xlabel("mock.patch.object(new)")
-    _save(figure, "cycles")
-
-
-def _bars(axes: Any, names: list[str], multiples: list[float], title: str) -> None:
-    colours = ["tab:blue" if "safepatch" in name else "tab:grey" for name in names]
-    bars = axes.barh(names, multiples, color=colours)
-    labels = [f"{one:.1f}" if one < 10 else f"{one:.0f}" for one in multiples]
-    axes.bar_label(bars, labels, padding=2)
-    axes.margins(x=0.15)
-    if not axes.yaxis_inverted():  # once for those that share it
-        axes.invert_yaxis()
-    axes.set_title(title, fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
+    save(figure, "cycles")
 
 
 def _alias_scan(found: dict[str, Any]) -> None:
@@ -71,4 +42,4 @@ def _alias_scan(found: dict[str, Any]) -> None:
     axes.set(xlabel="imported modules", ylabel="milliseconds", xlim=0, ylim=0)
     axes.set_title("the search for aliases adds to an apply", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, "alias-scan")
+    save(figure, "alias-scan")

@@ -7,19 +7,29 @@ prints the ratios to `functools.lru_cache` for these alone, for who is working o
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import timeit
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-import safepatch
-from benchmarks.decorators.candidates import BOUNDED, CACHES, LRU, TYPED, Maker, there
+from benchmarks.decorators import tables
+from benchmarks.decorators.candidates import ASYNC, BOUNDED, CACHES, COPYING, LRU, TYPED, Maker
+from benchmarks.decorators.measuring import (
+    APPLIED,
+    LOOP,
+    Seconds,
+    applied,
+    awaited,
+    decorated,
+    lookup,
+    lookup_async,
+    there,
+    timed,
+)
 from benchmarks.timing import ROUNDS, least
-
-#: Seconds a call, by what was done to the function; "loop" is the timing itself.
-Seconds = dict[str, float]
 
 #: The calls that are timed; names are local variables, so that only the call is.
 CALLS = {
@@ -27,14 +37,7 @@ CALLS = {
     "4 positional": "g(host, port, 2, 1)",
     "keywords": "g(host, port, family=2, type=1)",
 }
-SETUP = "g, host, port = function, 'www.example.org', 443"
-#: Put after the name of a cache: as a patch, through `safepatch.apply` on a module's function.
-APPLIED = ", applied"
-
-
-def lookup(host: str, port: int, family: int = 0, type: int = 0) -> Any:  # noqa: A002
-    """What is cached, with parameters as `socket.getaddrinfo` has them."""
-    return host, port
+MAXSIZE = 1024
 
 
 def lookup_list(host: str, port: int, family: int = 0, type: int = 0) -> Any:  # noqa: A002
@@ -45,25 +48,24 @@ def plain(rounds: int) -> dict[str, Seconds]:
     """Hits, by the call; each cache as a plain decorator, which is what a patch by hand comes to,
     and applied as a patch."""
     functions = both(CACHES)
-    return {case: timed(call, functions, rounds) for case, call in CALLS.items()}
+    return {case: timed(functions, rounds, call) for case, call in CALLS.items()}
 
 
 def variants(rounds: int) -> dict[str, Seconds]:
     """Hits where more is asked: typed keys, and results that callers may change."""
-    copying = {name: CACHES[name] for name in CACHES if name.startswith(("safepatch", "cachebox"))}
-    lists = decorated(copying, lookup_list)
-    lists[LRU] = decorated({LRU: CACHES[LRU]}, lookup)[LRU]
+    lists = decorated({name: CACHES[name] for name in COPYING}, lookup_list, MAXSIZE)
+    lists[LRU] = CACHES[LRU](MAXSIZE)(lookup)
     return {
-        "typed": timed("g(host, port)", decorated(TYPED, lookup), rounds),
-        "a list, copied": timed("g(host, port)", lists, rounds),
+        "typed": timed(decorated(TYPED, lookup, MAXSIZE), rounds),
+        "a list, copied": timed(lists, rounds),
     }
 
 
-def misses(rounds: int, maxsize: int = 128) -> Seconds:
+def misses(rounds: int) -> Seconds:
     """Misses of full caches, so that each new result drives out an old one."""
     # The counters are made once: samples that began anew would find what the last one had left.
     setup = "g, host, port = function, new_host, 443"
-    functions = decorated(BOUNDED, lookup, maxsize)
+    functions = decorated(BOUNDED, lookup, 128)
     timers = {
         name: timeit.Timer(
             "g(host(), port)", setup, globals={"function": function, "new_host": count().__next__}
@@ -71,60 +73,41 @@ def misses(rounds: int, maxsize: int = 128) -> Seconds:
         for name, function in functions.items()
     }
     loop = timeit.Timer("host()", setup, globals={"function": None, "new_host": count().__next__})
-    return least(timers | {"loop": loop}, rounds)
-
-
-def decorated(makers: Mapping[str, Maker], function: Any, maxsize: int = 1024) -> dict[str, Any]:
-    return {name: decorator(function) for name, decorator in there(makers, maxsize).items()}
+    return least(timers | {LOOP: loop}, rounds)
 
 
 def both(makers: Mapping[str, Maker]) -> dict[str, Any]:
     """As plain decorators, and through `safepatch.apply`."""
-    applied = {name + APPLIED: _apply(decorator) for name, decorator in there(makers, 1024).items()}
-    return decorated(makers, lookup) | applied
+    plain = decorated(makers, lookup, MAXSIZE)
+    return plain | {name + APPLIED: applied(one) for name, one in there(makers, MAXSIZE).items()}
 
 
-def _apply(decorator: Any) -> Any:
-    module = types.ModuleType("victim")
-    made = types.FunctionType(lookup.__code__, {}, "lookup", lookup.__defaults__)
-    made.__module__ = "victim"
-    module.lookup = made  # type: ignore[attr-defined]
-    safepatch.apply((module, "lookup"), decorator, aliases="ignore")
-    return module.lookup
+def in_coroutines(rounds: int) -> Seconds:
+    """Hits of cached coroutine functions, in a running event loop."""
+    return awaited(decorated(ASYNC, lookup_async, MAXSIZE), rounds)
 
 
-def timed(call: str, functions: Mapping[str, Any], rounds: int) -> Seconds:
-    timers = {
-        name: timeit.Timer(call, SETUP, globals={"function": function})
-        for name, function in functions.items()
-    }
-    return least(timers | {"loop": timeit.Timer("pass")}, rounds)
-
-
-def ratios(seconds: Seconds, base: str = LRU) -> dict[str, float]:
-    """In multiples of one of them, the loop apart."""
-    one = seconds[base] - seconds["loop"]
-    return {
-        name: (spent - seconds["loop"]) / one for name, spent in seconds.items() if name != "loop"
-    }
-
-
-def report(found: Mapping[str, Seconds], base: str = LRU) -> Iterator[str]:
-    """A table: what was compared downwards, the cases rightwards."""
-    columns = {case: ratios(seconds, base) for case, seconds in found.items()}
-    names = dict.fromkeys(name for column in columns.values() for name in column)
-    yield " " * 40 + "".join(f"{case:>16}" for case in columns)
-    for name in names:
-        cells = (f"{one[name]:16.2f}" if name in one else " " * 16 for one in columns.values())
-        yield f"{name:40}" + "".join(cells)
+def in_gevent(rounds: int) -> Seconds:
+    """Hits in a process that gevent has patched before it did anything else."""
+    source = (
+        "from gevent import monkey; monkey.patch_all(); import json\n"
+        "from benchmarks.decorators import caches, candidates, measuring\n"
+        "made = measuring.decorated(candidates.CACHES, measuring.lookup, caches.MAXSIZE)\n"
+        f"print(json.dumps(measuring.timed(made, {rounds})))"
+    )
+    found: Seconds = json.loads(subprocess.check_output([sys.executable, "-c", source], text=True))
+    return found
 
 
 def main() -> None:
-    rounds = 100 if "--quick" in sys.argv[1:] else ROUNDS
-    found = plain(rounds) | variants(rounds) | {"miss": misses(rounds)}
-    print("\n".join(report(found)))
-    hit = found["2 positional"]
-    print(f"an lru_cache hit takes {(hit[LRU] - hit['loop']) * 1e9:.0f} ns")
+    quick = "--quick" in sys.argv[1:]
+    rounds = 100 if quick else ROUNDS
+    found: dict[str, Any] = {"hits": plain(rounds), "variants": variants(rounds)}
+    found |= {"misses": misses(rounds), "async": in_coroutines(rounds // 5)}
+    for title in found:
+        print(f"\n{title}\n" + "\n".join(tables.text(tables.TABLES[title][1](found))))
+    hit = found["hits"]["2 positional"]
+    print(f"\nan lru_cache hit takes {(hit[LRU] - hit[LOOP]) * 1e9:.0f} ns")
 
 
 if __name__ == "__main__":

@@ -5,35 +5,24 @@ from __future__ import annotations
 import datetime
 import functools
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from safepatch.decorators import memoize, ttl_cache
 
-T = TypeVar("T")
 #: Makes a decorator with a cache of its own, of so many results.
 Maker = Callable[[int], Any]
 
 #: Seconds a result lives, longer than any of this takes.
 TTL = 36000.0
 
-#: Who is not here, and why: import errors are told, not hidden.
-LEFT_OUT: dict[str, str] = {}
-
-
-def there(makers: Mapping[str, Callable[..., T]], *args: Any) -> dict[str, T]:
-    """What the makers make; those whose library cannot be imported are noted and left out."""
-    made = {}
-    for name, make in makers.items():
-        try:
-            made[name] = make(*args)
-        except ImportError as error:
-            LEFT_OUT[name] = str(error)
-    return made
-
-
 LRU = "functools.lru_cache(None)"
 OURS = "safepatch ttl_cache"
+
+
+#: The ones compared with, in the acceptance table.
+CACHEBOX, LOCKED = "cachebox TTLCache", "cachetools TTLCache, lock"
+AWAIT = "plain await"
 
 
 def _cachetools_lock(maxsize: int, typed: bool = False) -> Any:
@@ -82,15 +71,51 @@ CACHES: dict[str, Maker] = {
     LRU: lambda maxsize: functools.lru_cache(None),
     OURS: lambda maxsize: ttl_cache(ttl=TTL, maxsize=maxsize),
     "safepatch memoize": lambda maxsize: memoize(maxsize=maxsize),
-    "cachebox TTLCache": _cachebox,
-    "cachetools TTLCache, lock": _cachetools_lock,
+    CACHEBOX: _cachebox,
+    LOCKED: _cachetools_lock,
     "cachetools TTLCache, condition": _cachetools_condition,
     "cachetools.func.ttl_cache": _cachetools_func,
     "moka_py.cached": _moka,
     "theine.Memoize": _theine,
 }
 
-#: The same, where 1, 1.0 and True are to be different.
+#: Of these, those that give each caller a copy of a list of his own.
+COPYING = (OURS, "safepatch memoize", CACHEBOX)
+
+
+def _alru(maxsize: int, ttl: float | None = None) -> Any:
+    import async_lru
+
+    return async_lru.alru_cache(maxsize, ttl=ttl)
+
+
+def _aiocache(maxsize: int) -> Any:
+    import aiocache  # its memory has no limit
+
+    return aiocache.cached(ttl=TTL)
+
+
+def _cashews(maxsize: int) -> Any:
+    import cashews
+
+    cache = cashews.Cache()
+    cache.setup("mem://", size=maxsize)
+    return cache(ttl=TTL)
+
+
+#: For coroutine functions.
+ASYNC: dict[str, Maker] = {
+    AWAIT: lambda maxsize: lambda function: function,
+    **{name: CACHES[name] for name in COPYING},
+    "moka_py.cached": _moka,
+    "theine.Memoize": _theine,
+    "async_lru.alru_cache": _alru,
+    "async_lru.alru_cache, ttl": functools.partial(_alru, ttl=TTL),
+    "aiocache.cached": _aiocache,
+    "cashews.cache": _cashews,
+}
+
+#: As CACHES, where 1, 1.0 and True are to be different.
 TYPED: dict[str, Maker] = {
     LRU: lambda maxsize: functools.lru_cache(None, typed=True),
     OURS: lambda maxsize: ttl_cache(ttl=TTL, maxsize=maxsize, typed=True),
@@ -102,5 +127,9 @@ TYPED: dict[str, Maker] = {
     "theine.Memoize": functools.partial(_theine, typed=True),
 }
 
-#: The same, bounded: what a new result costs when an old one has to leave for it.
-BOUNDED: dict[str, Maker] = CACHES | {LRU: lambda maxsize: functools.lru_cache(maxsize)}
+#: As CACHES, bounded: what a new result costs when an old one has to leave for it.
+LRU_BOUNDED = "functools.lru_cache(maxsize)"
+BOUNDED: dict[str, Maker] = {
+    LRU_BOUNDED: lambda maxsize: functools.lru_cache(maxsize),
+    **{name: make for name, make in CACHES.items() if name != LRU},
+}

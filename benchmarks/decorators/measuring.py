@@ -1,0 +1,143 @@
+"""The function that all decorators here are put on, and how its calls are timed."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import timeit
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import safepatch
+from benchmarks.timing import AwaitTimer, least
+
+T = TypeVar("T")
+#: Makes a decorator, or raises ImportError.
+Makers = Mapping[str, Callable[..., Any]]
+
+#: Seconds a call, by what was put on the function; LOOP is the timing itself, without a call.
+Seconds = dict[str, float]
+LOOP = "loop"
+
+#: The measure of all that does not cache: the closure that everybody writes.
+BY_HAND = "closure by hand"
+#: Put after a name: as a patch, through `safepatch.apply` on a module's function.
+APPLIED = ", applied"
+
+#: Who is not here, and why: import errors are told, not hidden.
+LEFT_OUT: dict[str, str] = {}
+
+
+def lookup(host: str, port: int, family: int = 0, type: int = 0) -> Any:  # noqa: A002
+    """What is decorated, with parameters as `socket.getaddrinfo` has them."""
+    return host, port
+
+
+async def lookup_async(host: str, port: int, family: int = 0, type: int = 0) -> Any:  # noqa: A002
+    return host, port
+
+
+ARGUMENTS = ("www.example.org", 443)
+# Names are local variables, so that the call is timed and not how it is found.
+SETUP = f"g, (host, port) = function, {ARGUMENTS!r}"
+
+
+def there(makers: Mapping[str, Callable[..., T]], *args: Any) -> dict[str, T]:
+    """What the makers make; those whose library cannot be imported are noted and left out."""
+    made = {}
+    for name, make in makers.items():
+        try:
+            made[name] = make(*args)
+        except ImportError as error:
+            LEFT_OUT[name] = str(error)
+    return made
+
+
+def decorated(makers: Makers, function: Any, *args: Any) -> dict[str, Any]:
+    """The function under each decorator that the makers, called with the rest, make."""
+    return {name: decorator(function) for name, decorator in there(makers, *args).items()}
+
+
+def applied(decorator: Any) -> Any:
+    """The function as a module has it, patched with the decorator."""
+    module = types.ModuleType("victim")
+    made = types.FunctionType(lookup.__code__, {}, "lookup", lookup.__defaults__)
+    made.__module__ = "victim"
+    module.lookup = made  # type: ignore[attr-defined]
+    safepatch.apply((module, "lookup"), decorator, aliases="ignore")
+    return module.lookup
+
+
+def timed(functions: Mapping[str, Any], rounds: int, call: str = "g(host, port)") -> Seconds:
+    timers = {
+        name: timeit.Timer(call, SETUP, globals={"function": function})
+        for name, function in functions.items()
+    }
+    return least(timers | {LOOP: timeit.Timer("pass")}, rounds)
+
+
+def awaited(functions: Mapping[str, Any], rounds: int) -> Seconds:
+    with asyncio.Runner() as runner:
+        return least(
+            {name: AwaitTimer(runner, function, *ARGUMENTS) for name, function in functions.items()}
+            | {LOOP: AwaitTimer(runner, None)},
+            rounds,
+        )
+
+
+def ratios(seconds: Seconds, base: str) -> dict[str, float]:
+    """In multiples of one of them, the loop apart."""
+    one = seconds[base] - seconds[LOOP]
+    return {name: (spent - seconds[LOOP]) / one for name, spent in seconds.items() if name != LOOP}
+
+
+def by_kind(plain: Makers, asynchronous: Makers, rounds: int) -> dict[str, Seconds]:
+    """Calls of a function and of a coroutine function; ours also applied as patches."""
+    functions = {}
+    for name, function in decorated(plain, lookup).items():
+        functions[name] = function
+        if name.startswith("safepatch"):
+            functions[name + APPLIED] = applied(plain[name]())
+    return {
+        "function": timed(functions, rounds),
+        "coroutine function": awaited(decorated(asynchronous, lookup_async), rounds // 2),
+    }
+
+
+def pass_through(wrapped: Any) -> Any:
+    @functools.wraps(wrapped)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return wrapped(*args, **kwargs)
+
+    return wrapper
+
+
+def pass_through_async(wrapped: Any) -> Any:
+    @functools.wraps(wrapped)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return await wrapped(*args, **kwargs)
+
+    return wrapper
+
+
+def try_except(wrapped: Any) -> Any:
+    @functools.wraps(wrapped)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return wrapped(*args, **kwargs)
+        except ConnectionError:
+            return wrapped(*args, **kwargs)
+
+    return wrapper
+
+
+def try_except_async(wrapped: Any) -> Any:
+    @functools.wraps(wrapped)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await wrapped(*args, **kwargs)
+        except ConnectionError:
+            return await wrapped(*args, **kwargs)
+
+    return wrapper
