@@ -30,7 +30,7 @@ def _draw(file: str, columns: Columns, unit: str) -> None:
     size = (5 + 2.5 * len(columns), 0.8 + 0.25 * most)
     figure, halves = pyplot.subplots(1, len(columns), figsize=size, squeeze=False)
     for half, (title, column) in zip(halves[0], columns.items(), strict=True):
-        bars(half, list(column), list(column.values()), title)
+        bars(half, list(column), [float(one) for one in column.values()], title)
         if "(log)" in unit:
             half.set_xscale("log")
         half.set_xlabel(unit)

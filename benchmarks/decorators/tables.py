@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from benchmarks.decorators.candidates import AWAIT, LRU, LRU_BOUNDED
 from benchmarks.decorators.measuring import APPLIED, BY_HAND, ratios
 
 #: A table: by column and row. What was not measured is not there.
-Columns = dict[str, dict[str, float]]
+Columns = Mapping[str, Mapping[str, float | str]]
 
 
 def _hits(found: Any) -> Columns:
-    columns = {}
+    columns: dict[str, dict[str, float]] = {}
     for case, seconds in found["hits"].items():
         all_of_it = ratios(seconds, LRU)
         columns[case] = {n: one for n, one in all_of_it.items() if not n.endswith(APPLIED)}
@@ -35,9 +35,22 @@ def _shares(found: Any) -> Columns:
     }
 
 
+def _answers(kind: str) -> Callable[[Any], Columns]:
+    """A column for each cache, for there are more checks than caches."""
+
+    def columns(found: Any) -> Columns:
+        answers = found["features"][kind]
+        caches = dict.fromkeys(cache for row in answers.values() for cache in row)
+        return {cache: {check: row[cache] for check, row in answers.items()} for cache in caches}
+
+    return columns
+
+
 def _by_kind(section: str) -> Callable[[Any], Columns]:
     return lambda found: {kind: ratios(one, BY_HAND) for kind, one in found[section].items()}
 
+
+WIDTH = 50
 
 #: By the name of a table: what it tells, and how it is made.
 TABLES: dict[str, tuple[str, Callable[[Any], Columns]]] = {
@@ -63,6 +76,11 @@ TABLES: dict[str, tuple[str, Callable[[Any], Columns]]] = {
         "Bytes an entry, of 100,000, besides the result and the host in its key",
         lambda found: {"bytes": found["bytes an entry"]},
     ),
+    "features": ("What caches of functions do", _answers("function")),
+    "async features": (
+        "What caches of coroutine functions do",
+        _answers("coroutine function"),
+    ),
     "retries": ("A call that succeeds, in closures with try and except", _by_kind("retries")),
     "logs": ("A call that is not logged, in closures that do nothing", _by_kind("logs")),
     "counts": ("A call that is counted, in closures that do nothing", _by_kind("counts")),
@@ -79,13 +97,13 @@ def names(columns: Columns) -> list[str]:
 
 
 def text(columns: Columns) -> Iterator[str]:
-    yield " " * 38 + "".join(f"  {title:>8}" for title in columns)
+    yield " " * WIDTH + "".join(f"  {title:>8}" for title in columns)
     for name in names(columns):
         cells = (
             f"  {_cell(column.get(name)):>{max(8, len(title))}}"
             for title, column in columns.items()
         )
-        yield f"{name:38}" + "".join(cells).rstrip()
+        yield f"{name:{WIDTH}}" + "".join(cells).rstrip()
 
 
 def markdown(columns: Columns) -> Iterator[str]:
@@ -97,7 +115,7 @@ def markdown(columns: Columns) -> Iterator[str]:
         yield f"| {shown} | " + " | ".join(cells) + " |"
 
 
-def _cell(figure: float | None) -> str:
-    if figure is None:
-        return ""
+def _cell(figure: float | str | None) -> str:
+    if figure is None or isinstance(figure, str):
+        return figure or ""
     return f"{figure:.1f}" if figure < 100 else f"{figure:.0f}"
