@@ -51,6 +51,7 @@ def measure(quick: bool) -> dict[str, Any]:
         "hits": caches.plain(rounds),
         "variants": caches.variants(rounds),
         "misses": caches.misses(rounds),
+        "decorating": caches.decorating(max(3, rounds // 20)),
         "threads": threads.in_threads(1 if quick else rounds // 50),
         "gevent": caches.in_gevent(rounds),
         "async": caches.in_coroutines(rounds // 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ def _counting(decorator: Any, result: Any = None) -> tuple[Any, Any]:
     async def function(a: Any) -> Any:
         calls.append(a)
         await asyncio.sleep(0.1)
-        return result
+        return copy.copy(result)
 
     return decorator(function), calls
 
@@ -29,6 +30,12 @@ async def again(decorator: Any) -> str:
 
 async def kind(decorator: Any) -> str:
     return "yes" if inspect.iscoroutinefunction(_counting(decorator)[0]) else "no"
+
+
+async def changed_list(decorator: Any) -> str:
+    cached, _ = _counting(decorator, [])
+    (await cached(1)).append("spoilt")
+    return "safe" if await cached(1) == [] else "spoilt"
 
 
 async def none(decorator: Any) -> str:
@@ -72,6 +79,7 @@ ASYNC_CHECKS: dict[str, Callable[[Any], Any]] = {
     "awaited twice": again,
     "still a coroutine function": kind,
     "f(1) and f('1')": text_and_number,
+    "a caller changes the list it got": changed_list,
     "a result that is None": none,
     "8 awaits at once": at_once,
     "2 awaits at once, the first is cancelled": first_cancelled,

@@ -66,11 +66,18 @@ def _moka(maxsize: int, typed: bool = False) -> Any:
     return moka_py.cached(maxsize, typed, ttl=TTL)
 
 
+def _memoize_cachetools(maxsize: int) -> Any:
+    import cachetools
+
+    return memoize(cache=cachetools.LRUCache(maxsize))
+
+
 #: For functions.
 CACHES: dict[str, Maker] = {
     LRU: lambda maxsize: functools.lru_cache(None),
     OURS: lambda maxsize: ttl_cache(ttl=TTL, maxsize=maxsize),
     "safepatch memoize": lambda maxsize: memoize(maxsize=maxsize),
+    "safepatch memoize(cache=LRUCache())": _memoize_cachetools,
     CACHEBOX: _cachebox,
     LOCKED: _cachetools_lock,
     "cachetools TTLCache, condition": _cachetools_condition,

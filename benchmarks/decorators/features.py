@@ -36,16 +36,16 @@ Answers = dict[str, dict[str, str]]
 def features(deadline: float = DEADLINE) -> dict[str, Answers]:
     """For functions and for coroutine functions."""
     return {
-        "function": _all(CHECKS, CHECKED, deadline),
-        "coroutine function": _all(ASYNC_CHECKS, ASYNC_CHECKED, deadline),
+        "function": _all("function", CHECKS, CHECKED, deadline),
+        "coroutine function": _all("coroutine function", ASYNC_CHECKS, ASYNC_CHECKED, deadline),
     }
 
 
-def _all(checks: Iterable[str], candidates: Iterable[str], deadline: float) -> Answers:
+def _all(kind: str, checks: Iterable[str], caches: Iterable[str], deadline: float) -> Answers:
     # Several at a time, for most of the time they sleep or hang.
     with ThreadPoolExecutor(8) as pool:
         answers = {
-            check: {name: pool.submit(_ask, check, name, deadline) for name in candidates}
+            check: {name: pool.submit(_ask, deadline, kind, check, name) for name in caches}
             for check in checks
         }
         return {
@@ -54,8 +54,8 @@ def _all(checks: Iterable[str], candidates: Iterable[str], deadline: float) -> A
         }
 
 
-def _ask(check: str, name: str, deadline: float) -> str:
-    command = [sys.executable, "-m", __name__, check, name]
+def _ask(deadline: float, *question: str) -> str:
+    command = [sys.executable, "-m", __name__, *question]
     try:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=deadline)
     except subprocess.TimeoutExpired:
@@ -65,8 +65,8 @@ def _ask(check: str, name: str, deadline: float) -> str:
     return told[-1].partition(":")[0]
 
 
-def _answer(check: str, name: str) -> str:
-    if check in ASYNC_CHECKS and name in ASYNC_CHECKED:
+def _answer(kind: str, check: str, name: str) -> str:
+    if kind == "coroutine function":
         return str(asyncio.run(_answer_async(check, name)))
     return CHECKS[check](CHECKED[name](1024))
 

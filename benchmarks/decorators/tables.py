@@ -59,12 +59,16 @@ TABLES: dict[str, tuple[str, Callable[[Any], Columns]]] = {
         _hits,
     ),
     "variants": (
-        "A hit with more asked for, in hits of functools.lru_cache(None) (typed as well)",
+        "A hit with types in the key, and of a list that callers get copies of, in lru_cache hits",
         lambda found: {case: ratios(one, LRU) for case, one in found["variants"].items()},
     ),
     "misses": (
         "A miss of a full cache of 128, in misses of functools.lru_cache(128)",
         lambda found: {"miss": ratios(found["misses"], LRU_BOUNDED)},
+    ),
+    "decorating": (
+        "To decorate a function, in the time that functools.lru_cache takes",
+        lambda found: {"decorating": ratios(found["decorating"], LRU)},
     ),
     "elsewhere": ("A hit elsewhere, in hits of functools.lru_cache(None) there", _elsewhere),
     "async": (
