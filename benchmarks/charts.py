@@ -22,7 +22,8 @@ INTO = pathlib.Path(__file__).parents[1] / "docs" / "plots"
 def save(figure: Any, name: str) -> None:
     INTO.mkdir(exist_ok=True)
     figure.tight_layout()
-    figure.savefig(INTO / f"{name}.svg", metadata={"Date": None}, transparent=False)
+    path = INTO / f"{name}.svg"
+    figure.savefig(path, metadata={"Date": None}, transparent=False, bbox_inches="tight")
     pyplot.close(figure)
 
 

@@ -28,10 +28,11 @@ def plot(found: dict[str, Any]) -> None:
 def _draw(file: str, columns: Columns, unit: str) -> None:
     most = max(map(len, columns.values()))
     size = (5 + 2.5 * len(columns), 0.8 + 0.25 * most)
-    figure, halves = pyplot.subplots(1, len(columns), figsize=size, squeeze=False)
+    figure, halves = pyplot.subplots(1, len(columns), figsize=size, sharex=True, squeeze=False)
     for half, (title, column) in zip(halves[0], columns.items(), strict=True):
         bars(half, list(column), [float(one) for one in column.values()], title)
         if "(log)" in unit:
             half.set_xscale("log")
+            half.xaxis.set_minor_formatter("")
         half.set_xlabel(unit)
     save(figure, file)
