@@ -27,6 +27,7 @@ from benchmarks.decorators.measuring import (
     decorated,
     lookup,
     lookup_async,
+    ours_applied,
     there,
     timed,
 )
@@ -95,7 +96,7 @@ def both(makers: Mapping[str, Maker]) -> dict[str, Any]:
 
 def in_coroutines(rounds: int) -> Seconds:
     """Hits of cached coroutine functions, in a running event loop."""
-    return awaited(decorated(ASYNC, lookup_async, MAXSIZE), rounds)
+    return awaited(ours_applied(ASYNC, lookup_async, MAXSIZE), rounds)
 
 
 def in_gevent(rounds: int) -> Seconds:
@@ -103,7 +104,7 @@ def in_gevent(rounds: int) -> Seconds:
     source = (
         "from gevent import monkey; monkey.patch_all(); import json\n"
         "from benchmarks.decorators import caches, candidates, measuring\n"
-        "made = measuring.decorated(candidates.CACHES, measuring.lookup, caches.MAXSIZE)\n"
+        "made = measuring.ours_applied(candidates.CACHES, measuring.lookup, caches.MAXSIZE)\n"
         f"print(json.dumps(measuring.timed(made, {rounds})))"
     )
     found: Seconds = json.loads(subprocess.check_output([sys.executable, "-c", source], text=True))

@@ -59,14 +59,14 @@ def decorated(makers: Makers, function: Any, *args: Any) -> dict[str, Any]:
     return {name: decorator(function) for name, decorator in there(makers, *args).items()}
 
 
-def applied(decorator: Any) -> Any:
+def applied(decorator: Any, function: Any = lookup) -> Any:
     """The function as a module has it, patched with the decorator."""
-    module = types.ModuleType("victim")
-    made = types.FunctionType(lookup.__code__, {}, "lookup", lookup.__defaults__)
+    module, name = types.ModuleType("victim"), function.__name__
+    made = types.FunctionType(function.__code__, {}, name, function.__defaults__)
     made.__module__ = "victim"
-    module.lookup = made  # type: ignore[attr-defined]
-    safepatch.apply((module, "lookup"), decorator, aliases="ignore")
-    return module.lookup
+    vars(module)[name] = made
+    safepatch.apply((module, name), decorator, aliases="ignore")
+    return vars(module)[name]
 
 
 def timed(functions: Mapping[str, Any], rounds: int, call: str = "g(host, port)") -> Seconds:
@@ -92,16 +92,20 @@ def ratios(seconds: Seconds, base: str) -> dict[str, float]:
     return {name: (spent - seconds[LOOP]) / one for name, spent in seconds.items() if name != LOOP}
 
 
-def by_kind(plain: Makers, asynchronous: Makers, rounds: int) -> dict[str, Seconds]:
-    """Calls of a function and of a coroutine function; ours also applied as patches."""
+def ours_applied(makers: Makers, function: Any, *args: Any) -> dict[str, Any]:
+    """The function under each decorator, and under ours also as patches."""
     functions = {}
-    for name, function in decorated(plain, lookup).items():
-        functions[name] = function
+    for name, one in decorated(makers, function, *args).items():
+        functions[name] = one
         if name.startswith("safepatch"):
-            functions[name + APPLIED] = applied(plain[name]())
+            functions[name + APPLIED] = applied(makers[name](*args), function)
+    return functions
+
+
+def by_kind(plain: Makers, asynchronous: Makers, rounds: int) -> dict[str, Seconds]:
     return {
-        "function": timed(functions, rounds),
-        "coroutine function": awaited(decorated(asynchronous, lookup_async), rounds // 2),
+        "function": timed(ours_applied(plain, lookup), rounds),
+        "coroutine function": awaited(ours_applied(asynchronous, lookup_async), rounds // 2),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.decorators.caches import MAXSIZE
 from benchmarks.decorators.candidates import CACHES
-from benchmarks.decorators.measuring import LOOP, Seconds, decorated, lookup
+from benchmarks.decorators.measuring import LOOP, Seconds, lookup, ours_applied
 from benchmarks.timing import least
 
 THREADS = 4
@@ -52,5 +52,5 @@ def _spend(function: Any, calls: int) -> tuple[float, float]:
 
 
 def in_threads(rounds: int) -> Seconds:
-    functions: dict[str, Any] = {**decorated(CACHES, lookup, MAXSIZE), LOOP: None}
+    functions: dict[str, Any] = {**ours_applied(CACHES, lookup, MAXSIZE), LOOP: None}
     return least({name: ThreadsTimer(one) for name, one in functions.items()}, rounds, SAMPLE)
