@@ -33,7 +33,8 @@ def least(timers: Mapping[str, Timer], rounds: int, sample: float = SAMPLE) -> d
 def _runs(timer: Timer, sample: float) -> int:
     """How many runs fill a sample, once the interpreter has specialised the code."""
     timer.timeit(20)
-    return max(1, int(sample / (timer.timeit(20) / 20)))
+    # The least of some, too: one interrupted here would be sampled a run at a time ever after.
+    return max(1, int(sample / (min(timer.timeit(20) for _ in range(5)) / 20)))
 
 
 class AwaitTimer:

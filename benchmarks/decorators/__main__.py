@@ -57,7 +57,7 @@ def measure(quick: bool) -> dict[str, Any]:
         "async": caches.in_coroutines(rounds // 2),
         "hit shares": hit_ratios.shares(hit_ratios.CALLS // (10 if quick else 1)),
         "bytes an entry": memory.bytes_an_entry(memory.ENTRIES // (10 if quick else 1)),
-        "features": features.features(3.0 if quick else features.DEADLINE),
+        "features": features.features(2.0 if quick else features.DEADLINE),
         "retries": retries.retries(rounds // 2),
         "logs": logs.logs(rounds // 2),
         "counts": counts.counts(rounds // 2),
