@@ -52,7 +52,7 @@ def measure(quick: bool) -> dict[str, Any]:
         "variants": caches.variants(rounds),
         "misses": caches.misses(rounds),
         "decorating": caches.decorating(max(3, rounds // 20)),
-        "threads": threads.in_threads(1 if quick else rounds // 50),
+        "threads": threads.in_threads(1 if quick else rounds // 100),
         "gevent": caches.in_gevent(rounds),
         "async": caches.in_coroutines(rounds // 2),
         "hit shares": hit_ratios.shares(hit_ratios.CALLS // (10 if quick else 1)),
