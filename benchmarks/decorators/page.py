@@ -31,6 +31,8 @@ def filled(page: str) -> str:
 
 
 def _block(mark: re.Match[str]) -> str:
+    if mark["python"] and not _path(mark["python"]).exists():
+        return mark[0]  # not measured yet
     return f"{mark[1]}\n{_table(mark['name'], mark['python'])}\n\n{mark[4]}"
 
 
@@ -40,8 +42,12 @@ def _table(name: str, python: str | None) -> str:
     return "\n".join(tables.markdown(tables.TABLES[name][1](_found(str(python)))))
 
 
+def _path(python: str) -> pathlib.Path:
+    return RESULTS / f"decorators-{python}.json"
+
+
 def _found(python: str) -> Any:
-    return json.loads((RESULTS / f"decorators-{python}.json").read_text())
+    return json.loads(_path(python).read_text())
 
 
 def _promises() -> list[str]:
