@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from safepatch.decorators.engine import CacheInfo, Engine
-from safepatch.decorators.hits import NO_KEY, front, own_parameters
+from safepatch.decorators.hits import front, own_parameters
 from safepatch.decorators.instances import Instance, Instances, instances_of
-from safepatch.decorators.keys import KeyFunction, key_function, with_instance
+from safepatch.decorators.keys import NO_KEY, KeyFunction, key_function, with_instance
 
 P = ParamSpec("P")
 P2 = ParamSpec("P2")
@@ -85,22 +85,18 @@ def wrap(
     if own is None:
         called["key_of"] = _key_of(wrapped, typed, key, instances)
 
-    def call_of(values: Any) -> functools.partial[Any]:
+    def prepare(known: Any, values: Any) -> tuple[Any, functools.partial[Any]]:
         args, kwargs = values if own is None else own.spell(values)
-        return functools.partial(wrapped, *args, **kwargs)
-
-    def miss(known: Any, values: Any) -> Any:
-        call = call_of(values)
+        call = functools.partial(wrapped, *args, **kwargs)
         if instances is not None:
             known = _settled(known, call, engine, instances, key_of)
-        return call() if known is NO_KEY else filled(known, call)
+        return known, call
 
-    filled = engine.miss_async if engine.awaits else engine.miss
-    verified = engine.verify_async if engine.awaits else engine.verify
-    called["miss"] = miss
+    called["prepare"] = prepare
+    called["miss"] = engine.miss_async if engine.awaits else engine.miss
     if verify:
         called |= {
-            "verify": lambda entry, values: verified(entry, call_of(values)),
+            "verify": engine.verify_async if engine.awaits else engine.verify,
             "random": random or standard_random(),
             "share": verify,
         }

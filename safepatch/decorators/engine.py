@@ -19,7 +19,8 @@ from safepatch.decorators.entries import (
     ended,
     raise_again,
 )
-from safepatch.decorators.flights import Flight, Flights
+from safepatch.decorators.flights import Flight, Flights, take_off
+from safepatch.decorators.keys import NO_KEY
 from safepatch.decorators.stores import DictStore, MappingStore, NoStore
 
 
@@ -69,81 +70,112 @@ class Engine:
         self.while_refreshed, self.if_failing = while_refreshed, if_failing
         #: Whether what is kept may become old.
         self.expires = life is not None
-        lead = self._lead_async if awaits else self._lead
-        self.flights = Flights(lead, self._alone, self._share)
+        self.flights = Flights()
         self.shared = self.misses = self.verified = self.wrong = 0
 
-    # What a call does that is no hit; the two differ by `await` only, here and below.
+    # What a call does that is no hit; the two differ by `await` only. They are long so that a
+    # recursion finds few frames of ours on its way.
 
-    def miss(self, key: Hashable, call: Callable[[], Any]) -> Any:
-        """Call and keep the result, or get it from whoever is calling already."""
-        old = self._usable(key, self.while_refreshed) if self.while_refreshed else None
-        if old is None:
-            return self.flights.join(key, call)
-        flight = Flight()
-        give_up = partial(self.flights.give_up, key, flight)
-        if self.flights.begin(key, flight):
-            # There may be no more threads to be had; then another try is made at the next call.
-            waiting.in_background(partial(self._refresh, key, call, flight), give_up)
-        return old.give()
+    def miss(self, key: Hashable, call: Callable[[], Any], mine: Flight | None = None) -> Any:
+        """Call and keep the result, or get it from whoever is calling already.
 
-    async def miss_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
-        loop = waiting.running_loop()
-        refreshes = self.while_refreshed and loop is not None
-        old = self._usable(key, self.while_refreshed) if refreshes else None
-        if old is None:
-            return await self.flights.join_async(key, call)
-        flight = Flight(loop)
-        give_up = partial(self.flights.give_up, key, flight)
-        if self.flights.begin(key, flight):
-            waiting.in_background_async(self._refresh_async(key, call, flight), give_up)
-        return old.give()
+        `mine` is a flight that has begun, for a refresh.
+        """
+        if key is NO_KEY:
+            return call()
+        if mine is None:
+            mine = Flight()
+            old = self._old(key)
+            if old is not None:
+                if self.flights.begin(key, mine):
+                    give_up = partial(self.flights.give_up, key, mine)
+                    # There may be no more threads to be had; then the next call is another try.
+                    waiting.in_background(partial(self._refresh, key, call, mine), give_up)
+                return old.give()
+        try:
+            flight = self.flights.join(key, mine)
+            if isinstance(flight, Entry):
+                return self._share(flight)
+            if flight is None:
+                self.misses += 1
+                return call()
+            mark = take_off(flight)
+            try:
+                entry = self._fresh(key, flight)
+                if entry is None:
+                    self.misses += 1
+                    try:
+                        value = call()
+                    except Exception as error:
+                        entry = self._failed(key, error, flight)
+                        if entry is None:
+                            raise
+                    else:
+                        self._keep(key, flight, self._entry, value)
+                        return value
+                return entry.give()
+            except BaseException as error:
+                flight.fail(error)
+                raise
+            finally:
+                self.flights.land(key, flight, mark)
+        except BaseException:
+            self.flights.give_up(key, mine)
+            raise
+
+    async def miss_async(
+        self, key: Hashable, call: Callable[[], Awaitable[Any]], mine: Flight | None = None
+    ) -> Any:
+        if key is NO_KEY:
+            return await call()
+        if mine is None:
+            mine = Flight(waiting.running_loop())
+            old = self._old(key) if mine.loop is not None else None
+            if old is not None:
+                if self.flights.begin(key, mine):
+                    give_up = partial(self.flights.give_up, key, mine)
+                    waiting.in_background_async(self._refresh_async(key, call, mine), give_up)
+                return old.give()
+        try:
+            flight = await self.flights.join_async(key, mine)
+            if isinstance(flight, Entry):
+                return self._share(flight)
+            if flight is None:
+                self.misses += 1
+                return await call()
+            mark = take_off(flight)
+            try:
+                entry = self._fresh(key, flight)
+                if entry is None:
+                    self.misses += 1
+                    try:
+                        value = await call()
+                    except Exception as error:
+                        entry = self._failed(key, error, flight)
+                        if entry is None:
+                            raise
+                    else:
+                        self._keep(key, flight, self._entry, value)
+                        return value
+                return entry.give()
+            except BaseException as error:
+                flight.fail(error)
+                raise
+            finally:
+                self.flights.land(key, flight, mark)
+        except BaseException:
+            self.flights.give_up(key, mine)
+            raise
 
     def _refresh(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> None:
         with contextlib.suppress(Exception):  # who calls after the old result is gone, gets its own
-            self.flights.lead(key, call, flight)
+            self.miss(key, call, flight)
 
     async def _refresh_async(
         self, key: Hashable, call: Callable[[], Awaitable[Any]], flight: Flight
     ) -> None:
         with contextlib.suppress(Exception):
-            await self.flights.lead_async(key, call, flight)
-
-    def _alone(self, call: Callable[[], Any]) -> Any:
-        self.misses += 1
-        return call()
-
-    def _lead(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> Any:
-        entry = self._fresh(key, flight)
-        if entry is None:
-            self.misses += 1
-            try:
-                value = call()
-            except Exception as error:
-                entry = self._failed(key, error, flight)
-                if entry is None:
-                    raise
-            else:
-                self._keep(key, flight, self._entry, value)
-                return value
-        return entry.give()
-
-    async def _lead_async(
-        self, key: Hashable, call: Callable[[], Awaitable[Any]], flight: Flight
-    ) -> Any:
-        entry = self._fresh(key, flight)
-        if entry is None:
-            self.misses += 1
-            try:
-                value = await call()
-            except Exception as error:
-                entry = self._failed(key, error, flight)
-                if entry is None:
-                    raise
-            else:
-                self._keep(key, flight, self._entry, value)
-                return value
-        return entry.give()
+            await self.miss_async(key, call, flight)
 
     # What there is already.
 
@@ -157,6 +189,10 @@ class Engine:
             return None
         now = self.clock()
         return entry if now < entry.expires or now < ended(entry) + seconds else None
+
+    def _old(self, key: Hashable) -> Entry | None:
+        """A result to be given while another is fetched."""
+        return self._usable(key, self.while_refreshed) if self.while_refreshed else None
 
     def _fresh(self, key: Hashable, flight: Flight) -> Entry | None:
         """What came after this caller had looked, and before it was elected."""

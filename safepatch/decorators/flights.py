@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -52,72 +52,48 @@ class Flight:
                 wake()
 
 
-#: The flights that whatever runs now is part of, outermost first. Tasks and greenlets begin with a
-#: copy of it: who started them may be waiting for them.
+#: The flights that whatever runs now is part of, outermost first. Tasks begin with a copy of it, as
+#: who started them may be waiting for them; for greenlets see `waiting.spawners`.
 _inside: ContextVar[tuple[Flight, ...]] = ContextVar("inside", default=())
 
 
 class Flights:
     """Work under way, by key. Takes no lock, so keys may have any `__eq__`, even one that
-    switches greenlets; `dict.setdefault` elects who works.
+    switches greenlets; `dict.setdefault` elects who works."""
 
-    `lead(key, call, flight)` does the work, `alone(call)` does it for one caller only, and
-    `share(entry)` gives its result to another.
-    """
-
-    def __init__(
-        self,
-        lead: Callable[..., Any],
-        alone: Callable[..., Any],
-        share: Callable[[Entry], Any],
-    ) -> None:
-        self._lead, self._alone, self._share = lead, alone, share
+    def __init__(self) -> None:
         self._under_way: dict[Hashable, Flight] = {}
         _all.add(self)
 
-    def join(self, key: Hashable, call: Callable[[], Any]) -> Any:
-        """Lead, if nobody is at work for this key or takes too long; or else return what the one at
-        work shares; or do it alone, if that one fails or must not be waited for."""
+    def join(self, key: Hashable, mine: Flight) -> Flight | Entry | None:
+        """Say what a caller is to do, after waiting where it may: lead a flight, its own if nobody
+        else is at work for this key; share the result of another; or, for None, work alone.
+
+        Whatever comes of it, `give_up` must be called if this or the work is interrupted.
+        """
+        mine.thread = get_ident()  # now, as the collector or a signal may call us before leading
         while True:
-            mine = Flight()
-            mine.thread = get_ident()  # now, as the collector or a signal may call us before lead
-            try:
-                flight = self.elect(key, mine)
-                if flight is mine:
-                    return self.lead(key, call, flight)
-            except BaseException:
-                self.give_up(key, mine)
-                raise
-            if flight is None:
-                return self._alone(call)
+            flight = self.elect(key, mine)
+            if flight is None or flight is mine:
+                return flight
             if not _wait(flight):
                 # An overdue flight may never land, so that all who come lead it as well: the first
                 # to end lands it, for all.
-                return self.lead(key, call, flight) if flight.is_overdue else self._alone(call)
+                return flight if flight.is_overdue else None
             if not flight.was_killed:
-                return self._alone(call) if flight.entry is None else self._share(flight.entry)
+                return flight.entry
 
-    async def join_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
+    async def join_async(self, key: Hashable, mine: Flight) -> Flight | Entry | None:
         """The same for coroutine functions, among the tasks of one event loop."""
+        mine.thread = get_ident()
         while True:
-            mine = Flight(waiting.running_loop())
-            try:
-                flight = self.elect(key, mine)
-                if flight is mine:
-                    return await self.lead_async(key, call, flight)
-            except BaseException:
-                self.give_up(key, mine)
-                raise
-            if flight is None:
-                return await self._alone(call)
+            flight = self.elect(key, mine)
+            if flight is None or flight is mine:
+                return flight
             if not await _wait_async(flight, mine.loop):
-                if flight.is_overdue:
-                    return await self.lead_async(key, call, flight)
-                return await self._alone(call)
+                return flight if flight.is_overdue else None
             if not flight.was_killed:
-                if flight.entry is None:
-                    return await self._alone(call)
-                return self._share(flight.entry)
+                return flight.entry
 
     def elect(self, key: Hashable, mine: Flight) -> Flight | None:
         """The flight of whoever works for a key; None if the key cannot be hashed or compared."""
@@ -135,29 +111,8 @@ class Flights:
             other = self.elect(key, flight)
         return other is flight
 
-    def lead(self, key: Hashable, call: Callable[[], Any], flight: Flight) -> Any:
-        mark = _take_off(flight)
-        try:
-            return self._lead(key, call, flight)
-        except BaseException as error:
-            flight.fail(error)
-            raise
-        finally:
-            self._land(key, flight, mark)
-
-    async def lead_async(
-        self, key: Hashable, call: Callable[[], Awaitable[Any]], flight: Flight
-    ) -> Any:
-        mark = _take_off(flight)
-        try:
-            return await self._lead(key, call, flight)
-        except BaseException as error:
-            flight.fail(error)
-            raise
-        finally:
-            self._land(key, flight, mark)
-
-    def _land(self, key: Hashable, flight: Flight, mark: Token[tuple[Flight, ...]]) -> None:
+    def land(self, key: Hashable, flight: Flight, mark: Token[tuple[Flight, ...]]) -> None:
+        """End what `take_off` began."""
         try:
             self._end(key, flight)
         finally:  # after that, so that until it has landed a call from here is seen as such
@@ -206,7 +161,8 @@ class Flights:
             flight.is_disowned = True
 
 
-def _take_off(flight: Flight) -> Token[tuple[Flight, ...]]:
+def take_off(flight: Flight) -> Token[tuple[Flight, ...]]:
+    """Begin to lead a flight; `land` wants what this gives."""
     flight.thread = get_ident()
     inside = _inside.get()
     return _inside.set((*_unlanded(inside), flight) if inside else (flight,))
@@ -253,7 +209,10 @@ def _noted(flight: Flight) -> Iterator[bool]:
 
     First it is noted: of two who close one at the same time, at least one sees it.
     """
-    waiters = _unlanded(_inside.get())
+    inside = _inside.get()
+    for context in waiting.spawners():
+        inside += context.get(_inside, ())
+    waiters = _unlanded(inside)
     for waiter in waiters:
         waiter.waits_for.append(flight)
     try:

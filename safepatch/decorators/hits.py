@@ -13,7 +13,7 @@ from operator import is_not
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from safepatch.decorators.keys import is_hashable, shows_another
+from safepatch.decorators.keys import NO_KEY, is_hashable, shows_another
 
 # A hit is counted in its entry, which also tells the store that it is of use. `{_}` stands for as
 # many underscores as no parameter begins with, since names of ours must not hide one.
@@ -29,17 +29,15 @@ def key_of({parameters}):
         {_}key, {_}entry = {_}no_key, None
     if {_}entry is not None and {is_fresh}:
         if {is_verified}:
-            return {is_awaited}{_}verify({_}entry, {values})
+            return {is_awaited}{_}verify({_}entry, {_}prepare({_}key, {values})[1])
         {_}entry.hits += 1
         if {_}entry.copier is None:
             return {_}entry.value
         return {_}entry.copier({_}entry.value)
     # Not inside of `except`: an error of the function would get that one as its context.
-    return {is_awaited}{_}miss({_}key, {values})
+    return {is_awaited}{_}miss(*{_}prepare({_}key, {values}))
 """
 
-#: In place of the key of a call that has none, and is not to be kept.
-NO_KEY: Any = object()
 _REQUIRED: Any = object()
 _TAKES_ANY = 0x04 | 0x08  # inspect.CO_VARARGS | CO_VARKEYWORDS
 

@@ -57,7 +57,21 @@ class Instances:
         for kind in kinds:
             if kind.__qualname__ == self._defined_in and kind.__module__ == self._module:
                 return not isinstance(vars(kind).get(self._name), staticmethod)
-        return False
+        # Its class may have another name by now, or it may be in yet another class.
+        return any(
+            self._is_it(held)
+            for kind in kinds
+            if kind.__module__ != "builtins"
+            for held in list(vars(kind).values())
+        )
+
+    def _is_it(self, held: Any) -> bool:
+        function = getattr(held, "__func__", held)  # of a class method
+        return (
+            getattr(function, "__qualname__", None) == f"{self._defined_in}.{self._name}"
+            and getattr(function, "__module__", None) == self._module
+            and not isinstance(held, staticmethod)
+        )
 
     def _died(self, name: int, drop: Callable[[Hashable], None], ref: weakref.ref[Any]) -> None:
         instance = self._by_id.get(name)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import inspect
 
 KeyFunction = Callable[..., Hashable]
+#: In place of the key of a call that has none, and is not to be kept.
+NO_KEY: Any = object()
 
 
 def key_function(

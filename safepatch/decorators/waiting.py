@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import copy_context
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextvars import Context, copy_context
 from typing import Any
 
 from safepatch.decorators.threads import get_ident
@@ -64,6 +64,21 @@ def running_loop() -> Any:
 def is_over(loop: Any) -> bool:
     """Say whether nothing goes on in an event loop."""
     return loop is not None and not loop.is_running()
+
+
+def spawners() -> Iterator[Context]:
+    """The contexts of the greenlets that spawned this one, and may be waiting for it.
+
+    gevent gives a greenlet a new context, not a copy.
+    """
+    if "gevent" not in sys.modules:
+        return
+    greenlet = sys.modules["greenlet"].getcurrent()
+    while (spawner := getattr(greenlet, "spawning_greenlet", None)) is not None:
+        greenlet = spawner()  # a weak reference
+        context = getattr(greenlet, "gr_context", None)
+        if context is not None:
+            yield context
 
 
 def in_background(work: Callable[[], object], give_up: Callable[[], object]) -> None:

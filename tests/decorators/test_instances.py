@@ -373,6 +373,32 @@ def test_a_private_method_is_one():
     assert instance._Private__value.cache_info().misses == 1
 
 
+def test_a_method_in_another_class_or_one_that_was_renamed_is_still_one():
+    class Other:
+        def __init__(self, name):
+            self.name = name
+
+        def __eq__(self, other):
+            return True
+
+        def __hash__(self):
+            return 1
+
+        borrowed = Plain.value
+
+    class Renamed(Other):
+        @memoize
+        def value(self, x):
+            return [self.name, x]
+
+    Renamed.__qualname__ = "another"
+    for one, other in [
+        (Other("one").borrowed, Other("other").borrowed),
+        (Renamed("one").value, Renamed("other").value),
+    ]:
+        assert [one(1)[0], other(1)[0]] == ["one", "other"]
+
+
 @pytest.mark.parametrize("decorate", [memoize(copy="no"), ttl_cache(ttl=60, copy="no")])
 def test_a_method_patched_from_outside_keeps_no_instance_alive(decorate):
     class Foreign:
