@@ -180,7 +180,7 @@ def test_a_recursion_may_be_a_third_as_deep_as_python_allows():
 
         @cache
         def down(n):
-            return n and down(n - 1)  # noqa: B023
+            return n and down(n - 1)
 
         before = sys.getrecursionlimit()
         sys.setrecursionlimit(1000)
