@@ -16,7 +16,7 @@ from benchmarks.decorators.measuring import (
     try_except,
     try_except_async,
 )
-from safepatch import decorators
+from safepatch.decorators import circuit_breaker, rate_limit
 
 #: Calls a second, and at once: so many that nobody has to wait.
 RATE = 10**7
@@ -37,15 +37,8 @@ def _asking(ask: Callable[[], Any]) -> Any:
     return decorator
 
 
-def _ours(name: str, **options: Any) -> Any:
-    found = getattr(decorators, name, None)
-    if found is None:
-        raise ImportError(f"safepatch.decorators has no {name}")
-    return found(**options)
-
-
 def _rate_limit() -> Any:
-    return _ours("rate_limit", rate=RATE, burst=RATE)
+    return rate_limit(rate=RATE, burst=RATE)
 
 
 def _limits(strategy: str) -> Any:
@@ -110,7 +103,7 @@ ASYNC_RATES: Makers = {
 
 
 def _circuit_breaker() -> Any:
-    return _ours("circuit_breaker", failures=5, reset_after=30.0)
+    return circuit_breaker(failures=5, reset_after=30.0)
 
 
 def _purgatory() -> Any:

@@ -14,11 +14,10 @@ from typing import Any
 
 from benchmarks.decorators.caches import MAXSIZE
 from benchmarks.decorators.candidates import CACHES
-from benchmarks.decorators.measuring import LOOP, Seconds, lookup, ours_applied
+from benchmarks.decorators.measuring import HOSTS, LOOP, Seconds, lookup, ours_applied
 from benchmarks.timing import least
 
 THREADS = 4
-HOSTS = [f"host-{i}.example.org" for i in range(64)]
 #: Seconds of a sample: several turns of each thread, which the interpreter lets run for 5 ms.
 SAMPLE = 0.1
 
