@@ -107,9 +107,10 @@ def front(
 ) -> tuple[Any, Callable[..., Any]]:
     """Compile a wrapper, and the function that makes its keys.
 
-    `called` are what it calls, by their names in the template: get, miss, clock if entries expire,
-    find if the first argument may be an instance, key_of if the parameters are not `own`, and
-    random, share and verify if hits are to be verified.
+    `called` are what it calls, by their names in the template: get; prepare, which makes of a key
+    and values what miss takes; clock if entries expire, find if the first argument may be an
+    instance, key_of if the parameters are not `own`, and random, share and verify if hits are to be
+    verified.
     """
     _ = "_"
     while own is not None and any(name.startswith(_) for name in own.names):
