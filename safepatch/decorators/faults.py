@@ -11,7 +11,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, o
 from safepatch.decorators.entries import again
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.observing import observed
-from safepatch.decorators.sleeping import sleep_async
+from safepatch.decorators.sleeping import need_sleep, sleep_async
 from safepatch.decorators.wrapping import configured, kind_of, name_of, need_callable
 
 P = ParamSpec("P")
@@ -140,6 +140,7 @@ def fault(
             sleep=sleep,
         )
     need_callable("let fail", wrapped)
+    need_sleep(sleep, wrapped)
     kind = kind_of(wrapped)
     if kind == "async generator" and delay:
         raise TypeError(

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar, overload
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.refusing import RateLimitExceeded
 from safepatch.decorators.shared_rates import SharedLimit
-from safepatch.decorators.sleeping import sleep_async
+from safepatch.decorators.sleeping import need_sleep, sleep_async
 from safepatch.decorators.wrapping import configured, is_async, name_of, need_results
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -124,6 +124,7 @@ def rate_limit(
             clock=clock,
         )
     need_results("limit the rate of", wrapped)
+    need_sleep(sleep, wrapped)
     name = name or name_of(wrapped)
     if store is None:
         limit: Any = _Limit(name, per / rate, burst, on_limit == "wait", sleep, clock)

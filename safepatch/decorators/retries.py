@@ -10,6 +10,7 @@ from safepatch.decorators.attempts import Tries, retried
 from safepatch.decorators.budgets import RetryBudget
 from safepatch.decorators.deciding import beginning, deciding
 from safepatch.decorators.matching import On, matcher
+from safepatch.decorators.sleeping import need_sleep
 from safepatch.decorators.strategies import asked, strategy
 from safepatch.decorators.waits import backoff
 from safepatch.decorators.wrapping import configured, is_async, need_callable
@@ -132,7 +133,8 @@ def retry(
     what comes later goes through. A wrong call of one fails when that value is asked for.
 
     Raises TypeError and ValueError, when decorating, for options of a wrong type or out of range,
-    and for a coroutine function as `on`, `stop`, `wait` or `on_retry`, since nobody would await it.
+    and for a coroutine function as `on`, `stop`, `wait` or `on_retry`, or as the `sleep` of what is
+    not awaited, since nobody would await it.
     Calls share nothing but the budget, so they are as safe with threads, greenlets and asyncio as
     the function itself.
 
@@ -172,6 +174,7 @@ def retry(
             random=random,
         )
     need_callable("retry", wrapped)
+    need_sleep(sleep, wrapped)
     if wait is None:
         wait = backoff(wait_initial, wait_max, wait_jitter, random)
     is_timed = timeout is not None or stop is not None or strategy(wait) is not None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from failing import FrozenError, Time, WorkError, failing, notes
 
-from safepatch.decorators import retry
+from safepatch.decorators import fault, rate_limit, retry
 
 
 def test_success_is_returned_at_once():
@@ -353,6 +353,15 @@ def test_the_sleep_of_a_coroutine_function_may_be_plain():
     assert notes(raised.value) == [
         "retry: gave up after 3 attempts, 0.3 seconds after the first failure"
     ]
+
+
+@pytest.mark.parametrize("decorator", [retry(on=OSError), rate_limit(rate=1), fault(delay=1)])
+@pytest.mark.parametrize("sleep", [asyncio.sleep, 5])
+def test_a_sleep_that_would_not_be_awaited_is_refused_when_decorating(decorator, sleep):
+    def work(): ...
+
+    with pytest.raises(TypeError, match=r"got sleep=.*; give a "):
+        functools.partial(decorator, sleep=sleep)(work)
 
 
 def test_a_cancellation_is_not_retried():
