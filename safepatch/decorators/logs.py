@@ -172,9 +172,11 @@ def _beginner(
         started = clock()
 
         def end(error: BaseException | None, result: Any, given: int | None) -> None:
-            reported = [name]
+            reported: list[str] = []
             mark = _reporting.set(reported)
             try:
+                # Here, so that an interrupt just before leaves no mark for ever.
+                reported.append(name)
                 facts: dict[str, Any] = {"call_function": name, "call_seconds": clock() - started}
                 facts |= _outcome(tell, error, result, given)
                 facts["call_arguments"] = tell.arguments(args, kwargs)

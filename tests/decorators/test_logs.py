@@ -1,6 +1,7 @@
 """What log_calls promises."""
 
 import asyncio
+import contextvars
 import functools
 import inspect
 import itertools
@@ -11,7 +12,7 @@ import types
 
 import pytest
 
-from safepatch.decorators import count_calls, log_calls
+from safepatch.decorators import count_calls, log_calls, logs
 
 
 class WorkError(Exception):
@@ -249,6 +250,27 @@ def test_calls_of_a_task_that_a_handler_made_are_logged(log):
         logging.getLogger("calls").removeHandler(handler)
 
     assert [record.call_arguments for record in log.records] == [{"a": "1"}, {"a": "5"}]
+
+
+def test_an_interrupt_while_a_record_begins_does_not_switch_logging_off(log, monkeypatch):
+    class Interrupting:
+        def get(self):
+            return real.get()
+
+        def set(self, value):
+            real.set(value)
+            raise KeyboardInterrupt
+
+    def work():
+        with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+            patch.setattr(logs, "_reporting", Interrupting())
+            shown(1)
+        shown(2)
+
+    real, shown = logs._reporting, log_calls(add, logger="calls")
+    contextvars.copy_context().run(work)
+
+    assert [record.call_arguments for record in log.records] == [{"a": "2"}]
 
 
 # Kinds of function
