@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import _thread
 import itertools
-import os
-import weakref
+from typing import Any
+
+from safepatch.decorators.locks import give_lock
 
 
 class RetryBudget:
@@ -42,15 +42,15 @@ class RetryBudget:
         #: To be called once for each call. It takes no lock, and is next to nothing.
         self.count_call = calls.__next__
         self._counted = 0
-        self._new_lock()
-        _all.add(self)
+        self.lock: Any
+        give_lock(self)
 
     def __repr__(self) -> str:
         return f"RetryBudget(share={self.share!r}, reserve={self.reserve!r})"
 
     def take(self) -> bool:
         """Take one retry, if there is one left, and say so."""
-        with self._lock:
+        with self.lock:
             # To read the number is to count, and that is no call.
             calls = self.count_call()
             earned = self.share * (calls - self._counted)
@@ -61,21 +61,3 @@ class RetryBudget:
                 return False
             self._left -= 1
             return True
-
-    def _new_lock(self) -> None:
-        # The native one, held for moments only, so it does not matter whether gevent patches. The
-        # same thread may take it again: a signal handler may come in between.
-        self._lock = _thread.RLock()
-
-
-_all: weakref.WeakSet[RetryBudget] = weakref.WeakSet()
-
-
-def _renew_locks() -> None:
-    # In the child of a fork the thread that held a lock does not exist.
-    for budget in list(_all):
-        budget._new_lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)

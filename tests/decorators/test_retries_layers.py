@@ -386,7 +386,7 @@ budget = RetryBudget()
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with budget._lock:
+    with budget.lock:
         held.set()
         done.wait()
 
