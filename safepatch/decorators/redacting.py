@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 #: What is nowhere in a name whose value is shown; case does not count.
 HIDDEN = (
     r"passw|passphrase|pwd|secret|token(?!iz)|credential|creds|cookie|signature|bearer|jwt|cvv|"
-    r"session_?id|"
+    r"sess(?:ion)?_?id|csrf|xsrf|passcode|totp|"
     r"(?<!mon)(?<!tur)key(?!word|board|error)|auth(?!or(?!i))"
 )
 #: The same, but only as words of their own: between signs, `_` and digits.
-HIDDEN_WORDS = ("pw", "otp", "ssn")
-#: The most that is shown: characters of a text, items of a collection, collections in each other.
-LONGEST, MOST, DEEPEST = 100, 10, 4
+HIDDEN_WORDS = ("pass", "pw", "otp", "ssn", "cred", "sig", "sid")
+#: The most that is shown: characters of a text, items of a collection, collections in each other,
+#: and characters of a collection with all in it.
+LONGEST, MOST, DEEPEST, LARGEST = 100, 10, 4, 1000
 #: As much of a text is searched: the end of what is shown may be hidden for what comes after it.
 SEARCHED = 4 * LONGEST
 
@@ -118,19 +119,25 @@ class Teller:
         opening, closing = _BRACKETS[type(value)]
         if depth == DEEPEST:
             return f"{opening}...{closing}"
-        if isinstance(value, dict):
-            texts = [
-                f"{self.value(key, depth + 1)}: {self._named(key, item, depth + 1)}"
-                for key, item in islice(value.items(), MOST)
-            ]
-        else:
-            texts, follows = [], False  # a name, such as that of a header in a list of pairs
-            for item in islice(value, MOST):
-                texts.append("***" if follows else self.value(item, depth + 1))
-                follows = follows or (isinstance(item, (str, bytes)) and self._is_secret(item))
-        if len(value) > MOST:
+        texts, length = [], 0
+        for text in islice(self._items(value, depth + 1), MOST):
+            texts.append(text)
+            length += len(text)
+            if length > LARGEST:
+                break
+        if len(value) > len(texts):
             texts.append(f"... {len(value)} in all")
         return f"{opening}{', '.join(texts)}{closing}"
+
+    def _items(self, value: Any, depth: int) -> Iterator[str]:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                yield f"{self.value(key, depth)}: {self._named(key, item, depth)}"
+            return
+        follows = False  # a name, such as that of a header in a list of pairs
+        for item in value:
+            yield "***" if follows else self.value(item, depth)
+            follows = follows or (isinstance(item, (str, bytes)) and self._is_secret(item))
 
     def _hide(self, text: str) -> str:
         if len(text) > SEARCHED:

@@ -174,6 +174,18 @@ def test_long_values_are_cut(log, value, text):
     assert shown == text or (text is None and "11 in all" in shown)
 
 
+@pytest.mark.parametrize("item", ["x" * 200, 1])
+@pytest.mark.parametrize(
+    "within", [lambda value: [value] * 10, lambda value: dict.fromkeys("abcdefghij", value)]
+)
+def test_collections_of_collections_are_cut_together(log, item, within):
+    value = functools.reduce(lambda value, _: within(value), range(4), item)
+    shown = logged(log, lambda value: 0, value).call_arguments["value"]
+
+    assert len(shown) < 5000
+    assert "10 in all" in shown
+
+
 def test_a_list_that_contains_itself_can_be_shown(log):
     circle = []
     circle.append(circle)
@@ -262,9 +274,10 @@ def test_an_interrupt_while_a_record_begins_does_not_switch_logging_off(log, mon
             raise KeyboardInterrupt
 
     def work():
-        with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+        with monkeypatch.context() as patch:
             patch.setattr(logs, "_reporting", Interrupting())
-            shown(1)
+            with pytest.raises(KeyboardInterrupt):
+                shown(1)
         shown(2)
 
     real, shown = logs._reporting, log_calls(add, logger="calls")

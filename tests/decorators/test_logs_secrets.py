@@ -68,6 +68,10 @@ LEAK = "hunter2"
         lambda log: logged(log, lambda: Login("me", LEAK)),
         lambda log: logged(log, get_token),
         lambda log: logged(log, functools.partial(get_token)),
+        lambda log: logged(log, lambda SMTP_PASS, pass_, sid: 0, LEAK, LEAK, LEAK),  # noqa: N803
+        lambda log: logged(log, lambda **names: 0, passcode=LEAK, cred=LEAK, csrf=LEAK, totp=LEAK),
+        lambda log: logged(log, lambda environ: 0, {"PHPSESSID": LEAK, "DB_PASS": LEAK}),
+        lambda log: logged(log, lambda url: 0, f"https://host/?sig={LEAK}&page=1"),
         lambda log: logged(log, lambda data: 0, {"db.password.old": LEAK}),
         lambda log: logged(log, lambda data: 0, {"user[password]": LEAK}),
         lambda log: logged(log, lambda data: 0, {"user password": LEAK}),
@@ -157,6 +161,7 @@ def test_what_is_not_named_like_a_secret_is_shown(log):
         "https://host/keyboards?page=1",
         "<Monkey 5>",
         "the token was refused",
+        "passed=5, passive: 1, bypass=2, side=1, signal: 2, accredited=3",
         "KeyError('host', 'port')",
         "spinning: 5",
         "author=me, authors=[us]",
