@@ -61,13 +61,14 @@ def log_calls(
     Shown as ``***`` is what has a name that looks like a secret's (with password, token, key,
     cookie, auth and the like anywhere in it) or that has one of `hide` in it as a word of its own
     ("pin" is in "user_pin2", not in "spinning"): arguments, items of dicts, what follows in a list,
-    tuple or set, and the result if the function has such a name. A text with such a name is shown
-    up to the next `=`, `:`, `,` or `>`, or to the space after an option such as `--password`, and
-    so is the repr of any object but those collections. Of a text that is one URL only the values
-    are hidden, and what follows such a name in the path. In any text the password of a URL is
-    hidden. Rather too much is hidden than too little. Of bytes at most the length is shown, of
-    arguments without a known name (of C functions without a signature) only the type, and of long
-    texts and collections the beginning. Arguments are shown as they are after the call.
+    tuple or set, or after an argument or item of a dict that is such a name, and the result if the
+    function has one. A text with such a name is shown up to the next `=`, `:`, `,` or `>`, or to
+    the space after an option such as `--password`, and so is the repr of any object but those
+    collections. Of a text that is one URL only the values are hidden, and what follows such a name
+    in the path. In any text the password of a URL is hidden. Rather too much is hidden than too
+    little. Of bytes at most the length is shown, of arguments without a known name (of C functions
+    without a signature) only the type, and of long texts and collections the beginning. Arguments
+    are shown as they are after the call.
 
     **Not hidden** is a secret that comes before its name, or after it without such a sign ("the
     password is hunter2"), or without a name at all.

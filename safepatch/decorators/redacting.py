@@ -67,6 +67,7 @@ class Teller:
         self._one_url: re.Pattern[str] = re.compile(
             r"([a-z][\w+.-]*://[^\s\"'<>\\{}/?#]*)([^\s\"'<>\\{}]*)", flags
         )
+        self._one_name: re.Pattern[str] = re.compile(r"[\w.\[\]-]{1,50}")
         self._in_path: re.Pattern[str] = re.compile(rf"((?:{secret})[^/=:,]*+[/=:,]).+", flags)
         self._bytes: re.Pattern[str] = re.compile(
             r"(?<!\w)b(?:'(?:[^'\\]|\\.)*+(?:'|\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\Z))", re.DOTALL
@@ -82,11 +83,11 @@ class Teller:
             bound: Mapping[str, Any] = self._signature.bind(*args, **kwargs).arguments
         except TypeError:
             unnamed = {str(place): f"<{type(arg).__name__}>" for place, arg in enumerate(args)}
-            return unnamed | {name: self._named(name, value) for name, value in kwargs.items()}
-        return {name: self._named(name, value) for name, value in bound.items()}
+            return unnamed | dict(self._pairs(kwargs))
+        return dict(self._pairs(bound))
 
     def result(self, value: Any) -> str:
-        return self._named(self._name, value)
+        return "***" if self._is_secret(self._name) else self.value(value)
 
     def value(self, value: Any, depth: int = 0) -> str:
         try:
@@ -94,8 +95,15 @@ class Teller:
         except Exception as error:
             return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
 
-    def _named(self, name: Any, value: Any, depth: int = 0) -> str:
-        return "***" if self._is_secret(name) else self.value(value, depth)
+    def _pairs(self, named: Mapping[Any, Any], depth: int = 0) -> Iterator[tuple[Any, str]]:
+        """Names and texts, without what comes after a value that is such a name itself, as in
+        `set("password", "...")` and {"name": "password", "value": "..."}."""
+        follows = False
+        for name, value in named.items():
+            is_hidden = follows or self._is_secret(name)
+            yield name, "***" if is_hidden else self.value(value, depth)
+            if not is_hidden and type(value) is str and self._one_name.fullmatch(value):
+                follows = self._is_secret(value)
 
     def _is_secret(self, name: Any) -> bool:
         if isinstance(name, bytes):
@@ -131,8 +139,8 @@ class Teller:
 
     def _items(self, value: Any, depth: int) -> Iterator[str]:
         if isinstance(value, dict):
-            for key, item in value.items():
-                yield f"{self.value(key, depth)}: {self._named(key, item, depth)}"
+            for key, text in self._pairs(value, depth):
+                yield f"{self.value(key, depth)}: {text}"
             return
         follows = False  # a name, such as that of a header in a list of pairs
         for item in value:

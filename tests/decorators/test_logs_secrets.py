@@ -72,6 +72,9 @@ LEAK = "hunter2"
         lambda log: logged(log, lambda **names: 0, passcode=LEAK, cred=LEAK, csrf=LEAK, totp=LEAK),
         lambda log: logged(log, lambda environ: 0, {"PHPSESSID": LEAK, "DB_PASS": LEAK}),
         lambda log: logged(log, lambda url: 0, f"https://host/?sig={LEAK}&page=1"),
+        lambda log: logged(log, lambda name, value: 0, "DB_PASSWORD", LEAK),
+        lambda log: logged(log, lambda section, **options: 0, "db", name="token", value=LEAK),
+        lambda log: logged(log, lambda headers: 0, [{"name": "x-api-key", "value": LEAK}]),
         lambda log: logged(log, lambda data: 0, {"db.password.old": LEAK}),
         lambda log: logged(log, lambda data: 0, {"user[password]": LEAK}),
         lambda log: logged(log, lambda data: 0, {"user password": LEAK}),
@@ -125,6 +128,24 @@ def test_what_is_named_like_a_secret_is_not_shown(log, call):
     assert LEAK not in repr(vars(record))
     assert LEAK not in record.getMessage()
     assert "***" in record.getMessage() or "bytes>" in record.getMessage()
+
+
+def test_a_text_about_a_secret_hides_nothing_of_what_comes_after_it(log):
+    record = logged(
+        log,
+        lambda message, url, headers, count: 0,
+        "no token",
+        "https://host/?key=1",
+        {"Authorization": "Bearer", "Accept": "json"},
+        5,
+    )
+
+    assert record.call_arguments == {
+        "message": "'no token'",
+        "url": "'https://host/?key=***'",
+        "headers": "{'Authorization': ***, 'Accept': 'json'}",
+        "count": "5",
+    }
 
 
 def get_token():
