@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -33,16 +34,12 @@ def need_callable(verb: str, wrapped: Any) -> None:
 
 def need_results(verb: str, wrapped: Any) -> None:
     """Raise TypeError for what cannot be called, and for generator functions."""
-    import inspect
-
     need_callable(verb, wrapped)
-    call = wrapped.__class__.__call__
-    for function in (wrapped, call):
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                f"cannot {verb} {name_of(wrapped)!r}: it is a generator function, whose work is "
-                "done only after the call; decorate a function that returns a list"
-            )
+    if is_generator(wrapped):
+        raise TypeError(
+            f"cannot {verb} {name_of(wrapped)!r}: it is a generator function, whose work is "
+            "done only after the call; decorate a function that returns a list"
+        )
 
 
 def is_async(wrapped: Any) -> bool:
@@ -59,15 +56,24 @@ def kind_of(wrapped: Any) -> Literal["plain", "coroutine", "generator", "async g
     """Say of which kind a function is; an object is of the kind of its `__call__`."""
     import inspect
 
+    if isinstance(wrapped, staticmethod):
+        wrapped = wrapped.__func__
     # `__class__`, not type(): a proxy, such as a patch's link, tells the truth there.
     for function in (wrapped, wrapped.__class__.__call__):
-        if inspect.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(function) or _is_marked(function):
             return "coroutine"
         if inspect.isgeneratorfunction(function):
             return "generator"
         if inspect.isasyncgenfunction(function):
             return "async generator"
     return "plain"
+
+
+def _is_marked(function: Any) -> bool:
+    # What asyncio.iscoroutinefunction() looks at, which is deprecated since Python 3.14. Before
+    # 3.12 there was no other mark for objects; asgiref and unittest.mock set this one.
+    mark = getattr(sys.modules.get("asyncio.coroutines"), "_is_coroutine", None)
+    return mark is not None and getattr(function, "_is_coroutine", None) is mark
 
 
 def name_of(wrapped: Any) -> str:

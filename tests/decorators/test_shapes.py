@@ -1,6 +1,9 @@
 """What all decorators have in common."""
 
+import asyncio
 import functools
+import inspect
+from unittest import mock
 
 import pytest
 import wrapt
@@ -98,6 +101,33 @@ def test_what_has_no_name_can_be_decorated(decorate, wrapped):
     arguments = ("5", "6") if wrapped not in (int,) and not hasattr(wrapped, "func") else ("5",)
 
     assert decorate(wrapped)(*arguments) == wrapped(*arguments)
+
+
+async def double(number):
+    return 2 * number
+
+
+class Marked:
+    """As asgiref marks its objects before Python 3.12."""
+
+    _is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
+
+    def __call__(self, number):
+        return double(number)
+
+
+AWAITED = [staticmethod(double), mock.create_autospec(double, side_effect=double)]
+if Marked._is_coroutine is not None:
+    AWAITED.append(Marked())
+
+
+@every
+@pytest.mark.parametrize("wrapped", AWAITED)
+def test_what_only_says_that_it_is_to_be_awaited_is_awaited(decorate, wrapped):
+    wrapper = decorate(wrapped)
+
+    assert inspect.iscoroutinefunction(wrapper)
+    assert asyncio.run(wrapper(2)) == 4
 
 
 @every
