@@ -120,6 +120,9 @@ def opentelemetry(
 
 def _by_name(functions: Collection[Any]) -> dict[str, CallStats]:
     """What was counted, by the names of functions, those of the same name added up."""
+    if not isinstance(functions, Collection):
+        # An iterator could be read once only, and that is now.
+        raise TypeError(f"got {functions!r}; give a list of what count_calls returned")
     found: dict[str, CallStats] = {}
     for function in functions:
         try:

@@ -176,6 +176,13 @@ def test_a_function_that_is_not_counted_is_refused_at_once(export):
         export([work])
 
 
+@pytest.mark.parametrize("export", [exporters.prometheus, exporters.opentelemetry])
+@pytest.mark.parametrize("functions", [count_calls(work), iter([count_calls(work)])])
+def test_what_cannot_be_read_at_every_scrape_is_refused_at_once(export, functions):
+    with pytest.raises(TypeError, match=r"got <.*; give a list of what count_calls returned"):
+        export(functions)
+
+
 def test_neither_library_is_imported_before_it_is_used():
     printed = child("""
         import sys
