@@ -11,7 +11,13 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, o
 
 from safepatch.decorators.observing import observed
 from safepatch.decorators.tallies import tally
-from safepatch.decorators.wrapping import configured, is_async, is_generator, need_callable
+from safepatch.decorators.wrapping import (
+    configured,
+    is_async,
+    is_generator,
+    need_callable,
+    need_function,
+)
 
 P = ParamSpec("P")
 P2 = ParamSpec("P2")
@@ -105,6 +111,7 @@ def count_calls(
     one call could be lost.
     """
     bounds = _bounds(buckets)
+    need_function("clock", clock)
     if wrapped is None:
         return configured(
             count_calls, buckets=BUCKETS if bounds == BUCKETS else bounds, clock=clock

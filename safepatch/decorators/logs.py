@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from safepatch.decorators.observing import observed
 from safepatch.decorators.redacting import Teller
-from safepatch.decorators.wrapping import configured, is_async, is_generator, name_of, need_callable
+from safepatch.decorators.wrapping import (
+    configured,
+    is_async,
+    is_generator,
+    name_of,
+    need_callable,
+    need_function,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -91,6 +98,7 @@ def log_calls(
     hidden = (hide,) if isinstance(hide, str) else tuple(hide)
     if not all(isinstance(name, str) for name in hidden):
         raise TypeError(f"got hide={hide!r}; give names")
+    need_function("clock", clock)
     if wrapped is None:
         return configured(log_calls, logger=logger, level=level, hide=hidden, clock=clock)
     need_callable("log calls of", wrapped)

@@ -13,7 +13,7 @@ from safepatch.decorators.matching import On, matcher
 from safepatch.decorators.sleeping import need_sleep
 from safepatch.decorators.strategies import asked, strategy
 from safepatch.decorators.waits import backoff
-from safepatch.decorators.wrapping import configured, is_async, need_callable
+from safepatch.decorators.wrapping import configured, is_async, need_callable, need_function
 
 if TYPE_CHECKING:
     from tenacity.stop import stop_base
@@ -224,8 +224,7 @@ def _check_functions(**functions: Any) -> None:
     for name, function in functions.items():
         if function is None:
             continue
-        if not callable(function):
-            raise TypeError(f"got {name}={function!r}; give a function")
+        need_function(name, function)
         kind = strategy(function)
         if kind not in (None, name):
             raise TypeError(f"got {name}={function!r}, which is a strategy of tenacity for {kind}")

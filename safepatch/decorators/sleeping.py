@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from safepatch.decorators.wrapping import is_async, kind_of, name_of
+from safepatch.decorators.wrapping import is_async, kind_of, name_of, need_function
 
 
 async def sleep_async(sleep: Callable[[float], Any] | None, seconds: float) -> None:
@@ -25,8 +25,7 @@ def need_sleep(sleep: Any, wrapped: Any) -> None:
     """Raise TypeError for a `sleep` that is no function, or that would not be awaited."""
     if sleep is None:
         return
-    if not callable(sleep):
-        raise TypeError(f"got sleep={sleep!r}; give a function")
+    need_function("sleep", sleep)
     if is_async(sleep) and kind_of(wrapped) in ("plain", "generator"):
         raise TypeError(
             f"got sleep={sleep!r}, a coroutine function; give a plain one, since "

@@ -32,6 +32,12 @@ def need_callable(verb: str, wrapped: Any) -> None:
         )
 
 
+def need_function(option: str, value: Any) -> None:
+    """Raise TypeError for an option that cannot be called."""
+    if not callable(value):
+        raise TypeError(f"got {option}={value!r}; give a function")
+
+
 def need_results(verb: str, wrapped: Any) -> None:
     """Raise TypeError for what cannot be called, and for generator functions."""
     need_callable(verb, wrapped)

@@ -131,6 +131,11 @@ def test_what_cannot_be_called_is_refused_when_decorating():
         count_calls(5)
 
 
+def test_a_clock_that_cannot_be_called_is_refused_at_once():
+    with pytest.raises(TypeError, match="got clock=5; give a function"):
+        count_calls(clock=5)
+
+
 # The histogram
 
 

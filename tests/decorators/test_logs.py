@@ -330,9 +330,11 @@ def test_what_cannot_be_called_is_refused_when_decorating():
         log_calls(5)
 
 
-@pytest.mark.parametrize("options", [{"logger": 5}, {"hide": [5]}])
+@pytest.mark.parametrize("options", [{"logger": 5}, {"hide": [5]}, {"clock": 5}])
 def test_an_option_of_a_wrong_type_is_refused_at_once(options):
-    with pytest.raises(TypeError, match=r"got (logger=5; give one of|hide=.5.; give names)"):
+    with pytest.raises(
+        TypeError, match=r"got (logger=5; give one of|hide=.5.; give names|clock=5; give a f)"
+    ):
         log_calls(**options)(add)
 
 
