@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from safepatch.decorators.attempts import Tries, retried
 from safepatch.decorators.budgets import RetryBudget
-from safepatch.decorators.deciding import beginning, deciding
+from safepatch.decorators.deciding import backoff, beginning, deciding
 from safepatch.decorators.matching import On, matcher
 from safepatch.decorators.sleeping import need_sleep
 from safepatch.decorators.strategies import asked, strategy
-from safepatch.decorators.waits import backoff
 from safepatch.decorators.wrapping import configured, is_async, need_callable, need_function
 
 if TYPE_CHECKING:
