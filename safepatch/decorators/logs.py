@@ -69,13 +69,13 @@ def log_calls(
     cookie, auth and the like anywhere in it) or that has one of `hide` in it as a word of its own
     ("pin" is in "user_pin2", not in "spinning"): arguments, items of dicts, what follows in a list,
     tuple or set, or after an argument or item of a dict that is such a name, and the result if the
-    function has one. A text with such a name is shown up to the next `=`, `:`, `,` or `>`, or to
-    the space after an option such as `--password`, and so is the repr of any object but those
-    collections. Of a text that is one URL only the values are hidden, and what follows such a name
-    in the path. In any text the password of a URL is hidden. Rather too much is hidden than too
-    little. Of bytes at most the length is shown, of arguments without a known name (of C functions
-    without a signature) only the type, and of long texts and collections the beginning. Arguments
-    are shown as they are after the call.
+    function has one or an argument is one. A text with such a name is shown up to the next `=`,
+    `:`, `,` or `>`, or to the space after an option such as `--password`, and so is the repr of any
+    object but those collections. Of a text that is one URL only the values are hidden, and what
+    follows such a name in the path. In any text the password of a URL is hidden. Rather too much is
+    hidden than too little. Of bytes at most the length is shown, of arguments without a known name
+    (of C functions without a signature) only the type, and of long texts and collections the
+    beginning. Arguments are shown as they are after the call.
 
     **Not hidden** is a secret that comes before its name, or after it without such a sign ("the
     password is hunter2"), or without a name at all.
@@ -187,7 +187,7 @@ def _beginner(
                 # Here, so that an interrupt just before leaves no mark for ever.
                 reported.append(name)
                 facts: dict[str, Any] = {"call_function": name, "call_seconds": clock() - started}
-                facts |= _outcome(tell, error, result, given)
+                facts |= _outcome(tell, (args, kwargs), error, result, given)
                 facts["call_arguments"] = tell.arguments(args, kwargs)
                 _write(log, level, facts)
             except Exception:  # noqa: S110
@@ -202,12 +202,16 @@ def _beginner(
 
 
 def _outcome(
-    tell: Teller, error: BaseException | None, result: Any, given: int | None
+    tell: Teller, call: tuple[Any, Any], error: BaseException | None, result: Any, given: int | None
 ) -> dict[str, Any]:
     """What is to be said of the outcome."""
     values = {} if given is None else {"call_values": given}
     if error is None:
-        return {"call_outcome": "returned", "call_result": tell.result(result), **values}
+        return {
+            "call_outcome": "returned",
+            "call_result": tell.result(result, *call),
+            **values,
+        }
     if given is not None and isinstance(error, GeneratorExit):
         return {"call_outcome": "closed", "call_result": "None", **values}
     return {"call_outcome": "raised", "call_result": tell.value(error), **values}

@@ -86,8 +86,12 @@ class Teller:
             return unnamed | dict(self._pairs(kwargs))
         return dict(self._pairs(bound))
 
-    def result(self, value: Any) -> str:
-        return "***" if self._is_secret(self._name) else self.value(value)
+    def result(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """The text of a result, unless the function or an argument is called like a secret, as in
+        `getenv("DB_PASSWORD")`."""
+        asked = (*args, *kwargs.values())
+        is_hidden = self._is_secret(self._name) or any(map(self._names_secret, asked))
+        return "***" if is_hidden else self.value(value)
 
     def value(self, value: Any, depth: int = 0) -> str:
         try:
@@ -102,8 +106,12 @@ class Teller:
         for name, value in named.items():
             is_hidden = follows or self._is_secret(name)
             yield name, "***" if is_hidden else self.value(value, depth)
-            if not is_hidden and type(value) is str and self._one_name.fullmatch(value):
-                follows = self._is_secret(value)
+            follows = follows or (not is_hidden and self._names_secret(value))
+
+    def _names_secret(self, value: Any) -> bool:
+        """Say whether a value is nothing but such a name; a text about a token is more."""
+        is_name = type(value) is str and self._one_name.fullmatch(value)
+        return bool(is_name) and self._is_secret(value)
 
     def _is_secret(self, name: Any) -> bool:
         if isinstance(name, bytes):

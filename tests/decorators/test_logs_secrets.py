@@ -73,6 +73,8 @@ LEAK = "hunter2"
         lambda log: logged(log, lambda environ: 0, {"PHPSESSID": LEAK, "DB_PASS": LEAK}),
         lambda log: logged(log, lambda url: 0, f"https://host/?sig={LEAK}&page=1"),
         lambda log: logged(log, lambda name, value: 0, "DB_PASSWORD", LEAK),
+        lambda log: logged(log, lambda name: LEAK, "DB_PASSWORD"),
+        lambda log: logged(log, lambda section, **options: LEAK, "db", option="password"),
         lambda log: logged(log, lambda section, **options: 0, "db", name="token", value=LEAK),
         lambda log: logged(log, lambda headers: 0, [{"name": "x-api-key", "value": LEAK}]),
         lambda log: logged(log, lambda data: 0, {"db.password.old": LEAK}),
