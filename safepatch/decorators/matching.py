@@ -46,10 +46,14 @@ def _class(kind: Any, error: BaseException) -> Any:
     found: Any = sys.modules.get(module)
     if found is None:
         return ()
-    for part in name.split("."):
-        found = getattr(found, part, None)
+    # An error of ours must not take the place of the one that is under way: a module may import
+    # what is asked of it, and fail.
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception:
+        found = None
     if isinstance(found, type):
         return found
-    # An error of ours must not take the place of the one that is under way.
     note(error, f"on={kind!r}", "names no class, so this was not retried")
     return ()

@@ -122,6 +122,15 @@ late_module.Outer = types.SimpleNamespace(Inner=late_module.Late)
 late_module.text = "no class"
 
 
+def late_getattr(name):
+    if name == "Missing":
+        raise ImportError("it needs another module")
+    raise AttributeError(name)
+
+
+late_module.__getattr__ = late_getattr
+
+
 @contextmanager
 def imported():
     sys.modules["late_module"] = late_module
@@ -167,7 +176,7 @@ def test_on_says_what_is_retried(on, error, is_retried):
     assert notes(error) == []
 
 
-@pytest.mark.parametrize("name", ["Wrong", "text", "Late.Wrong"])
+@pytest.mark.parametrize("name", ["Wrong", "text", "Late.Wrong", "Missing", "Missing.Late"])
 def test_a_name_that_is_no_class_is_told_in_a_note(name):
     error = WorkError()
     work, _, _ = failing(error, on=f"late_module:{name}")
