@@ -55,9 +55,9 @@ class Teller:
         self._secret: re.Pattern[str] = re.compile(secret, flags)
         # A name, the next sign, and all the rest: where the value begins and ends in a text depends
         # on how it is quoted and escaped, maybe several times. After an option as on a command
-        # line, and after "Bearer", a space is as good as a sign.
+        # line, and after "Bearer", a space is as good as a sign; in PEM five dashes are.
         self._in_text: re.Pattern[str] = re.compile(
-            rf"((?:(?<![\w-])-[\w-]*?(?:{secret})[\w.-]*+|bearer)\s+"
+            rf"((?:(?<![\w-])-[\w-]*?(?:{secret})[\w.-]*+|bearer)\s+|key-----"
             rf"|(?:{secret}){_NO_SIGN}*+{_SIGN}).+",
             flags,
         )

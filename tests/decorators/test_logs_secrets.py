@@ -118,6 +118,7 @@ LEAK = "hunter2"
         lambda log: logged(log, lambda url: 0, f"https://h/token?code={LEAK}"),
         lambda log: logged(log, lambda url: 0, f"https://h/?a=1#access_token={LEAK}"),
         lambda log: logged(log, lambda text: 0, f"got Bearer {LEAK}"),
+        lambda log: logged(log, lambda pem: 0, f"-----BEGIN EC PRIVATE KEY-----\n{LEAK}\n-----END"),
         lambda log: logged(log, lambda otp, user_pw: 0, LEAK, LEAK),
         lambda log: logged(log, lambda text: 0, deque([f"a\npin: {LEAK}"]), hide=["pin"]),
         lambda log: logged(log, lambda text: 0, f"a%5Bpin%5D={LEAK}", hide=["pin"]),
