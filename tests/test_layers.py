@@ -1,6 +1,7 @@
 """Imports run downwards only, and importing the front door stays cheap."""
 
 import ast
+import graphlib
 import pathlib
 
 import pytest
@@ -42,8 +43,8 @@ CORE = [
 ABOVE = ["__init__", "__main__", "decorators", "recipes", "testing"]
 
 
-def imported(path):
-    """The parts of safepatch that a file imports, but for type checkers only."""
+def import_statements(path):
+    """Those of a file, also inside of functions, but for those for type checkers only."""
     tree = ast.parse(path.read_text())
     for_checkers = {
         id(node)
@@ -52,8 +53,13 @@ def imported(path):
         for node in ast.walk(test)
     }
     for node in ast.walk(tree):
-        if id(node) in for_checkers:
-            continue
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in for_checkers:
+            yield node
+
+
+def imported(path):
+    """The parts of safepatch that a file imports."""
+    for node in import_statements(path):
         if isinstance(node, ast.ImportFrom) and node.module == "safepatch":
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("safepatch."):
@@ -64,6 +70,19 @@ def imported(path):
                 for alias in node.names
                 if alias.name.partition(".")[0] == "safepatch"
             )
+
+
+def imported_beside(path):
+    """The files of its own package that a file imports."""
+    package = f"safepatch.{path.parent.name}"
+    files = {file.stem for file in path.parent.glob("*.py")}
+    for node in import_statements(path):
+        named = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            yield from (name if name in files else "__init__" for name in named)
+        for module in named if isinstance(node, ast.Import) else [str(node.module)]:
+            if module.startswith(f"{package}."):
+                yield module.split(".")[2]
 
 
 def test_every_file_of_the_core_has_a_layer():
@@ -84,6 +103,17 @@ def test_the_core_imports_only_what_lies_below(name):
 def test_decorators_import_nothing_of_the_core():
     for path in (PACKAGE / "decorators").glob("*.py"):
         assert set(imported(path)) <= {"decorators"}, path
+
+
+@pytest.mark.parametrize("package", ["decorators", "recipes", "testing"])
+def test_no_file_imports_one_that_imports_it(package):
+    """Nor by way of others: sorting them raises an error that names the circle."""
+    files = {path.stem: path for path in (PACKAGE / package).glob("*.py")}
+    below = {name: set(imported_beside(path)) for name, path in files.items()}
+
+    in_order = [*graphlib.TopologicalSorter(below).static_order()]
+
+    assert set(in_order) == {*files}
 
 
 def test_recipes_use_the_public_names_the_decorators_and_recipes_alone():
