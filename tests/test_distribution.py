@@ -15,6 +15,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import safepatch
+import safepatch.decorators
+import safepatch.testing
 from safepatch.errors import TargetError
 
 ROOT = Path(__file__).parent.parent
@@ -82,9 +84,20 @@ def test_type_checkers_are_told_that_it_is_typed():
     assert importlib.resources.files("safepatch").joinpath("py.typed").is_file()
 
 
-@pytest.mark.parametrize("name", safepatch.__all__)
-def test_what_is_public_is_there_and_documented(name):
-    documented = inspect.getdoc(getattr(safepatch, name))
+FRONT_DOORS = [safepatch, safepatch.decorators, safepatch.testing]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (module, name)
+        for module in FRONT_DOORS
+        for name in module.__all__
+        if not isinstance(getattr(module, name), dict)
+    ],
+)
+def test_what_is_public_is_there_and_documented(module, name):
+    documented = inspect.getdoc(getattr(module, name))
 
     assert documented
     first = documented.partition("\n\n")[0]
@@ -92,8 +105,18 @@ def test_what_is_public_is_there_and_documented(name):
     assert "." in first
 
 
-def test_nothing_is_public_twice():
-    assert len(safepatch.__all__) == len(set(safepatch.__all__))
+@pytest.mark.parametrize("module", FRONT_DOORS)
+def test_nothing_is_public_twice(module):
+    assert len(module.__all__) == len(set(module.__all__))
+
+
+def test_the_reference_has_what_is_public():
+    """Of the decorators all, by `:members:`; of others what it names."""
+    reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    listed = {*re.findall(r"\w+", reference)}
+
+    assert ".. automodule:: safepatch.decorators\n   :members:\n" in reference
+    assert {*safepatch.testing.__all__} <= listed
 
 
 # Patches that others find by name.
