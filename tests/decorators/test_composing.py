@@ -58,6 +58,17 @@ def by_wrapt(wrapped, instance, args, kwargs):
     return wrapped(*args, **kwargs)
 
 
+def by_cachetools():
+    kept = {}
+
+    def decorate(function):
+        wrapper = cachetools.cached(kept)(function)
+        wrapper.cache = kept  # cachetools 6.0 shows that of a cache below
+        return wrapper
+
+    return decorate
+
+
 def by_tenacity():
     import tenacity
 
@@ -99,9 +110,7 @@ THEIRS = {
         NAMES[1:],
         clear=lambda it: type(it).cache_clear(it),
     ),
-    "cachetools": Composable(
-        lambda: cachetools.cached({}), NAMES[1:], clear=lambda it: it.cache.clear()
-    ),
+    "cachetools": Composable(by_cachetools, NAMES[1:], clear=lambda it: it.cache.clear()),
 }
 if importlib.util.find_spec("tenacity") is not None:
     THEIRS["tenacity"] = Composable(by_tenacity, GENERATORS, attributes=["retry"])
