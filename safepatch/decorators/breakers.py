@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
@@ -14,6 +13,7 @@ from safepatch.decorators.wrapping import (
     configured,
     is_async,
     is_generator,
+    is_positive,
     name_of,
     need_callable,
 )
@@ -110,7 +110,7 @@ def circuit_breaker(
     """
     if isinstance(failures, bool) or not isinstance(failures, int) or failures < 1:
         raise ValueError(f"got failures={failures!r}; give a whole number, 1 or more")
-    if not 0 < reset_after < math.inf:
+    if not is_positive(reset_after):
         raise ValueError(f"got reset_after={reset_after!r}; give seconds, above 0")
     fails = _matcher(on)
     if wrapped is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Callable, Container
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
@@ -12,7 +11,13 @@ from safepatch.decorators.entries import again
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.observing import observed
 from safepatch.decorators.sleeping import need_sleep, sleep_async
-from safepatch.decorators.wrapping import configured, kind_of, name_of, need_callable
+from safepatch.decorators.wrapping import (
+    configured,
+    is_positive,
+    kind_of,
+    name_of,
+    need_callable,
+)
 
 P = ParamSpec("P")
 P2 = ParamSpec("P2")
@@ -117,7 +122,7 @@ def fault(
     **Assumes** that the program is one that may fail.
     """
     make = _maker(error)
-    if not 0 <= delay < math.inf:
+    if not (delay == 0 or is_positive(delay)):
         raise ValueError(f"got delay={delay!r}; give seconds, 0 or more")
     if error is None and not delay:
         raise ValueError("got neither error nor delay; give one of them, or both")

@@ -13,7 +13,13 @@ from safepatch.decorators.locks import give_lock
 from safepatch.decorators.refusing import RateLimitExceeded
 from safepatch.decorators.shared_rates import SharedLimit
 from safepatch.decorators.sleeping import need_sleep, sleep_async
-from safepatch.decorators.wrapping import configured, is_async, name_of, need_results
+from safepatch.decorators.wrapping import (
+    configured,
+    is_async,
+    is_positive,
+    name_of,
+    need_results,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 OnLimit = Literal["wait", "raise"]
@@ -102,12 +108,16 @@ def rate_limit(
     costly as another.
     """
     for option, number in (("rate", rate), ("per", per)):
-        if not 0 < number < math.inf:
+        if not is_positive(number):
             raise ValueError(f"got {option}={number!r}; give a number above 0")
+    if not is_positive(per / rate):
+        raise ValueError(f"got per={per!r} and rate={rate!r}; per / rate is {per / rate!r}")
     if isinstance(burst, bool) or not isinstance(burst, int) or burst < 1:
         raise ValueError(f"got burst={burst!r}; give a whole number, 1 or more")
     if on_limit not in ("wait", "raise"):
         raise ValueError(f"got on_limit={on_limit!r}; give 'wait' or 'raise'")
+    if key is not None and (not callable(key) or is_async(key)):
+        raise TypeError(f"got key={key!r}; give a plain function of the arguments")
     if store is None and name is not None:
         raise ValueError(f"got name={name!r} without a store; functions share a limit by a store")
     if wrapped is None:

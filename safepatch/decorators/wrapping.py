@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable
 from typing import Any, Literal
@@ -21,6 +22,14 @@ def configured(decorator: Callable[..., Any], **options: Any) -> functools.parti
         if name not in defaults or value is not defaults[name]
     }
     return functools.partial(decorator, **given)
+
+
+def is_positive(number: Any) -> bool:
+    """Say whether it is a number above 0, and finite as a float; of what is no number, no."""
+    try:
+        return bool(0 < number < math.inf and float(number))
+    except (TypeError, OverflowError):
+        return False
 
 
 def need_callable(verb: str, wrapped: Any) -> None:

@@ -769,6 +769,7 @@ def test_controls_of_what_is_below_stay_in_reach():
         ({"failures": True}, ValueError, "got failures=True"),
         ({"failures": 2.5}, ValueError, "got failures=2.5"),
         ({"reset_after": 0}, ValueError, "got reset_after=0"),
+        ({"reset_after": "30"}, ValueError, "got reset_after='30'"),
         ({"reset_after": float("nan")}, ValueError, "got reset_after=nan"),
         ({"on": "OSError"}, TypeError, "got on='OSError'"),
         ({"on": int}, TypeError, "got on=<class 'int'>"),

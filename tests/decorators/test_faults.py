@@ -268,6 +268,7 @@ def test_a_patch_makes_somebody_elses_function_fail(patches):
         ({"error": 5}, TypeError, "got error=5"),
         ({"error": int}, TypeError, "got error=<class 'int'>"),
         ({"error": UnicodeDecodeError}, TypeError, "cannot be made without arguments"),
+        ({"delay": "1"}, ValueError, "got delay='1'"),
         ({"delay": -1}, ValueError, "got delay=-1"),
         ({"delay": float("inf")}, ValueError, "got delay=inf"),
         ({"error": OSError, "share": 1.5}, ValueError, "got share=1.5"),

@@ -548,7 +548,10 @@ def test_controls_of_what_is_below_stay_in_reach():
         ({"rate": 0}, "got rate=0"),
         ({"rate": float("nan")}, "got rate=nan"),
         ({"rate": float("inf")}, "got rate=inf"),
+        ({"rate": "5"}, "got rate='5'"),
         ({"rate": 1, "per": -1}, "got per=-1"),
+        ({"rate": 1e-308, "per": 1e308}, "per / rate is inf"),
+        ({"rate": 1e308, "per": 1e-308}, "per / rate is 0.0"),
         ({"rate": 1, "burst": 0}, "got burst=0"),
         ({"rate": 1, "burst": 1.5}, "got burst=1.5"),
         ({"rate": 1, "burst": True}, "got burst=True"),
@@ -559,6 +562,17 @@ def test_controls_of_what_is_below_stay_in_reach():
 def test_bad_options_are_refused_at_once(options, told):
     with pytest.raises(ValueError, match=told):
         rate_limit(**options)
+
+
+async def _later(url):
+    return url
+
+
+@pytest.mark.parametrize("key", ["host", _later])
+def test_a_key_that_is_no_plain_function_is_refused(key):
+    """The coroutines of a coroutine function all differ, which would limit nothing."""
+    with pytest.raises(TypeError, match="got key="):
+        rate_limit(rate=1, key=key)
 
 
 def test_generator_functions_are_refused():
