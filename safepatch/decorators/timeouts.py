@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import functools
 import importlib
-import math
 import sys
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 from safepatch.decorators import alarms
-from safepatch.decorators.wrapping import configured, is_async, name_of, need_results
+from safepatch.decorators.wrapping import (
+    configured,
+    is_async,
+    is_positive,
+    name_of,
+    need_results,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 Threads = Literal["refuse", "signal"]
@@ -57,7 +62,7 @@ def timeout(wrapped: Any = None, /, *, seconds: float, threads: Threads = "refus
     **Assumes** that the function can be interrupted wherever it waits, and leaves nothing broken
     behind then; and that a coroutine function runs in asyncio.
     """
-    if not 0 < seconds < math.inf:
+    if not is_positive(seconds):
         raise ValueError(f"got seconds={seconds!r}; give a number above 0")
     if threads not in ("refuse", "signal"):
         raise ValueError(f"got threads={threads!r}; give 'refuse' or 'signal'")
@@ -109,8 +114,10 @@ def _call_in_gevent(
     seconds: float, message: str, wrapped: Callable[..., Any], args: Any, kwargs: Any
 ) -> Any:
     gevent = importlib.import_module("gevent")
-    limit = gevent.Timeout.start_new(seconds)
+    limit = gevent.Timeout(seconds)
     try:
+        # In here, so that what a signal handler raises meanwhile leaves no timer behind.
+        limit.start()
         return wrapped(*args, **kwargs)
     except gevent.Timeout as error:
         if error is not limit:

@@ -592,10 +592,36 @@ def test_in_the_hub_a_call_is_refused():
         """)
 
 
+def test_under_gevent_a_call_interrupted_as_it_begins_leaves_no_timer():
+    """Ctrl-C comes when it wants; a timer left behind would interrupt somebody else, later."""
+    child("""
+        import gevent
+        from safepatch.decorators import timeout
+
+        gevent.get_hub()
+        made = []
+
+        class Interrupted(gevent.Timeout):
+            def start(self):
+                made.append(self)
+                super().start()
+                raise KeyboardInterrupt
+
+        gevent.Timeout = Interrupted
+        try:
+            timeout(print, seconds=60)("called")
+        except KeyboardInterrupt:
+            pass
+        assert [limit.pending for limit in made] == [False]
+        """)
+
+
 # What is refused.
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "seconds", [0, -1, float("nan"), float("inf"), "5", None, pytest.param(10**400, id="huge")]
+)
 def test_seconds_that_make_no_sense_are_refused_at_once(seconds):
     with pytest.raises(ValueError, match="got seconds="):
         timeout(seconds=seconds)
