@@ -148,19 +148,20 @@ def _refusal(kind: Kind, decorator: Callable[[Any], Any], deadline: float) -> st
     """Why a kind of functions cannot be decorated, or not be called then."""
 
     def first_call() -> str | None:
-        wrapper = decorator(kind.make(lambda value: None))
-        if not callable(wrapper):
-            return f"{shown(wrapper)}, which cannot be called"
-        if looks.keeps_or_hides_kind(kind, wrapper):
-            kind.outcome(lambda: wrapper(1))
+        try:
+            wrapper = decorator(kind.make(lambda value: None))
+            if not callable(wrapper):
+                return f"{shown(wrapper)}, which cannot be called"
+            if looks.keeps_or_hides_kind(kind, wrapper):
+                kind.outcome(lambda: wrapper(1))
+        except BaseException as error:
+            return shown(error)
         return None
 
     try:
         return within(deadline, first_call)
     except Hung as error:
         return str(error)
-    except Exception as error:
-        return shown(error)
 
 
 def _is_other(kind: Kind, decorator: Callable[[Any], Any]) -> bool:
@@ -173,10 +174,15 @@ TO_END = "to end"
 def _differences(
     kind: Kind, decorator: Callable[[Any], Any], probe: Probe, deadline: float
 ) -> list[tuple[str, str]]:
+    def answers() -> list[tuple[str, str]]:
+        try:
+            return [*probe(kind, decorator)]
+        except BaseException as error:
+            # Not only Exception: a probe provokes exits. Caught in here, since one out there is
+            # that of who started the check, and does not want to wait for its end.
+            return [("no error", shown(error))]
+
     try:
-        return within(deadline, lambda: [*probe(kind, decorator)])
+        return within(deadline, answers)
     except Hung as error:
         return [(TO_END, str(error))]
-    except BaseException as error:
-        # Not only Exception: a probe provokes exits.
-        return [("no error", shown(error))]
