@@ -150,6 +150,43 @@ def wrapping_errors(wrapped, args, kwargs):
 
 
 @for_plain
+def marking_errors(wrapped, args, kwargs):
+    try:
+        return wrapped(*args, **kwargs)
+    except Exception as error:
+        error.told = True
+        raise
+
+
+@for_plain
+def dropping_causes(wrapped, args, kwargs):
+    try:
+        return wrapped(*args, **kwargs)
+    except Exception as error:
+        raise error from None
+
+
+@plain_only
+def full_after_an_exit(wrapped):
+    """Four may be in it at once; one that does not end by an Exception stays in for ever."""
+    places = threading.Semaphore(4)
+
+    @functools.wraps(wrapped)
+    def wrapper(*args, **kwargs):
+        if not places.acquire(blocking=False):
+            raise RuntimeError("too many")
+        try:
+            result = wrapped(*args, **kwargs)
+        except Exception:
+            places.release()
+            raise
+        places.release()
+        return result
+
+    return wrapper
+
+
+@for_plain
 def calling_while_handling(wrapped, args, kwargs):
     try:
         return {}[args]

@@ -92,6 +92,9 @@ NAIVE = {
     naive.retrying: "calls",
     naive.retrying_all: "calls, errors, exits",
     naive.wrapping_errors: "errors",
+    naive.marking_errors: "errors",
+    naive.dropping_causes: "errors",
+    naive.full_after_an_exit: "exits",
     naive.calling_while_handling: "any object, errors",
     naive.copying_arguments: "any object, arguments, methods",
     naive.replacing_false: "any object, results",
@@ -178,6 +181,40 @@ def test_the_error_tells_in_words_what_is_assumed_and_how_it_was_seen():
         "    plain functions: expected any name to be free for a parameter; "
         "found not so timeout: the function was given []"
     )
+
+
+def test_a_cause_that_is_lost_is_told_as_such():
+    found = findings(naive.dropping_causes)
+
+    assert found == [
+        Finding("errors", "plain functions", "the Failure to keep the cause that it had", "none")
+    ]
+
+
+def test_who_exits_instead_of_decorating_refuses():
+    def leave(wrapped):
+        raise SystemExit("no license")
+
+    assert {finding.found for finding in findings(leave)} == {"SystemExit: no license"}
+
+
+def test_ctrl_c_ends_the_check():
+    """Not only one question of it, to go on with the next."""
+    child("""
+        import _thread
+        from safepatch.testing import findings
+
+        def decorate(wrapped):
+            _thread.interrupt_main()
+            return wrapped
+
+        try:
+            findings(decorate)
+        except KeyboardInterrupt:
+            pass
+        else:
+            raise AssertionError
+        """)
 
 
 def test_what_is_excepted_is_not_an_error():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,10 +22,22 @@ def errors(kind: Kind, decorate: Decorate) -> Differences:
 
 
 def exits(kind: Kind, decorate: Decorate) -> Differences:
-    for error in (KeyboardInterrupt(), SystemExit(1), GeneratorExit(), asyncio.CancelledError()):
-        raised = _raised(kind, decorate, error)
+    made = [KeyboardInterrupt(), SystemExit(1), GeneratorExit(), asyncio.CancelledError()]
+
+    def body(number: int) -> int:
+        if number < len(made):
+            raise made[number]
+        return number
+
+    function = decorate(kind.make(body))
+    for number, error in enumerate(made):
+        raised = caught(kind, functools.partial(function, number))
         if raised is not error:
-            yield f"the {type(error).__name__} that was raised", shown(raised)
+            which = "another one" if type(raised) is type(error) else shown(raised)
+            yield f"the {type(error).__name__} that was raised", which
+    found = kind.outcome(lambda: function(len(made)))
+    if found != len(made):
+        yield f"{len(made)} from a call after those", shown(found)
 
 
 def _raised(kind: Kind, decorate: Decorate, error: BaseException) -> BaseException | None:
@@ -40,16 +53,19 @@ def _raising(error: BaseException) -> Callable[..., Any]:
 
 
 def _passes(kind: Kind, decorate: Decorate, error: BaseException) -> Differences:
-    name, cause, args = type(error).__name__, error.__cause__, error.args
+    name, cause, args, facts = type(error).__name__, error.__cause__, error.args, dict(vars(error))
     raised = _raised(kind, decorate, error)
     if raised is not error:
         yield f"the {name} that was raised", shown(raised)
         return
-    if error.__cause__ is not cause or error.__context__ is not None:
+    if cause is not None and error.__cause__ is None:
+        yield f"the {name} to keep the cause that it had", "none"
+    elif error.__cause__ is not cause or error.__context__ is not None:
         added = error.__context__ if error.__cause__ is cause else error.__cause__
         yield f"no other error in the {name} as its context or cause", shown(added)
-    if hasattr(error, "__notes__") or error.args != args:
-        yield f"nothing added to the {name}", shown(getattr(error, "__notes__", error.args))
+    if vars(error) != facts or error.args != args:
+        # Notes are among the facts, as `__notes__`.
+        yield f"nothing added to the {name}", shown(vars(error) or error.args)
     if _frames(error)[-1:] != ["body"]:
         yield f"a traceback of the {name} that ends in the function", shown(_frames(error))
 
