@@ -18,6 +18,9 @@ class _Expired(BaseException):
 #: Seconds after which a call that has not ended is interrupted once more.
 AGAIN = 1.0
 
+#: Seconds for which the timer is set, at most.
+LONGEST = 86400.0
+
 #: The outermost first.
 _running: list[_Expired] = []
 
@@ -87,7 +90,8 @@ def _set_timer() -> None:
     import signal
 
     deadlines = [limit.deadline for limit in _running if not limit.is_over]
-    left = max(min(deadlines) - time.monotonic(), 1e-6) if deadlines else 0
+    # More than the system's timer takes is waited for in pieces.
+    left = min(max(min(deadlines) - time.monotonic(), 1e-6), LONGEST) if deadlines else 0
     signal.setitimer(signal.ITIMER_REAL, left)
     if not _running:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -360,6 +360,11 @@ def test_by_signal_many_calls_that_end_as_their_time_is_over_return_or_are_told(
 
 
 @by_signal
+def test_by_signal_any_number_of_seconds_will_do():
+    assert timeout(int, seconds=1e300, threads="signal")("5") == 5
+
+
+@by_signal
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, print])
 def test_by_signal_a_call_is_refused_if_somebody_else_uses_it(handler):
     calls = []
