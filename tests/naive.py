@@ -187,6 +187,16 @@ def full_after_an_exit(wrapped):
 
 
 @for_plain
+def awaiting_for_the_caller(wrapped, args, kwargs):
+    result = wrapped(*args, **kwargs)
+
+    async def awaited():
+        return await result
+
+    return awaited() if inspect.isawaitable(result) else result
+
+
+@for_plain
 def calling_while_handling(wrapped, args, kwargs):
     try:
         return {}[args]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from safepatch.testing.victims import Decorate, Differences, Failure, Kind, Thing, caught, shown
@@ -85,6 +87,13 @@ def _takes(kind: Kind, decorate: Decorate, one: Any, what: str) -> Differences:
             yield f"to return an object {what}", shown(found)
 
 
+class Awaitable:
+    """What a plain function may return as well as any other."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
 def results(kind: Kind, decorate: Decorate) -> Differences:
     values: list[Any] = [
         ["list"],
@@ -96,7 +105,7 @@ def results(kind: Kind, decorate: Decorate) -> Differences:
         "",
         Failure("returned, not raised"),
     ]
-    values += [..., iter([1]), (value for value in (1,)), len, Failure, Thing()]
+    values += [..., iter([1]), (value for value in (1,)), len, Failure, Thing(), Awaitable()]
     function = decorate(kind.make(lambda number: values[number]))
     for number, value in enumerate(values):
         found = kind.outcome(lambda number=number: function(number))
@@ -105,5 +114,7 @@ def results(kind: Kind, decorate: Decorate) -> Differences:
                 f"the very {shown(value)} that the function returned",
                 "an equal one" if found == value else shown(found),
             )
+            if inspect.iscoroutine(found):
+                found.close()  # so that Python does not complain as well that nobody awaits it
         elif hasattr(value, "__next__") and next(value, None) != 1:
             yield f"an unused {type(value).__name__}", "that it was used up"
