@@ -187,6 +187,11 @@ def full_after_an_exit(wrapped):
 
 
 @for_plain
+def sorting_keywords(wrapped, args, kwargs):
+    return wrapped(*args, **dict(sorted(kwargs.items())))
+
+
+@for_plain
 def awaiting_for_the_caller(wrapped, args, kwargs):
     result = wrapped(*args, **kwargs)
 

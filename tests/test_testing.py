@@ -95,6 +95,7 @@ NAIVE = {
     naive.marking_errors: "errors",
     naive.dropping_causes: "errors",
     naive.full_after_an_exit: "exits",
+    naive.sorting_keywords: "arguments",
     naive.awaiting_for_the_caller: "results",
     naive.calling_while_handling: "any object, errors",
     naive.copying_arguments: "any object, arguments, methods",

@@ -49,7 +49,8 @@ def parameter_names(kind: Kind, decorate: Decorate) -> Differences:
             found = kind.outcome(lambda: function(1, **dict.fromkeys(names)))
         except Exception as error:
             return shown(error)
-        return None if found == [*names] else f"the function was given {found}"
+        # In any order, of which `arguments` tells.
+        return None if {*found} == {*names} else f"the function was given {found}"
 
     problems = [problem(*NAMES)]
     if problems != [None]:
