@@ -66,7 +66,7 @@ PROMISES = {
         "nobody looks closely at an error: which object it is, its context, notes and traceback",
     ),
     "exits": Promise(
-        "KeyboardInterrupt, SystemExit, GeneratorExit and CancelledError pass.",
+        "KeyboardInterrupt, SystemExit, GeneratorExit and CancelledError pass and do no harm.",
         "nobody interrupts, cancels or exits while the function runs",
     ),
     "calls": Promise(
