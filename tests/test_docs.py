@@ -21,8 +21,6 @@ PARSERS = [sybil.parsers.markdown.PythonCodeBlockParser()]
 @pytest.mark.filterwarnings(
     "ignore:patch .* does not reach opentelemetry:safepatch.errors.AliasWarning"
 )
-# Which modules hold what the documents patch depends on the tests before; redis 8 imports this one.
-@pytest.mark.filterwarnings("ignore:.*does not reach opentelemetry:safepatch.AliasWarning")
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_python_block_runs(path, monkeypatch):
     document = sybil.Sybil(parsers=PARSERS).parse(path)
