@@ -89,7 +89,7 @@ def circuit_breaker(
     The pattern is Michael Nygard's (Release It!, 2007).
 
     `on` says which exceptions are failures: a class, a tuple of classes, or a function that is
-    given the Exception and returns a bool. Any other Exception counts as a success: the function
+    given the Exception and returns a bool (one that raises says yes). Any other Exception counts as a success: the function
     was there to complain. What is no Exception (a cancellation, a killed greenlet, a timeout from
     outside, KeyboardInterrupt) says nothing, and the next call sees instead. So does a call that
     takes longer than `reset_after` to see: another may then try as well. Calls that it makes
@@ -171,7 +171,7 @@ def circuit_breaker(
 def _matcher(on: Any) -> Callable[[BaseException], bool]:
     """Make the function that says whether an exception is a failure; raises TypeError early."""
     if callable(on) and not isinstance(on, type):
-        return lambda error: isinstance(error, Exception) and bool(on(error))
+        return functools.partial(_asked, on)
     for kind in on if isinstance(on, tuple) else (on,):
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(
@@ -179,3 +179,12 @@ def _matcher(on: Any) -> Callable[[BaseException], bool]:
                 "exception"
             )
     return lambda error: isinstance(error, on)
+
+
+def _asked(on: Callable[[Exception], object], error: BaseException) -> bool:
+    """Ask somebody's function; one that fails must not take the place of the error, which is one
+    in any case."""
+    try:
+        return isinstance(error, Exception) and bool(on(error))
+    except Exception:
+        return True

@@ -188,6 +188,14 @@ def test_another_error_counts_as_a_success():
     assert service.state() == "closed"
 
 
+def test_a_question_that_fails_takes_no_error_away_and_counts_it():
+    service = Service(failures=2, on=lambda error: 1 / 0)
+
+    service.fail(times=2)
+
+    assert service.state() == "open"
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
 def test_what_is_no_exception_says_nothing(kind):
     service = Service(failures=2, on=lambda error: True)
