@@ -89,11 +89,11 @@ def circuit_breaker(
     The pattern is Michael Nygard's (Release It!, 2007).
 
     `on` says which exceptions are failures: a class, a tuple of classes, or a function that is
-    given the Exception and returns a bool (one that raises says yes). Any other Exception counts as a success: the function
-    was there to complain. What is no Exception (a cancellation, a killed greenlet, a timeout from
-    outside, KeyboardInterrupt) says nothing, and the next call sees instead. So does a call that
-    takes longer than `reset_after` to see: another may then try as well. Calls that it makes
-    itself, as in recursion, are let through with it.
+    given the Exception and returns a bool (one that raises says yes). Any other Exception counts
+    as a success: the function was there to complain. What is no Exception (a cancellation, a
+    killed greenlet, a timeout from outside, KeyboardInterrupt) says nothing, and the next call
+    sees instead. So does a call that takes longer than `reset_after` to see: another may then try
+    as well. Calls that it makes itself, as in recursion, are let through with it.
 
     Calls that began before the breaker opened no longer count when they end. No lock is held while
     the function runs. A coroutine function counts when it was awaited, a generator when it has
