@@ -203,9 +203,11 @@ def test_who_exits_instead_of_decorating_refuses():
 def test_ctrl_c_ends_the_check():
     """Not only one question of it, to go on with the next."""
     child("""
-        import _thread
+        import _thread, signal
         from safepatch.testing import findings
 
+        # A shell ignores it for what it starts in the background.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         decorated = []
 
         def decorate(wrapped):
