@@ -42,9 +42,9 @@ ARGUMENTS = ("www.example.org", 443)
 # Several in turn, as a cache is asked for more than one thing; with one alone everything that is
 # looked at stays in the processor's own caches.
 HOSTS = [f"host{number}.example.org" for number in range(64)]
-# Names are local variables, so that the call is timed and not how it is found. The hosts are the
-# same objects for all, or those whose results another kind of call has stored would be compared.
-SETUP = "g, hosts, port = function, HOSTS, 443"
+# Names are local variables, so that the call is timed and not how it is found. The arguments are
+# the same objects in all, or those that another kind of call had stored would be compared.
+SETUP = "g, hosts, port = function, HOSTS, PORT"
 
 
 def there(makers: Mapping[str, Callable[..., T]], *args: Any) -> dict[str, T]:
@@ -78,7 +78,7 @@ def timed(functions: dict[str, Any], rounds: int, call: str = "g(host, port)") -
         name: timeit.Timer(
             "for host in hosts: " + ("pass" if function is None else call),
             SETUP,
-            globals={"function": function, "HOSTS": HOSTS},
+            globals={"function": function, "HOSTS": HOSTS, "PORT": ARGUMENTS[1]},
         )
         for name, function in (functions | {LOOP: None}).items()
     }
