@@ -148,16 +148,25 @@ class Flights:
             flight.is_disowned = False
         self._end(key, flight)
 
+    # Marked before they are out of sight: who forgets at the same time, and finds none there, must
+    # be able to rely on that none will be kept. Then once more, for one that took off meanwhile.
+
     def disown(self, key: Hashable) -> None:
         """Let the next caller start anew; who waits already gets what it waits for."""
-        flight = self._under_way.pop(key, None)
+        flight = self._under_way.get(key)
         if flight is not None:
             flight.is_disowned = True
+            another = self._under_way.pop(key, flight)
+            another.is_disowned = True
 
     def disown_all(self) -> None:
-        under_way = list(self._under_way.values())
-        self._under_way.clear()
-        for flight in under_way:
+        for flight in list(self._under_way.values()):
+            flight.is_disowned = True
+        while self._under_way:
+            try:
+                _, flight = self._under_way.popitem()
+            except KeyError:
+                break  # another thread took the last
             flight.is_disowned = True
 
 

@@ -163,6 +163,29 @@ def test_who_calls_after_forgetting_does_not_get_what_was_under_way(how):
     assert read() == "new"
 
 
+@pytest.mark.parametrize(
+    "forget", [lambda all_: all_.disown("key"), lambda all_: all_.disown_all()]
+)
+def test_a_flight_is_marked_before_it_is_out_of_sight(forget):
+    """Who forgets at the same time, and finds none, relies on that none will be kept."""
+    all_, flight, seen = flights.Flights(), flights.Flight(), []
+    all_.elect("key", flight)
+
+    def trace(frame, event, arg):
+        seen.append(flight.is_disowned or "key" in all_._under_way)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        forget(all_)
+    finally:
+        sys.settrace(before)
+
+    assert len(seen) > 3
+    assert all(seen)
+
+
 def test_recursion_with_the_same_arguments_calls_through():
     depth = []
 

@@ -143,15 +143,16 @@ def first_task_cancelled(cache):
 @task_row
 def waiting_task_cancelled(cache):
     """A task that waits is cancelled, or has waited long enough: the others get the result."""
-    calls = []
+    calls, events = [], []
 
     @cache
     async def slow():
         calls.append(1)
-        await asyncio.sleep(0.05)
+        await events[0].wait()
         return "done"
 
     async def main():
+        events.append(asyncio.Event())
         tasks = [asyncio.ensure_future(slow()) for _ in range(3)]
         await asyncio.sleep(0)
         try:
@@ -159,6 +160,8 @@ def waiting_task_cancelled(cache):
         except TimeoutError:
             pass
         tasks[1].cancel()
+        await asyncio.sleep(0)
+        events[0].set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     one, gone, other = asyncio.run(main())
