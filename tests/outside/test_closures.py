@@ -93,7 +93,16 @@ def compare(name, suite, tmp_path, cwd, runner):
         assert set(told["not given back"]) <= set(unpatched["not given back"])
         assert told["patched"] >= suite.least
         assert told["called"] >= 30  # else the tests went past the closures, and show nothing
-        assert suites.surprises(patterns, without, came_to) == {}
+        surprises = suites.surprises(patterns, without, came_to)
+        if surprises:
+            # A test that races with its own server or clock comes to the one or the other by
+            # itself. What is for us to answer for differs again.
+            print("once more, since these surprise:", surprises)
+            once_more = in_way("nothing")[0], in_way(way)[0]
+            surprises = surprises.keys() & suites.surprises(patterns, *once_more).keys()
+            again = suites.differences(*once_more)
+            differing = {test: how for test, how in differing.items() if test in again}
+        assert not surprises
         if differing:
             by_hand = by_hand or in_way("by_hand")
             assert differing.items() <= suites.differences(without, by_hand[0]).items()
