@@ -15,17 +15,17 @@ class Entry:
     """A result, fresh as long as the clock says less than `expires`.
 
     `copier` makes what a caller gets of `value`; None gives it as it is. `hits` are those since the
-    store last looked.
+    store last looked; a float, since adding to one needs no new memory.
     """
 
     __slots__ = ("copier", "expires", "hits", "value")
 
     def __init__(self, value: Any, copier: Copier | None, expires: float = math.inf) -> None:
         self.value, self.copier, self.expires = value, copier, expires
-        self.hits = 0
+        self.hits = 0.0
 
     def give(self) -> Any:
-        self.hits += 1
+        self.hits += 1.0
         return self.show()
 
     def show(self) -> Any:

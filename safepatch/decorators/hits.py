@@ -30,10 +30,10 @@ def key_of({parameters}):
     if {_}entry is not None and {is_fresh}:
         if {is_verified}:
             return {is_awaited}{_}verify({_}entry, {_}prepare({_}key, {values})[1])
-        {_}entry.hits += 1
-        if {_}entry.copier is None:
-            return {_}entry.value
-        return {_}entry.copier({_}entry.value)
+        {_}entry.hits += 1.0
+        if {_}entry.copier is not None:
+            return {_}entry.copier({_}entry.value)
+        return {_}entry.value
     # Not inside of `except`: an error of the function would get that one as its context.
     return {is_awaited}{_}miss(*{_}prepare({_}key, {values}))
 """

@@ -29,11 +29,11 @@ class DictStore:
         self._entries: dict[Hashable, Entry] = {}
         self.get: Callable[[Hashable], Entry | None] = self._entries.get
         self._hand: list[Hashable] = []  # what it has yet to pass, the next one last
-        self._past_hits = 0
+        self._past_hits = 0.0
 
     @property
     def hits(self) -> int:
-        return self._past_hits + sum(entry.hits for entry in list(self._entries.values()))
+        return int(self._past_hits + sum(entry.hits for entry in list(self._entries.values())))
 
     def keep(self, key: Hashable, entry: Entry, flight: Flight) -> None:
         if flight.is_disowned:
@@ -68,7 +68,7 @@ class DictStore:
                     continue
                 if entry.hits:
                     self._past_hits += entry.hits
-                    entry.hits = 0
+                    entry.hits = 0.0
                     continue
                 self.drop(key)
                 if len(self._entries) < maxsize:
@@ -89,7 +89,7 @@ class DictStore:
         keys = list(self._entries)
         self._entries.clear()
         self._hand = []
-        self._past_hits = 0
+        self._past_hits = 0.0
         if self.is_for_instances:
             for key in keys:
                 _forget(key)
