@@ -8,11 +8,13 @@ relied on it is one that takes everything, and asks a key function.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 from operator import is_not
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
+from safepatch.decorators.entries import Entry
 from safepatch.decorators.keys import NO_KEY, is_hashable, shows_another
 
 # A hit is counted in its entry, which also tells the store that it is of use. `{_}` stands for as
@@ -23,20 +25,24 @@ def key_of({parameters}):
 
 {is_async}def wrapper({parameters}):
     try:
-        {_}key = {key}
-        {_}entry = {_}get({_}key)
+        {_}entry = {_}get({known})
     except {_}Exception:
-        {_}key, {_}entry = {_}no_key, None
+        {_}entry = {_}unkeyed
     if {_}entry is not None and {is_fresh}:
         if {is_verified}:
-            return {is_awaited}{_}verify({_}entry, {_}prepare({_}key, {values})[1])
+            return {is_awaited}{_}verify({_}entry, {_}prepare({again}, {values})[1])
         {_}entry.hits += 1.0
         if {_}entry.copier is not None:
             return {_}entry.copier({_}entry.value)
         return {_}entry.value
     # Not inside of `except`: an error of the function would get that one as its context.
-    return {is_awaited}{_}miss(*{_}prepare({_}key, {values}))
+    return {is_awaited}{_}miss(
+        *{_}prepare({_}no_key if {_}entry is {_}unkeyed else {again}, {values})
+    )
 """
+
+#: In the place of what is found, where there is no key to look for.
+_UNKEYED = Entry(None, None, -math.inf)
 
 _REQUIRED: Any = object()
 _TAKES_ANY = 0x04 | 0x08  # inspect.CO_VARARGS | CO_VARKEYWORDS
@@ -122,10 +128,14 @@ def front(
         types = [f"{_}type({name})" for name in own.names if typed]
         parameters, values = str(own), _tuple(own.names)
         key = _tuple([*stand_in, *own.names[len(stand_in) :], *types])
+    # A tuple is made again for a miss, rather than kept for it by all hits.
+    is_kept = own is None or "find" in called
     text = _TEMPLATE.format(
         _=_,
         parameters=parameters,
         key=key,
+        known=f"{_}key := {key}" if is_kept else key,
+        again=f"{_}key" if is_kept else key,
         values=values,
         is_fresh=f"{_}clock() < {_}entry.expires" if "clock" in called else f"{_}entry.expires > 0",
         is_verified=f"{_}random() < {_}share" if "verify" in called else "False",
@@ -133,6 +143,7 @@ def front(
         is_awaited="await " * is_async,
     )
     known = called | {"Exception": Exception, "id": id, "type": type, "no_key": NO_KEY}
+    known["unkeyed"] = _UNKEYED
     scope = {_ + name: value for name, value in known.items()}
     # `__name__`: some look at that of the module that calls them. No `__builtins__`, so that exec
     # puts the real ones there: what C code imports or warns of goes through those of the caller.
