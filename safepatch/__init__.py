@@ -1,8 +1,11 @@
 """Monkey patching made harmless: ordinary decorators put on other people's functions, at places
 that are named, guarded and undoable in any order."""
 
+from typing import Any
+
 from safepatch.errors import (
     AliasWarning,
+    ConfigError,
     GuardError,
     GuardWarning,
     PatchError,
@@ -13,6 +16,15 @@ from safepatch.patches import Patch
 from safepatch.registry import Registry, default
 
 __version__ = "0.1.0"
+
+
+def _configuration() -> Any:
+    from safepatch import startup  # late, because it takes tomllib, and most programs never ask
+
+    return startup
+
+
+default.reads(_configuration)
 
 apply = default.apply
 patch = default.patch
@@ -26,6 +38,7 @@ fingerprint = default.fingerprint
 
 __all__ = [
     "AliasWarning",
+    "ConfigError",
     "GuardError",
     "GuardWarning",
     "Patch",

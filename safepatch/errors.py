@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def nearest(
@@ -64,6 +68,18 @@ class OptionError(PatchError, ValueError):
     """An option has a value that there is not, or that does not go with another: `.option`."""
 
     option: str = ""
+
+
+class ConfigError(PatchError, ValueError):
+    """What is configured is wrong, in one place or in several.
+
+    `.problems` are pairs, of a key and what is wrong with it; `.key` is the first, as it is written
+    in `.file`, which is None for what stands in no file.
+    """
+
+    file: Path | None = None
+    key: str = ""
+    problems: tuple[tuple[str, str], ...] = ()
 
 
 class GuardWarning(UserWarning):

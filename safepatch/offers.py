@@ -22,6 +22,15 @@ def load(name: str) -> Any:
 
     Raises TargetError where two packages offer different ones, and what loading raises.
     """
+    recipe = find(name)
+    return None if recipe is None else declared(recipe)
+
+
+def find(name: str) -> Any:
+    """What is offered under a name: declared patches, or a function that returns them; or None.
+
+    Raises TargetError where two packages offer different ones, and what loading raises.
+    """
     from importlib.metadata import entry_points
 
     # By what they offer: a distribution that is found twice on the path is not two.
@@ -33,8 +42,16 @@ def load(name: str) -> Any:
             target=name,
         )
     for entry_point in found.values():
-        recipe = entry_point.load()
-        if isinstance(recipe, Patch):  # made once, and perhaps in use by another registry
-            return recipe.anew()
-        return recipe() if callable(recipe) else [patch.anew() for patch in recipe]
+        return entry_point.load()
     return None
+
+
+def declared(recipe: Any, /, **options: Any) -> Any:
+    """The declared patch, or patches, of a recipe; only a function takes options."""
+    if callable(recipe) and not isinstance(recipe, Patch):
+        return recipe(**options)
+    if options:
+        raise TypeError(f"{recipe!r} takes no options: it is declared already")
+    if isinstance(recipe, Patch):  # made once, and perhaps in use by another registry
+        return recipe.anew()
+    return [patch.anew() for patch in recipe]

@@ -6,7 +6,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Iterable
 from operator import itemgetter
-from typing import Any, ParamSpec, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from safepatch import callers, groups, offers, places, stacks, targets
 from safepatch.errors import PatchError, TargetError, nearest
@@ -29,6 +29,16 @@ _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
 _moments = itertools.count()
 
 
+class Configuration(Protocol):
+    """What a registry asks of where patches are configured."""
+
+    def names(self) -> list[str]:
+        """The names that are configured."""
+
+    def register_configured(self, registry: Registry, name: str | None = None) -> list[str]:
+        """Register what is configured, all or that of one name; the names that this added."""
+
+
 class Registry:
     """A set of patches under names of its own; a context manager that undoes all of them.
 
@@ -41,6 +51,7 @@ class Registry:
         # Applied, pending, skipped or failed, each with its place in time: its latest apply.
         self._noted: dict[Handle, int] = {}
         self._offered: set[str] = set()  # the names that came from entry points
+        self._configuration: Callable[[], Configuration] | None = None
         self.created_at = callers.where()
         with stacks.lock:
             _registries.add(self)
@@ -89,7 +100,7 @@ class Registry:
 
         Returns the Patch, whose `undo()` takes it away. See `Patch.apply` for what is raised;
         nothing has changed then. Unknown names are looked for among the entry points of the
-        group `safepatch.patches`.
+        group `safepatch.patches`; by the default registry, first in what is configured.
         """
         if isinstance(target, str) and not decorators and _is_name(target):
             if options:
@@ -198,11 +209,44 @@ class Registry:
             part.handle = group
         return group
 
+    def unregister(self, name: str, /) -> None:
+        """Undo what is registered under a name, and free the name."""
+        handle = self._named.get(name)
+        if handle is None:
+            raise self._unknown(name)
+        handle.undo()
+        with stacks.lock:
+            if self._named.get(name) is handle:
+                del self._named[name]
+
+    def named(self, name: str) -> Handle | None:
+        """What is registered under a name."""
+        return self._named.get(name)
+
+    def reads(self, configuration: Callable[[], Configuration]) -> None:
+        """Have `apply_all`, and `apply` by a name, take in what is configured."""
+        self._configuration = configuration
+
     def apply_all(self) -> list[Handle]:
-        """Apply all that is registered: all guards are asked first, then all or nothing."""
-        patches = [patch for handle in list(self._named.values()) for patch in handle.parts]
-        groups.apply_each(patches, "warn")
+        """Apply all that is registered: all guards are asked first, then all or nothing.
+
+        The default registry first registers what is configured and enabled, or nothing if that
+        goes wrong. Raises ConfigError for what is configured wrongly.
+        """
+        added = self._register_configured(None)
+        try:
+            patches = [patch for handle in list(self._named.values()) for patch in handle.parts]
+            groups.apply_each(patches, "warn")
+        except BaseException:
+            for name in added:
+                self.unregister(name)
+            raise
         return self.live()
+
+    def _register_configured(self, name: str | None) -> list[str]:
+        if self._configuration is None:
+            return []
+        return self._configuration().register_configured(self, name)
 
     def undo(self, which: Any, /) -> None:
         """Undo by name, by Patch or by target (all patches of this registry there).
@@ -271,7 +315,7 @@ class Registry:
 
     def _lookup(self, name: str) -> Handle:
         noted = [handle for handle in self._in_order() if handle.name == name]
-        if name not in self._named and not noted:
+        if name not in self._named and not noted and not self._register_configured(name):
             self._register_offered(name)
         if name in self._named:
             return self._named[name]
@@ -306,7 +350,8 @@ class Registry:
 
     def _unknown(self, which: Any) -> TargetError:
         offered = offers.names()
-        names = [*(handle.name for handle in self.handles()), *sorted(offered)]
+        configured = [] if self._configuration is None else self._configuration().names()
+        names = [*(handle.name for handle in self.handles()), *configured, *sorted(offered)]
         text = str(which)
         advice = "see explain() for all there are; a target is written 'module:function'"
         if text in offered:

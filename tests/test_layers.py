@@ -40,6 +40,17 @@ CORE = [
     "explain",
     "registry",
 ]
+# What reads configurations stands on the core and the decorators, in this order, and takes of the
+# core what it needs, because the front door leads to it.
+CONFIGURING = [
+    "references",
+    "shapes",
+    "catalogue",
+    "expressions",
+    "config_tables",
+    "config",
+    "startup",
+]
 ABOVE = ["__init__", "__main__", "decorators", "recipes", "testing"]
 
 
@@ -90,12 +101,19 @@ def test_every_file_of_the_core_has_a_layer():
         path.parent.name for path in PACKAGE.glob("*/__init__.py")
     }
 
-    assert found == {*CORE, *ABOVE}
+    assert found == {*CORE, *CONFIGURING, *ABOVE}
 
 
 @pytest.mark.parametrize("name", CORE)
 def test_the_core_imports_only_what_lies_below(name):
     below = {*CORE[: CORE.index(name)]}
+
+    assert set(imported(PACKAGE / f"{name}.py")) <= below
+
+
+@pytest.mark.parametrize("name", CONFIGURING)
+def test_what_reads_configurations_imports_only_what_lies_below(name):
+    below = {*CORE, "decorators", *CONFIGURING[: CONFIGURING.index(name)]}
 
     assert set(imported(PACKAGE / f"{name}.py")) <= below
 
@@ -129,7 +147,8 @@ def test_the_conformance_kit_uses_public_names_alone():
 
 def test_importing_safepatch_imports_neither_its_dependencies_nor_slow_modules():
     unwanted = ["wrapt", "packaging", "cachetools", "gevent", "inspect", "asyncio", "difflib"]
-    unwanted += ["safepatch.testing"]
+    unwanted += ["safepatch.testing", "safepatch.startup", "safepatch.config", "tomllib"]
+    unwanted += ["importlib.metadata", "ast"]
 
     printed = child(
         f"import sys, safepatch; print([name for name in {unwanted} if name in sys.modules])"

@@ -80,6 +80,7 @@ def test_the_public_names_are_these():
         "UnsupportedTargetError",
         "GuardWarning",
         "AliasWarning",
+        "ConfigError",
     }
 
     assert {*METHODS, *others} == set(safepatch.__all__)
