@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from safepatch import config_tables, expressions
 from safepatch.catalogue import Wrong
+from safepatch.config_files import VARIABLE, find
 from safepatch.errors import ConfigError, nearest
 
 __all__ = ["Config", "ConfigError", "Configured", "find", "from_expression", "load"]
-
-_VARIABLE = "SAFEPATCH_CONFIG"
 
 
 class Configured(NamedTuple):
     """A patch that is configured; `make` gives what `safepatch.register(name, ...)` takes.
 
-    `targets` are those of the parts, for a recipe; of one that is not enabled there are none,
-    since it is not looked for. `origin` says where it is written.
+    `make` imports what is named, and raises ConfigError where that goes wrong. `targets` are, of a
+    recipe, those of its parts; of one that is not enabled there are none, since it is not looked
+    for. `origin` says where it is written.
     """
 
     name: str
@@ -40,41 +41,6 @@ class Config(NamedTuple):
     patches: dict[str, Configured]
 
 
-def find(
-    directory: str | os.PathLike[str] | None = None, environ: Mapping[str, str] = os.environ
-) -> Path | None:
-    """The file that configures a program started in a directory, by default the current one.
-
-    That is the one that SAFEPATCH_CONFIG names, which need not be there; or else the nearest
-    safepatch.toml, or pyproject.toml with a table [tool.safepatch], in the directory or above it.
-    """
-    start = Path(directory or ".").absolute()
-    if named := environ.get(_VARIABLE):
-        return start / named
-    for folder in (start, *start.parents):
-        if _is_file(folder / "safepatch.toml"):
-            return folder / "safepatch.toml"
-        if _is_file(folder / "pyproject.toml") and _concerns_us(folder / "pyproject.toml"):
-            return folder / "pyproject.toml"
-    return None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a folder that may not be looked into
-        return False
-
-
-def _concerns_us(pyproject: Path) -> bool:
-    """Whether it has our table; also if it cannot be read, so that `load` says so."""
-    try:
-        text = pyproject.read_bytes()
-        return b"safepatch" in text and "safepatch" in tomllib.loads(text.decode()).get("tool", {})
-    except (OSError, ValueError):
-        return True
-
-
 def load(path: str | os.PathLike[str] | None = None) -> Config:
     """Read a file, by default the one that `find()` finds, and check all of it.
 
@@ -84,91 +50,93 @@ def load(path: str | os.PathLike[str] | None = None) -> Config:
     file = find() if path is None else Path(path).absolute()
     if file is None:
         return Config(None, {})
-    prefix, table = _our_table(file, _read(file))
-    problems = [
-        *_wrong_keys(table),
-        *(
-            (f"patches.{_quoted(name)}{key and '.'}{key}", text)
-            for name, patch in _patches(table).items()
-            for key, text in _wrong_patch(name, patch)
-        ),
-    ]
+    text = _read(file, path is None and VARIABLE in os.environ)
+    prefix, table = _our_table(file, text)
+    problems = [(f"{prefix}{key}", text) for key, text in _wrong(table)]
     if problems:
-        raise error_of(file, [(f"{prefix}{key}", text) for key, text in problems])
-    return Config(
-        file,
-        {
-            name: _configured(name, patch, file, f"{prefix}patches.{_quoted(name)}")
-            for name, patch in _patches(table).items()
-        },
-    )
+        raise error_of(file, problems)
+    patches = {
+        name: _configured(name, patch, file, f"{prefix}patches.{_quoted(name)}", text)
+        for name, patch in table.get("patches", {}).items()
+    }
+    return Config(file, patches)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, is_named: bool) -> str:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        named = f"{_VARIABLE} names it" if os.environ.get(_VARIABLE) else "it was to be read"
-        raise ConfigError(f"{file}: there is no such file, and {named}", file=file) from error
+        why = f"; {VARIABLE} names it" if is_named else ""
+        raise ConfigError(f"{file}: there is no such file{why}", file=file) from error
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}", file=file) from error
-    except ValueError as error:  # TOMLDecodeError names the line; UnicodeDecodeError the place
-        raise ConfigError(f"{file}: this is no TOML: {error}", file=file) from error
+        raise ConfigError(f"{file}: this cannot be read: {error.strerror}", file=file) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: this is no UTF-8: {error}", file=file) from error
 
 
-def _our_table(file: Path, document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _our_table(file: Path, text: str) -> tuple[str, dict[str, Any]]:
     """What keys of ours begin with in that file, and the table with them."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:  # which names line and column
+        raise ConfigError(f"{file}: this is no TOML: {error}", file=file) from error
     if file.name != "pyproject.toml" and "tool" not in document:
         return "", document
-    table = document.get("tool", {}).get("safepatch")
+    tool = document.get("tool")
+    table = tool.get("safepatch") if isinstance(tool, dict) else None
     if not isinstance(table, dict):
         raise error_of(file, [("tool.safepatch", "there is no such table")])
     return "tool.safepatch.", table
 
 
-def _wrong_keys(table: dict[str, Any]) -> Iterable[Wrong]:
+def _wrong(table: dict[str, Any]) -> Iterator[Wrong]:
     for key in table:
         if key != "patches":
-            hint, _ = nearest(key, key, ["patches"], "there is 'patches'")
+            hint, _ = nearest(key, key, ["patches"], "there is patches")
             yield key, f"there is no such key; {hint}"
-    if not isinstance(table.get("patches", {}), dict):
-        yield "patches", f"{table['patches']!r} is not a table of patches"
-
-
-def _patches(table: dict[str, Any]) -> dict[str, Any]:
     patches = table.get("patches", {})
-    return patches if isinstance(patches, dict) else {}
-
-
-def _wrong_patch(name: str, table: Any) -> Iterable[Wrong]:
-    if not isinstance(table, dict):
-        return [("", f"{table!r} is not a table")]
-    return config_tables.wrong(name, table)
+    if not isinstance(patches, dict):
+        yield "patches", f"{patches!r} is not a table of patches"
+        return
+    for name, patch in patches.items():
+        place = f"patches.{_quoted(name)}"
+        if isinstance(patch, dict):
+            for key, text in config_tables.wrong(name, patch):
+                yield f"{place}{key and '.'}{key}", text
+        else:
+            yield place, f"{patch!r} is not a table"
 
 
 def _quoted(name: str) -> str:
-    is_bare = name.replace("-", "").replace("_", "").isalnum() and name.isascii()
-    return name if is_bare else f'"{name}"'
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else f'"{name}"'
 
 
-def error_of(file: Path | None, problems: list[Wrong]) -> ConfigError:
-    """One error for all that is wrong."""
-    where = f"{file}: " if file else ""
+def error_of(file: Path | None, problems: Iterable[Wrong]) -> ConfigError:
+    """One error for all that is wrong, a line for each."""
+    problems = tuple((key, " ".join(text.split())) for key, text in problems)
     told = [": ".join(filter(None, problem)) for problem in problems]
-    text = f"{len(told)} things are wrong\n  " + "\n  ".join(told) if told[1:] else told[0]
-    return ConfigError(where + text, file=file, key=problems[0][0], problems=tuple(problems))
+    message = told[0] if len(told) == 1 else "\n  ".join([f"{len(told)} things are wrong", *told])
+    where = f"{file}: " if file else ""
+    return ConfigError(where + message, file=file, key=problems[0][0], problems=problems)
 
 
-def _configured(name: str, table: dict[str, Any], file: Path, key: str) -> Configured:
+def _configured(name: str, table: dict[str, Any], file: Path, key: str, text: str) -> Configured:
+    def make() -> Any:
+        try:
+            declared = config_tables.declare(name, table)
+        except Exception as error:
+            below = getattr(error, "key", "")
+            raise error_of(file, [(f"{key}{below and '.'}{below}", str(error))]) from error
+        for part in config_tables.parts(declared):
+            part.declared_at = place
+        return declared
+
+    place = f"{file}:{_line(text, name)}"
     enabled = table.get("enabled", True)
-    if "target" in table:
-        targets: tuple[str, ...] = (table["target"],)
-    else:
-        targets = config_tables.targets(config_tables.declare(name, table)) if enabled else ()
     return Configured(
         name,
-        targets,
-        _maker(name, table, file, key),
+        config_tables.targets(name, table) if enabled or "target" in table else (),
+        make,
         enabled,
         tuple(table.get("depends_on", ())),
         table.get("until"),
@@ -176,14 +144,11 @@ def _configured(name: str, table: dict[str, Any], file: Path, key: str) -> Confi
     )
 
 
-def _maker(name: str, table: dict[str, Any], file: Path | None, key: str) -> Callable[[], Any]:
-    def make() -> Any:
-        try:
-            return config_tables.declare(name, table)
-        except Exception as error:
-            raise error_of(file, [(key, str(error))]) from error
-
-    return make
+def _line(text: str, name: str) -> int:
+    """The line with the head of a patch's table, so that warnings can point at it; or 1."""
+    head = rf"""^\s*\[[\w."' -]*patches["']?\s*\.\s*["']?{re.escape(name)}["']?\s*\]"""
+    found = re.search(head, text, re.MULTILINE)
+    return text.count("\n", 0, found.end()) + 1 if found else 1
 
 
 def from_expression(text: str) -> Configured:
@@ -198,6 +163,11 @@ def from_expression(text: str) -> Configured:
     problems = [*config_tables.wrong(name, table)]
     if problems:
         raise error_of(None, [(text, problem) for _, problem in problems])
-    return Configured(
-        name, (target,), _maker(name, table, None, text), origin=f"the patch {text!r}"
-    )
+
+    def make() -> Any:
+        try:
+            return config_tables.declare(name, table)
+        except Exception as error:
+            raise error_of(None, [(text, str(error))]) from error
+
+    return Configured(name, (target,), make, origin=f"the patch {text!r}")

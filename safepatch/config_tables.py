@@ -1,7 +1,8 @@
-"""The table of one patch in a configuration: what is wrong with it, and the patches it makes."""
+"""The table of one patch in a configuration: what is wrong with it, and the patches it declares."""
 
 from __future__ import annotations
 
+import contextlib
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,155 +17,148 @@ from safepatch.registry import default
 Table = Mapping[str, Any]
 
 #: The options of `safepatch.apply`, but the name, which is the table's.
-OPTIONS = {
+OPTIONS: dict[str, shapes.Shape] = {
     option: shapes.shape(hint, shapes.REFERENCE)
     for option, hint in typing.get_type_hints(Options).items()
     if option != "name"
 }
-_TEXTS = shapes.shape(list[str], shapes.REFERENCE)
-#: What each patch may say.
-COMMON: dict[str, shapes.Shape] = {
-    "enabled": shapes.shape(bool, shapes.REFERENCE),
-    "depends_on": {"type": "array", "items": shapes.REFERENCE},
-    "until": shapes.shape(str, shapes.REFERENCE),
-}
-#: What one that uses a recipe may say besides.
-RECIPE: dict[str, shapes.Shape] = {"recipe": {"type": "string"}, "with": {"type": "object"}}
-#: What one with a target of its own may say besides.
+#: What a table with a target of its own may say; all of it needs the first two.
 TARGET: dict[str, shapes.Shape] = {
     "target": shapes.REFERENCE,
     "decorators": {"type": "array", "items": {}},
     **OPTIONS,
 }
+#: What one that uses a recipe may say instead.
+RECIPE: dict[str, shapes.Shape] = {"recipe": {"type": "string"}, "with": {"type": "object"}}
+#: What each may say besides.
+COMMON: dict[str, shapes.Shape] = {
+    "enabled": {"type": "boolean"},
+    "depends_on": {"type": "array", "items": shapes.REFERENCE},
+    "until": {"type": "string"},
+}
+_ALL = {**TARGET, **RECIPE, **COMMON}
 
 
 def uses_recipe(table: Table) -> bool:
-    """Whether a table names a recipe, or is one of those that stand for the recipe of its name."""
-    return "recipe" in table or not ({"target", "decorators"} & table.keys())
+    """Whether a table names a recipe, or stands for the one of its own name."""
+    return "recipe" in table or not TARGET.keys() & table.keys()
 
 
 def wrong(name: str, table: Table) -> Iterator[Wrong]:
     """What is wrong with a table: pairs of a key, below the table's, and a sentence."""
     if not name or ":" in name or "." in name:
         yield "", f"{name!r} is no name for a patch: leave out ':' and '.'"
-    known = {**COMMON, **(RECIPE if uses_recipe(table) else TARGET)}
-    sound = []
+    sound, known = {}, {**COMMON, **(RECIPE if uses_recipe(table) else TARGET)}
     for key, value in table.items():
         if key not in known:
-            yield key, _unknown(key, known, {**COMMON, **TARGET, **RECIPE})
+            yield key, _unknown(key)
         elif not shapes.fits(value, known[key]):
             yield key, f"{value!r} is not {shapes.told(known[key])}"
         else:
-            sound.append(key)
-    yield from _wrong_until(table, sound)
-    yield from (_wrong_recipe if uses_recipe(table) else _wrong_patch)(name, table, sound)
+            sound[key] = value
+    if "until" in sound and not references.is_reference(sound["until"]):
+        yield from _refused("until", requires=sound["until"])
+    if not uses_recipe(table):
+        yield from _missing(table)
+        yield from _wrong_decorators(sound.get("decorators", ()))
+        yield from _wrong_values(sound)
+    elif table.get("enabled", True) is not False and {*RECIPE} & table.keys() <= sound.keys():
+        yield from _wrong_recipe(name, table)  # one that is switched off need not be installed
 
 
-def _unknown(key: str, known: Mapping[str, Any], everywhere: Mapping[str, Any]) -> str:
+def _unknown(key: str) -> str:
     if key == "name":
         return "the name of a patch is that of its table; leave this out"
     if key in RECIPE:
-        return "a patch has either a target, or a recipe, which goes with 'with'"
-    if key in everywhere:
-        return "a recipe says this itself; give it options in 'with', or give a target"
-    hint, _ = nearest(key, key, known, f"there are {', '.join(known)}")
+        return "this goes with a recipe, and here is a target; leave out one of them"
+    if key in TARGET:
+        return "this goes with a target, and here is a recipe; leave out one of them"
+    hint, _ = nearest(key, key, _ALL, f"there are {', '.join(_ALL)}")
     return f"there is no such key; {hint}"
 
 
-def _wrong_until(table: Table, sound: list[str]) -> Iterator[Wrong]:
-    if "until" in sound and not references.is_reference(table["until"]):
-        yield from _refused("until", requires=table["until"])
-
-
-def _wrong_patch(name: str, table: Table, sound: list[str]) -> Iterator[Wrong]:
+def _missing(table: Table) -> Iterator[Wrong]:
+    unknown = [key for key in table if key not in _ALL]
     for key in ("target", "decorators"):
-        if not table.get(key):
+        # What is only misspelt has been told of.
+        if not table.get(key) and not any(nearest(one, one, [key], "")[1] for one in unknown):
             yield key, "this is missing; a patch has a target, and decorators to put on it"
-    if "decorators" in sound:
-        for place, written in enumerate(table["decorators"]):
-            for option, text in _wrong_use(written):
+
+
+def _wrong_decorators(entries: Any) -> Iterator[Wrong]:
+    for place, entry in enumerate(entries):
+        try:
+            for option, text in catalogue.wrong(as_use(entry)):
                 yield f"decorators[{place}]{option and '.'}{option}", text
-    given = {key: _stand_in(table[key]) if _is_named(key) else table[key] for key in sound}
-    given = {key: value for key, value in given.items() if key in OPTIONS}
-    alone = [said for key in given for said in _refused(key, **{key: given[key]})]
-    yield from alone
-    if not alone:
-        yield from _refused("", **{"when": "import", **given})
+        except ConfigError as error:
+            yield f"decorators[{place}]", str(error)
+
+
+def _wrong_values(sound: Table) -> Iterator[Wrong]:
+    options = {key: value for key, value in sound.items() if key in OPTIONS}
+    for key in options:
+        if _names_objects(key):
+            options[key] = lambda *args: None  # to be imported when the patch is made
+    alone = [said for key, value in options.items() for said in _refused(key, **{key: value})]
+    yield from alone or _refused("", **{"when": "import", **options})
 
 
 def _refused(key: str, **options: Any) -> Iterator[Wrong]:
-    """What `patch` itself has against options; declaring one changes nothing."""
+    """What `patch` itself has against options; to declare a patch changes nothing."""
     try:
         default.patch("safepatch:apply", lambda wrapped: wrapped, **options)
     except Exception as error:
-        yield getattr(error, "option", key) or key, str(error)
+        yield key or getattr(error, "option", ""), str(error)
 
 
-def _is_named(option: str) -> bool:
-    """Whether an option's value is an object, which a configuration names as text."""
-    return shapes.REFERENCE in (OPTIONS.get(option), *OPTIONS.get(option, {}).get("anyOf", ()))
+def _names_objects(option: str) -> bool:
+    """Whether an option wants an object, or several, which a configuration names."""
+    wanted = OPTIONS[option]
+    return shapes.REFERENCE in (wanted, *wanted.get("anyOf", ()))
 
 
-def _stand_in(value: Any) -> Any:
-    return catalogue.names
-
-
-def _wrong_use(written: Any) -> Iterator[Wrong]:
-    try:
-        use = as_use(written)
-    except ConfigError as error:
-        yield error.key, str(error)
-    else:
-        yield from catalogue.wrong(use)
-
-
-def as_use(written: Any) -> Use:
+def as_use(entry: Any) -> Use:
     """A decorator as it stands in a configuration: text, or a table {use = "name", ...}."""
-    if isinstance(written, Use):
-        return written
-    if isinstance(written, str):
-        uses = expressions.parse_decorators(written)
+    if isinstance(entry, Use):
+        return entry
+    if isinstance(entry, str):
+        uses = expressions.parse_decorators(entry)
         if len(uses) != 1:
-            raise ConfigError(f"{written!r} is not one decorator; make each a text of its own")
+            raise ConfigError(f"{entry!r} is not one decorator; make each a text of its own")
         return uses[0]
-    if not isinstance(written, dict) or not isinstance(written.get("use"), str):
+    if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
         raise ConfigError(
-            f'{written!r} is no decorator; write {{use = "name", option = value}}, or a text'
+            f"{entry!r} is no decorator; write 'name', or {{use = 'name', option = value}}"
         )
-    options = {key: _tuples(value) for key, value in written.items() if key != "use"}
-    return Use(written["use"], (), options, called=bool(options))
+    options = {key: _tuples(value) for key, value in entry.items() if key != "use"}
+    return Use(entry["use"], (), options, called=bool(options))
 
 
 def _tuples(value: Any) -> Any:
-    """An array as a tuple, which is what `isinstance` and many an option take."""
+    """An array as a tuple, since that is what many an option takes, as `isinstance` does."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _wrong_recipe(name: str, table: Table, sound: list[str]) -> Iterator[Wrong]:
-    if not table.get("enabled", True) or not {"recipe", "with"} & table.keys() <= set(sound):
-        return  # a package that offers a patch that is switched off need not be there
+def _wrong_recipe(name: str, table: Table) -> Iterator[Wrong]:
     try:
-        recipe = find_recipe(name, table)
+        recipe = _find_recipe(name, table)
     except Exception as error:
-        yield "recipe", str(error)
+        yield "recipe" if "recipe" in table else "", str(error)
         return
     options = table.get("with", {})
-    said = [(f"with.{option}", text) for option, text in _wrong_options(recipe, name, options)]
-    yield from said
-    if not said:
-        try:
-            declare(name, table)
-        except Exception as error:
-            yield "with", str(error)
-
-
-def _wrong_options(recipe: Any, name: str, options: Table) -> Iterator[Wrong]:
     if callable(recipe) and not isinstance(recipe, Patch):
-        yield from catalogue.wrong_options(recipe, f"the recipe {name!r}", options)
+        label = f"the recipe {table.get('recipe', name)!r}"
+        said = [*catalogue.wrong_options(recipe, label, options)]
+        if said:
+            yield from ((f"with.{option}", text) for option, text in said)
+            return
+    try:
+        declare(name, table)
+    except Exception as error:
+        yield getattr(error, "key", ""), str(error)
 
 
-def find_recipe(name: str, table: Table) -> Any:
-    """The recipe that a table names; raises ConfigError if nobody has it."""
+def _find_recipe(name: str, table: Table) -> Any:
     wanted = table.get("recipe", name)
     if references.is_reference(wanted):
         return references.load(wanted)
@@ -172,29 +166,50 @@ def find_recipe(name: str, table: Table) -> Any:
     if found is None:
         offered = sorted(offers.names())
         hint, _ = nearest(wanted, wanted, offered, f"there are {', '.join(offered)}")
-        raise ConfigError(f"no package offers a recipe {wanted!r}; {hint}")
+        start = "" if "recipe" in table else "there is no target, and "
+        raise ConfigError(f"{start}no package offers a recipe {wanted!r}; {hint}")
     return found
 
 
 def declare(name: str, table: Table) -> Any:
-    """Declare what a table says, for `safepatch.register(name, ...)`; imports what it names."""
+    """Declare what a table says, for `safepatch.register(name, ...)`; imports what it names.
+
+    Raises ConfigError, with the key below the table's, for what goes wrong in there.
+    """
     if uses_recipe(table):
-        return offers.declared(find_recipe(name, table), **table.get("with", {}))
-    options: dict[str, Any] = {
-        key: _loaded(table[key]) if _is_named(key) else table[key]
-        for key in OPTIONS
-        if key in table
-    }
-    decorators = [catalogue.make(as_use(written)) for written in table["decorators"]]
-    options = {"when": "import", **options, "name": name}
+        with _telling("with"):
+            made = offers.declared(_find_recipe(name, table), **table.get("with", {}))
+            return made if isinstance(made, Patch) else [*made]
+    options: dict[str, Any] = {"when": "import", "name": name}
+    decorators = []
+    for place, entry in enumerate(table["decorators"]):
+        with _telling(f"decorators[{place}]"):
+            decorators.append(catalogue.make(as_use(entry)))
+    for key in OPTIONS.keys() & table.keys():
+        with _telling(key):
+            options[key] = _loaded(table[key]) if _names_objects(key) else table[key]
     return default.patch(table["target"], *decorators, **options)
+
+
+@contextlib.contextmanager
+def _telling(key: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise ConfigError(str(error), key=key) from error
 
 
 def _loaded(value: Any) -> Any:
     return [*map(references.load, value)] if isinstance(value, list) else references.load(value)
 
 
-def targets(declared: Any) -> tuple[str, ...]:
-    """The targets of declared patches, as text."""
-    parts = [declared] if isinstance(declared, Patch) else declared
-    return tuple(part.text for part in parts)
+def parts(declared: Any) -> list[Patch[Any]]:
+    """The patches that `declare` gave, one or several."""
+    return [declared] if isinstance(declared, Patch) else declared
+
+
+def targets(name: str, table: Table) -> tuple[str, ...]:
+    """The targets of a table, or those of the parts of its recipe."""
+    if not uses_recipe(table):
+        return (table["target"],)
+    return tuple(part.text for part in parts(declare(name, table)))

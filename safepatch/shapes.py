@@ -15,9 +15,9 @@ from safepatch.references import is_reference
 Shape = dict[str, Any]
 
 #: Text such as "module:name", which stands for the object of that name.
-REFERENCE: Shape = {"$ref": "#/$defs/reference"}
+REFERENCE: Shape = {"$ref": "#/definitions/reference"}
 #: A table {object = "module:name"}, where text would be taken as text.
-OBJECT: Shape = {"$ref": "#/$defs/object"}
+OBJECT: Shape = {"$ref": "#/definitions/object"}
 
 _PLAIN: dict[Any, Shape] = {
     str: {"type": "string"},

@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from safepatch import config
-from safepatch.config import Configured
+from safepatch import config_files
 from safepatch.errors import ConfigError, PatchError
 from safepatch.registry import Registry, default
 
+if TYPE_CHECKING:
+    from safepatch.config import Configured
+
 apply_all = default.apply_all
-#: Where the patches that were registered here are written.
+#: The patches that were registered here, and where they are written.
 _origins: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def register(configured: Iterable[Configured], registry: Registry = default) -> list[str]:
-    """Register patches that are configured, all or none, and give the names of those.
+    """Register patches that are configured, all or none; gives the names that this added.
 
     Those that were registered by this before are left as they are. Raises ConfigError for what
     cannot be imported or made, and for a name that the program itself has registered.
     """
-    missing = [one for one in configured if not _is_registered(one, registry)]
-    made = [(one, one.make()) for one in missing]
-    done: list[str] = []
+    made = _made([one for one in configured if not _is_registered(one, registry)])
+    added: list[str] = []
     try:
         for one, patches in made:
             if _register(one, patches, registry):
-                done.append(one.name)
+                added.append(one.name)
     except BaseException:
-        unregister(done, registry)
+        for name in added:
+            registry.unregister(name)
         raise
-    return done
+    return added
+
+
+def _made(configured: list[Configured]) -> list[tuple[Configured, Any]]:
+    """Each with the patches that it declares; one error for all of which that goes wrong."""
+    made, errors = [], []
+    for one in configured:
+        try:
+            made.append((one, one.make()))
+        except ConfigError as error:
+            errors.append(error)
+    if len(errors) > 1:
+        from safepatch.config import error_of
+
+        problems = [problem for error in errors for problem in error.problems]
+        raise error_of(errors[0].file, problems) from errors[0]
+    if errors:
+        raise errors[0]
+    return made
 
 
 def _is_registered(one: Configured, registry: Registry) -> bool:
@@ -47,14 +67,9 @@ def _register(one: Configured, patches: Any, registry: Registry) -> bool:
         if _is_registered(one, registry):
             return False  # another thread was first
         raise ConfigError(f"{one.origin}: {error}", key=one.name) from error
+    handle.declared_at = handle.parts[0].declared_at
     _origins[handle] = one.origin
     return True
-
-
-def unregister(names: Iterable[str], registry: Registry = default) -> None:
-    """Forget names that `register` gave."""
-    for name in names:
-        registry.unregister(name)
 
 
 # What the default registry asks for.
@@ -63,14 +78,22 @@ def unregister(names: Iterable[str], registry: Registry = default) -> None:
 def names() -> list[str]:
     """The names that are configured; none if that cannot be read."""
     try:
-        return [*config.load().patches]
+        return [*_configured()]
     except ConfigError:
         return []
 
 
 def register_configured(registry: Registry, name: str | None = None) -> list[str]:
-    """Register what is configured and enabled, or what is configured under one name."""
-    patches = config.load().patches
+    """Register what is configured and enabled; or, enabled or not, what has one name."""
+    patches = _configured()
     if name is None:
         return register([one for one in patches.values() if one.enabled], registry)
     return register([patches[name]] if name in patches else [], registry)
+
+
+def _configured() -> dict[str, Configured]:
+    if config_files.find() is None:
+        return {}
+    from safepatch import config  # late, because most programs have no such file
+
+    return config.load().patches

@@ -43,12 +43,14 @@ CORE = [
 # What reads configurations stands on the core and the decorators, in this order, and takes of the
 # core what it needs, because the front door leads to it.
 CONFIGURING = [
+    "config_files",
     "references",
     "shapes",
     "catalogue",
     "expressions",
     "config_tables",
     "config",
+    "schema",
     "startup",
 ]
 ABOVE = ["__init__", "__main__", "decorators", "recipes", "testing"]

@@ -1,0 +1,48 @@
+"""Where a configuration is: found without importing what it takes to understand it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+VARIABLE = "SAFEPATCH_CONFIG"
+
+
+def find(
+    directory: str | os.PathLike[str] | None = None, environ: Mapping[str, str] = os.environ
+) -> Path | None:
+    """The file that configures a program started in a directory, by default the current one.
+
+    That is the one that SAFEPATCH_CONFIG names, which need not be there; or else the nearest
+    safepatch.toml, or pyproject.toml with a table [tool.safepatch], in the directory or above it.
+    """
+    start = Path(directory or ".").absolute()
+    if named := environ.get(VARIABLE):
+        return start / named
+    for folder in (start, *start.parents):
+        if _is_file(folder / "safepatch.toml"):
+            return folder / "safepatch.toml"
+        if _is_file(folder / "pyproject.toml") and _concerns_us(folder / "pyproject.toml"):
+            return folder / "pyproject.toml"
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder that may not be looked into
+        return False
+
+
+def _concerns_us(pyproject: Path) -> bool:
+    """Whether it has our table; also if it cannot be read, so that who loads it says so."""
+    try:
+        content = pyproject.read_bytes()
+        if b"safepatch" not in content:
+            return False
+        import tomllib  # late, because most programs have no such file
+
+        return "safepatch" in tomllib.loads(content.decode()).get("tool", {})
+    except (OSError, ValueError):
+        return True
