@@ -62,8 +62,9 @@ def wrong(name: str, table: Table) -> Iterator[Wrong]:
         yield from _missing(table)
         yield from _wrong_decorators(sound.get("decorators", ()))
         yield from _wrong_values(sound)
-    elif table.get("enabled", True) is not False and {*RECIPE} & table.keys() <= sound.keys():
-        yield from _wrong_recipe(name, table)  # one that is switched off need not be installed
+    # One that is switched off need not be installed.
+    elif sound.keys() == table.keys() and table.get("enabled", True):
+        yield from _wrong_recipe(name, table)
 
 
 def _unknown(key: str) -> str:

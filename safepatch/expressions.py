@@ -10,6 +10,8 @@ from safepatch.errors import ConfigError
 
 __all__ = ["Use", "parse_decorators", "parse_patch"]
 
+_UNBALANCED = "its brackets do not match"
+
 
 def parse_patch(text: str) -> tuple[str, list[Use]]:
     """Read "socket:getaddrinfo=ttl_cache(ttl=60), log_calls": a target and its decorators.
@@ -34,11 +36,13 @@ def parse_decorators(text: str) -> list[Use]:
         # Within an index "module:callable" is grammatical, as a slice is.
         body = ast.parse(f"_[{text}\n]", mode="eval").body
         if not (isinstance(body, ast.Subscript) and isinstance(body.value, ast.Name)):
-            raise ValueError("brackets do not match")
+            raise ValueError(_UNBALANCED)
         index = body.slice
         return [_use(node) for node in (index.elts if isinstance(index, ast.Tuple) else [index])]
     except SyntaxError as error:
-        raise _unreadable(text, error.msg) from error
+        # Python would tell of a bracket that is ours.
+        unbalanced = "match" in error.msg or "closed" in error.msg
+        raise _unreadable(text, _UNBALANCED if unbalanced else error.msg) from error
     except (ValueError, TypeError, MemoryError, RecursionError) as error:
         raise _unreadable(text, str(error) or "it is nested too deeply") from error
 
@@ -62,8 +66,10 @@ def _use(node: ast.expr) -> Use:
     arguments = tuple(_value(argument) for argument in node.args)
     options: dict[str, Any] = {}
     for keyword in node.keywords:
-        if keyword.arg is None or keyword.arg in options:
-            raise ValueError(f"{keyword.arg or '**'} is given twice or is no option")
+        if keyword.arg is None:
+            raise ValueError(f"**{ast.unparse(keyword.value)} is no option")
+        if keyword.arg in options:
+            raise ValueError(f"{keyword.arg} is given twice")
         options[keyword.arg] = _value(keyword.value)
     return Use(module + _dotted(node.func), arguments, options, called=True)
 

@@ -41,6 +41,7 @@ _SAID = {
     "scope": "Who sees the patch: the process, or this context of contextvars.",
     "only_from": "A package: only calls with a frame of it in their stack see the patch.",
     "only_if": "A function that is asked at each call.",
+    "fail_open": "Whether an error of the decorators themselves gives way to the original's result.",
     "when": "Whether to wait until the module is imported, or to import it.",
 }
 
@@ -117,16 +118,23 @@ def _ours(name: str) -> Shape:
 
 def _or_object(wanted: Shape) -> Shape:
     """A shape, or an object instead, which any option may be."""
-    either = [one for one in wanted.get("anyOf", [wanted]) if one.get("type") != "null"]
+    either = _written(wanted).get("anyOf", [_written(wanted)])
     if {} in either:
         return {}
     return {"anyOf": [*(one for one in either if one != shapes.OBJECT), shapes.OBJECT]}
 
 
 def _described(wanted: Shape, text: str | None) -> Shape:
+    wanted = _written(wanted)
     # What stands beside a "$ref" does not count, so that it goes into a list of its own.
     apart = {"allOf": [wanted]} if "$ref" in wanted else wanted
     return {"description": text, **apart} if text else wanted
+
+
+def _written(wanted: Shape) -> Shape:
+    """A shape without null, which TOML does not have."""
+    either = [one for one in wanted.get("anyOf", ()) if one != {"type": "null"}]
+    return either[0] if len(either) == 1 else {"anyOf": either} if either else wanted
 
 
 def text() -> str:

@@ -96,7 +96,8 @@ def told(wanted: Shape) -> str:
     if wanted == OBJECT:
         return '{object = "module:name"}'
     if wanted.get("type") == "array":
-        return f"an array, each {told(wanted['items'])}"
+        items = wanted["items"]
+        return f"an array, each item {told(items)}" if items else "an array"
     return _WORDS[wanted["type"]]
 
 
