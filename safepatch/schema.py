@@ -41,7 +41,7 @@ _SAID = {
     "scope": "Who sees the patch: the process, or this context of contextvars.",
     "only_from": "A package: only calls with a frame of it in their stack see the patch.",
     "only_if": "A function that is asked at each call.",
-    "fail_open": "Whether an error of the decorators themselves gives way to the original's result.",
+    "fail_open": "What the decorators raise themselves gives way to the original's result.",
     "when": "Whether to wait until the module is imported, or to import it.",
 }
 
