@@ -146,21 +146,24 @@ def _wrong_recipe(name: str, table: Table) -> Iterator[Wrong]:
     except Exception as error:
         yield "recipe" if "recipe" in table else "", str(error)
         return
-    options = table.get("with", {})
+    options, said = table.get("with", {}), []
     if callable(recipe) and not isinstance(recipe, Patch):
-        label = f"the recipe {table.get('recipe', name)!r}"
-        said = [*catalogue.wrong_options(recipe, label, options)]
-        if said:
-            yield from ((f"with.{option}", text) for option, text in said)
-            return
-    try:
-        declare(name, table)
-    except Exception as error:
-        yield getattr(error, "key", ""), str(error)
+        said = [*catalogue.wrong_options(recipe, f"the recipe {_recipe(name, table)!r}", options)]
+    yield from ((f"with.{option}", text) for option, text in said)
+    if not said:
+        try:
+            offers.declared(recipe, **options)
+        except Exception as error:
+            yield "with" if options else "", str(error)
+
+
+def _recipe(name: str, table: Table) -> str:
+    wanted: str = table.get("recipe", name)
+    return wanted
 
 
 def _find_recipe(name: str, table: Table) -> Any:
-    wanted = table.get("recipe", name)
+    wanted = _recipe(name, table)
     if references.is_reference(wanted):
         return references.load(wanted)
     found = offers.find(wanted)
@@ -178,9 +181,8 @@ def declare(name: str, table: Table) -> Any:
     Raises ConfigError, with the key below the table's, for what goes wrong in there.
     """
     if uses_recipe(table):
-        with _telling("with"):
-            made = offers.declared(_find_recipe(name, table), **table.get("with", {}))
-            return made if isinstance(made, Patch) else [*made]
+        made = offers.declared(_find_recipe(name, table), **table.get("with", {}))
+        return made if isinstance(made, Patch) else [*made]
     options: dict[str, Any] = {"when": "import", "name": name}
     decorators = []
     for place, entry in enumerate(table["decorators"]):

@@ -25,12 +25,15 @@ def load(text: str) -> Any:
     module, _, path = text.partition(":")
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:  # whatever its code raises
+    except ImportError as error:
         known = [*sys.modules, *sys.stdlib_module_names]
         hint, _ = nearest(text, module, known, "is it installed?")
-        told = str(error) if isinstance(error, ImportError) else repr(error)
         raise ConfigError(
-            f"cannot find {text!r}: importing {module!r} failed with {told}; {hint}"
+            f"cannot find {text!r}: importing {module!r} failed with {error}; {hint}"
+        ) from error
+    except Exception as error:  # whatever its code raises
+        raise ConfigError(
+            f"cannot find {text!r}: importing {module!r} failed with {error!r}"
         ) from error
     for part in path.split("."):
         try:

@@ -307,3 +307,41 @@ def test_a_folder_that_may_not_be_looked_into_has_no_configuration(project, monk
 
     with safepatch.patch("pathlib:Path.is_file", safepatch.decorators.replace(refuse)):
         assert config.find() is None
+
+
+def test_a_pyproject_that_may_not_be_read_is_not_passed_by(project):
+    file = project.configure("[project]", "pyproject.toml")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", os.fspath(path))
+
+    with safepatch.patch("pathlib:Path.read_bytes", safepatch.decorators.replace(refuse)):
+        assert config.find() == file
+
+
+HEADS = [
+    "[patches.prices]",
+    '[patches."prices"]',
+    "[ patches . 'prices' ]  # here",
+    "[tool.safepatch.patches.prices]",
+    '["tool".safepatch."patches".prices]',
+]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_line_of_a_patch_is_that_of_its_table(project, head):
+    file = project.configure(PRICE.replace("[patches.prices]", f"\n{head}"))
+
+    patch = config.load().patches["prices"].make()
+
+    assert patch.declared_at == f"{file}:3"
+
+
+def test_a_patch_that_has_no_line_of_its_own_is_at_the_first(project):
+    file = project.configure(
+        "patches = {prices = {target = 'corner_shop:price', decorators = ['count_calls']}}"
+    )
+
+    patch = config.load().patches["prices"].make()
+
+    assert patch.declared_at == f"{file}:1"

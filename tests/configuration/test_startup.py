@@ -116,6 +116,26 @@ def test_an_unknown_name_is_told_the_nearest_that_is_configured(project):
         project.registry.apply("stock")
 
 
+def test_a_mistake_in_the_configuration_is_told_by_who_reads_it_and_not_by_undo(project):
+    project.configure("patchs = 1")
+
+    with pytest.raises(safepatch.TargetError, match="no patch 'stocks'"):
+        project.registry.undo("stocks")
+    with pytest.raises(ConfigError, match="did you mean 'patches'"):
+        project.registry.apply("stocks")
+
+
+def test_a_guard_that_says_no_when_the_module_comes_is_told_at_the_line_that_configures(project):
+    project.configure(BOTH + 'signature = "(colour)"\n')
+    project.registry.apply_all()
+
+    with pytest.warns(safepatch.GuardWarning, match="guard wants the signature") as caught:
+        import corner_shop
+
+    assert [(warning.filename, warning.lineno) for warning in caught] == [(str(project.file), 6)]
+    assert corner_shop.stock("tea") == "tea"
+
+
 # All or nothing.
 
 
@@ -286,6 +306,15 @@ def test_what_is_configured_goes_before_what_a_package_offers(offered):
     offered.registry.apply("shop-marks")
 
     assert corner_shop.stock("tea") == ("configured", "tea")
+
+
+def test_the_parts_of_a_recipe_are_declared_at_the_line_that_configures_it(offered):
+    offered.configure("\n\n[patches.shop-marks]")
+
+    offered.registry.apply_all()
+
+    group = offered.registry.named("shop-marks")
+    assert {one.declared_at for one in (group, *group.parts)} == {f"{offered.file}:3"}
 
 
 def test_a_recipe_that_cannot_be_loaded_is_an_error_unless_it_is_switched_off(offered):

@@ -900,6 +900,24 @@ def test_an_iterable_of_patches_makes_a_group(shop, patches):
     assert group.apply().target == (ONE, TWO)
 
 
+def test_a_name_can_be_given_up(shop, patches):
+    first = patches.register("mine", ONE, pass_through).apply()
+
+    patches.unregister("mine")
+
+    assert first.state == "undone"
+    assert patches.named("mine") is None
+    second = patches.register("mine", TWO, pass_through)
+    assert patches.named("mine") is second
+
+
+def test_a_name_that_nobody_has_cannot_be_given_up(patches):
+    patches.register("mine", ONE, pass_through)
+
+    with pytest.raises(safepatch.TargetError, match=r"no patch 'mien'.*did you mean 'mine'"):
+        patches.unregister("mien")
+
+
 # Entry points.
 
 
