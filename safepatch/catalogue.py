@@ -44,14 +44,32 @@ def make(use: Use) -> Decorator:
     for _, text in wrong(use):
         raise ConfigError(text)
     found: Decorator = find(use.use)
-    is_ours = use.use in names()
-    if not (use.called or is_ours):
-        return found
-    if not is_ours:
+    if use.use not in names():
+        if not use.called:
+            if _takes_no_function(found):
+                raise ConfigError(
+                    f"{use.use!r} does not take a function, as a decorator does; to call it, give "
+                    f"options, or write '{use.use}()'"
+                )
+            return found
         for _, text in wrong_options(found, use.use, use.options):
             raise ConfigError(text)
     made: Decorator = _called(found, use.arguments, use.options)
     return made
+
+
+def _takes_no_function(found: Any) -> bool:
+    """Whether it cannot be called with a function alone, or would take it for something else."""
+    try:
+        signature = inspect.signature(found)
+        signature.bind(None)
+    except ValueError:
+        return False  # it does not tell
+    except TypeError:
+        return True
+    # Those that are decorators with and without options have None there.
+    first = next(iter(signature.parameters.values()))
+    return first.default is not first.empty and first.default is not None
 
 
 def find(use: str) -> Any:
@@ -105,7 +123,7 @@ def wrong_shapes(function: Any, label: str, options: Mapping[str, Any]) -> Itera
     for option, value in options.items():
         wanted = shapes_of.get(option, {})
         if not (shapes.is_object(value) or shapes.fits(value, wanted)):
-            yield option, f"{label}: {option} = {value!r} is not {shapes.told(wanted)}"
+            yield option, f"{label}: {option} = {shapes.shown(value)} is not {shapes.told(wanted)}"
 
 
 def option_shapes(function: Any) -> dict[str, shapes.Shape]:

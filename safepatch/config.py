@@ -13,6 +13,7 @@ from safepatch import config_tables, expressions
 from safepatch.catalogue import Wrong
 from safepatch.config_files import VARIABLE, find
 from safepatch.errors import ConfigError, nearest
+from safepatch.shapes import shown
 
 __all__ = ["Config", "ConfigError", "Configured", "find", "from_expression", "load"]
 
@@ -78,7 +79,7 @@ def _our_table(file: Path, text: str) -> tuple[str, dict[str, Any]]:
     """What keys of ours begin with in that file, and the table with them."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:  # which names line and column
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError names line and column
         raise ConfigError(f"{file}: this is no TOML: {error}", file=file) from error
     if file.name != "pyproject.toml" and "tool" not in document:
         return "", document
@@ -96,7 +97,7 @@ def _wrong(table: dict[str, Any]) -> Iterator[Wrong]:
             yield key, f"there is no such key; {hint}"
     patches = table.get("patches", {})
     if not isinstance(patches, dict):
-        yield "patches", f"{patches!r} is not a table of patches"
+        yield "patches", f"{shown(patches)} is not a table of patches"
         return
     for name, patch in patches.items():
         place = f"patches.{_quoted(name)}"
@@ -104,7 +105,7 @@ def _wrong(table: dict[str, Any]) -> Iterator[Wrong]:
             for key, text in config_tables.wrong(name, patch):
                 yield f"{place}{key and '.'}{key}", text
         else:
-            yield place, f"{patch!r} is not a table"
+            yield place, f"{shown(patch)} is not a table"
 
 
 def _quoted(name: str) -> str:

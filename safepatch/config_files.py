@@ -17,9 +17,12 @@ def find(
     That is the one that SAFEPATCH_CONFIG names, which need not be there; or else the nearest
     safepatch.toml, or pyproject.toml with a table [tool.safepatch], in the directory or above it.
     """
-    start = Path(directory or ".").absolute()
     if named := environ.get(VARIABLE):
-        return start / named
+        return Path(directory or ".", named).absolute()
+    try:
+        start = Path(directory or ".").absolute()
+    except FileNotFoundError:  # a current directory that was removed
+        return None
     for folder in (start, *start.parents):
         if _is_file(folder / "safepatch.toml"):
             return folder / "safepatch.toml"
@@ -44,5 +47,5 @@ def _concerns_us(pyproject: Path) -> bool:
         import tomllib  # late, because most programs have no such file
 
         return "safepatch" in tomllib.loads(content.decode()).get("tool", {})
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return True

@@ -53,7 +53,7 @@ def wrong(name: str, table: Table) -> Iterator[Wrong]:
         if key not in known:
             yield key, _unknown(key)
         elif not shapes.fits(value, known[key]):
-            yield key, f"{value!r} is not {shapes.told(known[key])}"
+            yield key, f"{shapes.shown(value)} is not {shapes.told(known[key])}"
         else:
             sound[key] = value
     if "until" in sound and not references.is_reference(sound["until"]):
@@ -129,7 +129,8 @@ def as_use(entry: Any) -> Use:
         return uses[0]
     if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
         raise ConfigError(
-            f"{entry!r} is no decorator; write 'name', or {{use = 'name', option = value}}"
+            f"{shapes.shown(entry)} is no decorator; "
+            "write 'name', or {use = 'name', option = value}"
         )
     options = {key: _tuples(value) for key, value in entry.items() if key != "use"}
     return Use(entry["use"], (), options, called=bool(options))

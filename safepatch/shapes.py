@@ -101,6 +101,12 @@ def told(wanted: Shape) -> str:
     return _WORDS[wanted["type"]]
 
 
+def shown(value: Any) -> str:
+    """A value as it is shown in a message."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
 def is_object(value: Any) -> bool:
     """Whether a value is {object = "module:name"}, which stands for that object."""
     return isinstance(value, dict) and set(value) == {"object"} and is_reference(value["object"])

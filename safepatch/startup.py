@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from safepatch import config_files
+from safepatch import config_files, kill_switch
 from safepatch.errors import ConfigError, PatchError
 from safepatch.registry import Registry, default
 
@@ -85,10 +86,19 @@ def names() -> list[str]:
 
 def register_configured(registry: Registry, name: str | None = None) -> list[str]:
     """Register what is configured and enabled; or, enabled or not, what has one name."""
-    patches = _configured()
-    if name is None:
-        return register([one for one in patches.values() if one.enabled], registry)
-    return register([patches[name]] if name in patches else [], registry)
+    try:
+        patches = _configured()
+        if name is None:
+            return register([one for one in patches.values() if one.enabled], registry)
+        return register([patches[name]] if name in patches else [], registry)
+    except ConfigError as error:
+        if "*" not in kill_switch.disabled():
+            raise
+        # Who switches everything off wants a program that starts.
+        logging.getLogger("safepatch").warning(
+            "what is configured is left out, since SAFEPATCH_DISABLE names everything: %s", error
+        )
+        return []
 
 
 def _configured() -> dict[str, Configured]:

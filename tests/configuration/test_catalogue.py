@@ -1,6 +1,7 @@
 """Decorators by their names."""
 
 import inspect
+import sys
 
 import pytest
 
@@ -47,6 +48,37 @@ def test_any_other_is_named_with_its_module_and_called_if_there_is_something_to_
     assert catalogue.decorator("shop_patches:marked", "m")(double)(2) == ("m", 4)
     assert catalogue.decorator("shop_patches:marked", times=2)(double)(2) == ("marked", "marked", 4)
     assert catalogue.make(Use("shop_patches:marked", called=True))(double)(2) == ("marked", 4)
+
+
+BARE = {
+    "def it(wrapped): return wrapped": True,
+    "def it(*functions): return functions[0]": True,
+    "def it(wrapped=None, *, limit=1): return wrapped": True,
+    "class it:\n    def __init__(self, wrapped): self.wrapped = wrapped": True,
+    "from builtins import staticmethod as it": True,
+    "def it(): return lambda wrapped: wrapped": False,
+    "def it(*, limit=1): return lambda wrapped: wrapped": False,
+    "def it(limit=1): return lambda wrapped: wrapped": False,
+    "def it(limit, wrapped): return wrapped": False,
+}
+
+
+@pytest.mark.parametrize(("source", "is_decorator"), BARE.items())
+def test_what_only_makes_a_decorator_is_not_taken_for_one(project, source, is_decorator):
+    (project.folder / "one_of_mine.py").write_text(source)
+    try:
+        if is_decorator:
+            assert catalogue.decorator("one_of_mine:it") is sys.modules["one_of_mine"].it
+            return
+        with pytest.raises(ConfigError) as caught:
+            catalogue.decorator("one_of_mine:it")
+    finally:
+        del sys.modules["one_of_mine"]
+
+    assert str(caught.value) == (
+        "'one_of_mine:it' does not take a function, as a decorator does; to call it, give "
+        "options, or write 'one_of_mine:it()'"
+    )
 
 
 def test_an_option_may_have_any_name(project):

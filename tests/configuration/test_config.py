@@ -345,3 +345,13 @@ def test_a_patch_that_has_no_line_of_its_own_is_at_the_first(project):
     patch = config.load().patches["prices"].make()
 
     assert patch.declared_at == f"{file}:1"
+
+
+def test_a_current_directory_that_is_gone_has_no_configuration(project, monkeypatch):
+    gone = project.folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert config.find() is None
+    assert config.find(environ={"SAFEPATCH_CONFIG": "/etc/of-this-program.toml"}) is not None

@@ -288,6 +288,24 @@ def test_a_file_that_is_no_toml_is_told_with_the_line(project):
     )
 
 
+def test_a_file_that_is_nested_too_deeply_is_an_error(project):
+    project.configure(f"safepatch = {'[' * 5000}", "pyproject.toml")
+
+    with pytest.raises(ConfigError, match=r"pyproject\.toml: this is no TOML: "):
+        config.load()
+
+
+def test_a_value_that_is_long_is_shown_in_part(project):
+    file = project.configure(patch(f'aliases = "{"a" * 1000}"'))
+
+    with pytest.raises(ConfigError) as caught:
+        config.load()
+
+    assert str(caught.value) == (
+        f"{file}: patches.it.aliases: '{'a' * 96}... is not one of 'warn', 'rebind', 'ignore'"
+    )
+
+
 def test_a_pyproject_that_is_no_toml_is_not_passed_by(project):
     file = project.configure("[tool.safepatch\n", "pyproject.toml")
 

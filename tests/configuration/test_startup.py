@@ -136,6 +136,28 @@ def test_a_guard_that_says_no_when_the_module_comes_is_told_at_the_line_that_con
     assert corner_shop.stock("tea") == "tea"
 
 
+def test_of_several_patches_of_one_target_the_last_is_outermost(project):
+    import corner_shop
+    import shop_patches
+
+    project.configure(
+        """
+        [patches.zebra]
+        target = "corner_shop:stock"
+        decorators = ["shop_patches:marked('zebra')"]
+
+        [patches.ape]
+        target = "corner_shop:stock"
+        decorators = ["shop_patches:marked('ape')"]
+        """
+    )
+    project.registry.register("mine", "corner_shop:stock", shop_patches.shout)
+
+    project.registry.apply_all()
+
+    assert corner_shop.stock("tea") == ("ape", ("zebra", ("shouted", "tea")))
+
+
 # All or nothing.
 
 
@@ -256,6 +278,24 @@ def test_what_the_environment_disables_is_skipped(project, monkeypatch, listed):
     assert corner_shop.price("tea") == ("shouted", ("tea", 1))
     assert corner_shop.stock("tea") == "tea"
     assert project.registry.named("stocks").state == "skipped"
+
+
+def test_a_mistake_does_not_stop_a_program_in_which_everything_is_disabled(
+    project, monkeypatch, caplog
+):
+    import corner_shop
+
+    project.configure(BOTH + "aliases = 3\n")
+    monkeypatch.setenv("SAFEPATCH_DISABLE", "*")
+
+    assert project.registry.apply_all() == []
+
+    assert corner_shop.stock("tea") == "tea"
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "what is configured is left out, since SAFEPATCH_DISABLE names everything: "
+        f"{project.file}: patches.stocks.aliases: 3 is not one of 'warn', 'rebind', 'ignore'"
+    )
 
 
 # Recipes.
