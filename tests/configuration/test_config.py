@@ -302,7 +302,7 @@ def test_what_one_line_names_is_imported_when_the_patch_is_made(project):
 
 
 def test_a_folder_that_may_not_be_looked_into_has_no_configuration(project, monkeypatch):
-    def refuse(path):
+    def refuse(path, **options):
         raise PermissionError(13, "Permission denied", os.fspath(path))
 
     with safepatch.patch("pathlib:Path.is_file", safepatch.decorators.replace(refuse)):
@@ -312,7 +312,7 @@ def test_a_folder_that_may_not_be_looked_into_has_no_configuration(project, monk
 def test_a_pyproject_that_may_not_be_read_is_not_passed_by(project):
     file = project.configure("[project]", "pyproject.toml")
 
-    def refuse(path):
+    def refuse(path, **options):
         raise PermissionError(13, "Permission denied", os.fspath(path))
 
     with safepatch.patch("pathlib:Path.read_bytes", safepatch.decorators.replace(refuse)):
