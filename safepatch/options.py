@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     only_from: str | None
     only_if: Callable[..., object] | None
     when: Literal["now", "import"]
+    fail_open: bool | int
 
 
 _DEFAULTS = Options(
@@ -39,6 +40,7 @@ _DEFAULTS = Options(
     only_from=None,
     only_if=None,
     when="now",
+    fail_open=False,
 )
 _CHOICES = {
     "on_mismatch": ("raise", "skip", "apply"),
@@ -70,6 +72,16 @@ def checked(given: Options) -> Options:
     condition = options["only_if"]
     if condition is not None and not callable(condition):
         raise TypeError(f"only_if={condition!r} cannot be called; give a callable to ask per call")
+    if type(options["fail_open"]) not in (bool, int):
+        raise TypeError(
+            f"fail_open={options['fail_open']!r} is no number of failures; give True, or how many "
+            "are taken before the patch steps aside"
+        )
+    if options["fail_open"] < 0:
+        raise OptionError(
+            f"fail_open={options['fail_open']} is below 0; give True or a number of failures",
+            option="fail_open",
+        )
     if options["scope"] == "context" and options["when"] == "import":
         raise OptionError(
             "scope='context' goes with when='now': an import has no context", option="scope"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, Un
 from safepatch import aliases as alias
 from safepatch import (
     callers,
+    events,
+    fail_open,
     guards,
     imports,
     kill_switch,
@@ -82,6 +84,8 @@ class Patch(Generic[W_co]):
         self._on_mismatch, self._aliases = options["on_mismatch"], options["aliases"]
         self.seen_by = options["scope"], options["only_from"], options["only_if"]
         self._in_context = options["scope"] == "context"
+        after = options["fail_open"]
+        self.fail_open: int = fail_open.DEFAULT if after is True else after
         self._module = targets.module_of(target) if options["when"] == "import" else None
         self._begin()
 
@@ -94,10 +98,12 @@ class Patch(Generic[W_co]):
         self.verdicts: list[tuple[str, str | None]] = []
         self.live: Plan | None = None  # what stands, while it is applied
         self._look_again: Callable[[], Any] | None = None
+        self._superseded: Plan | None = None  # of which it was told
         self._wrappers: tuple[Any, ...] = ()
         self._original: Callable[[], Any] | None = None
         self._importer: int | None = None  # the thread in which the module is imported now
         self._entered = 0
+        self.failures: fail_open.Failures | None = None  # of this apply or the latest
 
     def anew(self) -> Patch[W_co]:
         """The same patch declared once more, for another registry to apply."""
@@ -159,7 +165,12 @@ class Patch(Generic[W_co]):
         if live is None or places.reaches(live.place, live.site):
             return False
         with stacks.lock:
-            return self.live is live  # else another thread has undone it meanwhile
+            if self.live is not live:
+                return False  # another thread has undone it meanwhile
+            noticed, self._superseded = self._superseded is not live, live
+        if noticed:
+            events.tell(self, "superseded")
+        return True
 
     @property
     def rebinds(self) -> bool:
@@ -272,6 +283,7 @@ class Patch(Generic[W_co]):
             with stacks.lock:
                 if self.live is None:  # undone meanwhile
                     imports.cancel(self._module, self._imported)
+        events.tell(self, "applied")
         return True
 
     def _applied(self, plan: Plan) -> None:
@@ -279,6 +291,7 @@ class Patch(Generic[W_co]):
             plan.site.rebind(plan.holders)
         self._wrappers = plan.made
         self._original = places.recall(plan.site)
+        self.failures = plan.entry.failures
         if self._in_context:
             scopes.show(plan.token)
         self.applied_from = self._asked_from
@@ -319,6 +332,7 @@ class Patch(Generic[W_co]):
         elif self.live is None:  # else it stays where it is
             self._set("skipped", reason)
             self.registry.note(self)
+            events.tell(self, "skipped")
 
     # Waiting for an import.
 
@@ -329,13 +343,16 @@ class Patch(Generic[W_co]):
 
     def _wait(self) -> None:
         assert self._module is not None
-        to_come = not imports.complete(self._module)
+        to_come, new = not imports.complete(self._module), False
         self.registry.note(self)  # first, as in install()
         imports.watch(self._module, self._imported)
         with stacks.lock:
             if self.live is None and to_come and imports.watched(self._module, self._imported):
+                new = self.state != "pending"
                 self._set("pending", f"waits for {self._module} to be imported")
                 self.registry.note(self)
+        if new:
+            events.tell(self, "pending")
 
     def _imported(self) -> None:
         """The module is there, or there again; whatever goes wrong, its import goes on."""
@@ -371,6 +388,7 @@ class Patch(Generic[W_co]):
                 self.live = None
             self._set(state, reason)
             self.registry.note(self)
+        events.tell(self, state)
 
     def _warn(self, message: str, category: type[Warning]) -> None:
         """Warn at the caller's line; in an import, which must go on, where it was declared."""
@@ -387,9 +405,12 @@ class Patch(Generic[W_co]):
         With the last patch the site is as it was before. What others put there is left alone.
         """
         with stacks.lock:
-            self._undo()
+            undone = self._undo()
+        if undone:
+            events.tell(self, "undone")
 
-    def _undo(self) -> None:
+    def _undo(self) -> bool:
+        """Undo, under the lock; whether there was anything to undo."""
         live = self.live
         if self._module is not None:
             imports.cancel(self._module, self._imported)
@@ -408,10 +429,12 @@ class Patch(Generic[W_co]):
             if self._in_context:
                 scopes.hide(live.token)
             self._get_target = targets.loosened(self._get_target())
-        if live is not None or self.state in IN_USE:
+        undoes = live is not None or self.state in IN_USE
+        if undoes:
             self._set("undone", None)
         self.registry.forget(self)
         self.live = None
+        return undoes
 
     def _set(self, state: State, reason: str | None) -> None:
         self.state, self.reason = state, reason
@@ -435,11 +458,14 @@ class Patch(Generic[W_co]):
             scopes.show(live.token)
 
     def __exit__(self, *error: object) -> None:
+        undone = False
         with stacks.lock:
             if self.live is not None and self._in_context:
                 scopes.hide(self.live.token)
             if self.entered(-1) == 0:
-                self._undo()
+                undone = self._undo()
+        if undone:
+            events.tell(self, "undone")
 
     def entered(self, more: int) -> int:
         """Count the blocks that have been entered and not left; the last one out undoes."""

@@ -49,6 +49,17 @@ class Link(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         return self if instance is None else MethodType(self, instance)
 
 
+class Watched(Link):
+    """A link of which somebody watches the calls: `watch(below, args, kwargs)` makes them."""
+
+    def __init__(self, below: Any, watch: Any) -> None:
+        super().__init__(below)
+        self._self_watch = watch
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self._self_watch(self.__wrapped__, args, kwargs)
+
+
 class Adapted(wrapt.ObjectProxy):  # type: ignore[type-arg]
     """Looks like `like` and calls `call`."""
 

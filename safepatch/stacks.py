@@ -36,12 +36,14 @@ class Entry:
     """One patch in a stack: `call` is what runs, `link` what it was given to call.
 
     `shown` calls the same and looks, to whoever lies above, like the kind the original is.
+    `failures` are counted for a patch that fails open.
     """
 
-    __slots__ = ("call", "link", "patch", "shown")
+    __slots__ = ("call", "failures", "link", "patch", "shown")
 
-    def __init__(self, patch: Any, link: Any, call: Any, shown: Any) -> None:
+    def __init__(self, patch: Any, link: Any, call: Any, shown: Any, failures: Any = None) -> None:
         self.patch, self.link, self.call, self.shown = patch, link, call, shown
+        self.failures = failures
 
 
 class Stack:

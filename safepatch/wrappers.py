@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-from safepatch import kinds, scopes
+from safepatch import fail_open, kinds, scopes
 from safepatch.errors import UnsupportedTargetError
 from safepatch.examine import binding
 from safepatch.in_place import InPlace
@@ -29,7 +29,12 @@ def decorate(
     from safepatch.proxies import Link
 
     original = site.stack.original
-    link = Link(original)
+    failures = None
+    link: Any = Link(original)
+    if patch.fail_open:
+        fail_open.check(original, patch.text, patch.target)
+        failures = fail_open.Failures(patch, patch.fail_open)
+        link = fail_open.link(original, failures)
     wrappers = []
     call: Any = link
     below: Any = link
@@ -39,10 +44,13 @@ def decorate(
         wrappers.append(wrapper)
         call = _bound_like_a_method(site, wrapper)
         below = _shown(original, call)
+    if failures is not None:
+        call = fail_open.failing_open(call, link, failures)
+        below = _shown(original, call)
     if questions:
         call = scopes.gate(call, link, questions)
         below = _shown(original, call)
-    return Entry(patch, link, call, below), tuple(wrappers)
+    return Entry(patch, link, call, below, failures), tuple(wrappers)
 
 
 def check_decorators(text: str, target: Any, decorators: Sequence[Any]) -> None:

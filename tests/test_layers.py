@@ -18,6 +18,7 @@ CORE = [
     "kinds",
     "stacks",
     "callers",
+    "events",
     "scopes",
     "proxies",
     "sites",
@@ -33,12 +34,15 @@ CORE = [
     "places",
     "running",
     "kill_switch",
+    "fail_open",
     "wrappers",
     "patches",
     "offers",
     "groups",
+    "counters",
     "explain",
     "registry",
+    "metrics",
 ]
 # What reads configurations stands on the core and the decorators, in this order, and takes of the
 # core what it needs, because the front door leads to it.

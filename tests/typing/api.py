@@ -51,7 +51,9 @@ patch = safepatch.patch(
     only_from="requests",
     only_if=lambda host: bool(host),
     when="import",
+    fail_open=True,
 )
+assert_type(safepatch.apply(lookup, spying, fail_open=2), safepatch.Patch[Spy])
 assert_type(patch, safepatch.Patch[Spy])
 with patch as entered:
     assert_type(entered.wrapper, Spy)

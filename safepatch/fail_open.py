@@ -1,0 +1,319 @@
+"""Patches that fail open: what their decorators' own code raises does not reach the caller.
+
+A call at the site and the calls of the link that belong to it find each other by a context
+variable, so that threads, greenlets, tasks and recursion do not get in each other's way. The price
+is paid by these patches alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from safepatch import events, kinds, stacks
+from safepatch.errors import UnsupportedTargetError
+
+#: How many failures `fail_open=True` takes before the patch steps aside.
+DEFAULT = 3
+
+
+class Failures:
+    """Those of one patch since it was applied.
+
+    `stray` is another object after each call of the original that belongs to no known call at the
+    site, such as one from a thread of the decorator's own.
+    """
+
+    __slots__ = ("after", "aside", "count", "last", "patch", "stray")
+
+    def __init__(self, patch: Any, after: int) -> None:
+        self.patch, self.after = patch, after
+        self.count, self.last, self.aside = 0, "", False
+        self.stray = object()
+
+    def note(self, error: Exception) -> None:
+        """Count one more; log the first, and that the patch steps aside with the last."""
+        text = _written(error)
+        with stacks.lock:
+            self.count += 1
+            number = self.count
+            self.last = text
+            if number == self.after:
+                self.aside = True
+                if self.patch.failures is self and self.patch.state == "applied":
+                    self.patch.reason = self.reason()
+        if number == 1:
+            where = self.patch.applied_from
+            said = f"(applied from {where}) fails open: its decorator raised {text}"
+            events.log(self.patch, "failed open", events.ERROR, said, error)
+        if number == self.after:
+            said = f"{self.reason()}; calls go to what lies below it until it is applied anew"
+            events.log(self.patch, "stepped aside", events.WARNING, said)
+
+    def reason(self) -> str:
+        many = "1 failure" if self.after == 1 else f"{self.after} failures"
+        return f"stepped aside after {many} of its decorator, the last: {self.last}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "after": self.after,
+            "failures": self.count,
+            "last": self.last or None,
+            "aside": self.aside,
+        }
+
+
+def _written(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its __str__ is as foreign as the decorator
+        return type(error).__name__
+
+
+class _Returned(NamedTuple):
+    value: Any
+
+    def give(self) -> Any:
+        return self.value
+
+
+class _Raised(NamedTuple):
+    """An exception as it was when it passed through the link, before the decorator saw it."""
+
+    error: BaseException
+    traceback: Any
+    context: BaseException | None
+    cause: BaseException | None
+    suppressed: bool
+    notes: list[str] | None
+
+    def give(self) -> Any:
+        error = self.error
+        if self.notes is None:
+            vars(error).pop("__notes__", None)
+        else:
+            error.__notes__ = self.notes
+        try:
+            raise error.with_traceback(self.traceback)
+        finally:
+            # `raise` has made a context of whatever the caller is handling just now.
+            error.__context__, error.__cause__ = self.context, self.cause
+            error.__suppress_context__ = self.suppressed
+            del error, self  # the traceback leads to this frame: a circle else
+
+
+class _Call:
+    """A call at the site: what passed through the link in it, and what the original last came to.
+
+    `running` counts calls of the original that have begun and not ended.
+    """
+
+    __slots__ = ("failures", "last", "outer", "over", "passed", "running", "stray")
+
+    def __init__(self, failures: Failures) -> None:
+        self.failures, self.stray = failures, failures.stray
+        self.outer = _calls.get()
+        self.last: _Returned | _Raised | None = None
+        self.passed: tuple[BaseException, ...] = ()
+        self.running = 0
+        self.over = False
+
+    def returned(self, value: Any) -> None:
+        self.running -= 1
+        self.last = _Returned(value)
+
+    def raised(self, error: BaseException) -> None:
+        self.running -= 1
+        self.passed += (error,)
+        notes = getattr(error, "__notes__", None)
+        self.last = _Raised(
+            error,
+            error.__traceback__,
+            error.__context__,
+            error.__cause__,
+            error.__suppress_context__,
+            None if notes is None else [*notes],
+        )
+
+    def forgives(self, error: Exception) -> bool:
+        """Whether the caller is to get what the original came to, rather than this error.
+
+        Not if it passed through the link, or was made of what did by `raise ... from`; nor where
+        it cannot be told whether the original has run, for it must not run twice.
+        """
+        if any(passed is error or passed is error.__cause__ for passed in self.passed):
+            return False
+        self.failures.note(error)
+        return not self.running and self.stray is self.failures.stray
+
+    def end(self) -> None:
+        """Tasks that were started inside keep this object alive; it is to keep nothing else."""
+        self.over, self.last, self.passed = True, None, ()
+
+    def step(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        before = _calls.set(self)
+        try:
+            return step(*args, **kwargs)
+        finally:
+            _calls.reset(before)
+
+    @types.coroutine
+    def steps(self, awaitable: Any) -> Generator[Any, Any, Any]:
+        """Await, and be the current call only while that runs: coroutines take turns."""
+        inner = kinds.steps(awaitable)
+        step: Callable[[Any, Any], Any] = _send
+        given: Any = None
+        while True:
+            try:
+                asked = self.step(step, inner, given)
+            except StopIteration as stop:
+                return stop.value
+            error = None
+            try:
+                step, given = _send, (yield asked)
+            except GeneratorExit:
+                self.step(_close, inner)
+                raise
+            except BaseException as thrown:
+                error = thrown
+            # Not in `except`: what is raised inside gets no context that it had not.
+            if error is not None:
+                step, given = _throw, error
+
+
+def _send(inner: Any, value: Any) -> Any:
+    return inner.send(value) if hasattr(inner, "send") else next(inner)
+
+
+def _throw(inner: Any, error: BaseException) -> Any:
+    if not hasattr(inner, "throw"):
+        raise error
+    return inner.throw(error)
+
+
+def _close(inner: Any) -> None:
+    if hasattr(inner, "close"):
+        inner.close()
+
+
+_calls: ContextVar[_Call | None] = ContextVar("safepatch.fail_open", default=None)
+
+
+def _belongs_to(failures: Failures) -> _Call:
+    """The call at the site that a call of the link is part of."""
+    call = _calls.get()
+    while call is not None and call.failures is not failures:
+        call = call.outer
+    if call is None or call.over:
+        failures.stray = object()
+        return _Call(failures)
+    return call
+
+
+def check(original: Any, text: str, target: Any) -> None:
+    """Refuse what runs after the call, piece by piece.
+
+    How far the original got could be known, but not what of it the decorator has handed on.
+    """
+    kind = kinds.kind(original)
+    if kind == kinds.PLAIN and not kinds.marked_coroutine(original):
+        return
+    if kind != kinds.COROUTINE:
+        what = "function that is marked as a coroutine function"
+        what = kinds.NAMES[kind] if kind != kinds.PLAIN else what
+        raise UnsupportedTargetError(
+            f"cannot patch {text!r}, a {what}, with fail_open: its body runs after the call, and "
+            "when the decorator fails in the middle nobody can tell how to go on; leave it out",
+            target=target,
+            found=original,
+        )
+
+
+def link(original: Any, failures: Failures) -> Any:
+    """The link for a patch that fails open: it notes what becomes of calls."""
+    from safepatch.proxies import Watched
+
+    def watch(below: Any, args: Any, kwargs: Any) -> Any:
+        call = _belongs_to(failures)
+        call.running += 1
+        try:
+            result = below(*args, **kwargs)
+        except BaseException as error:
+            call.raised(error)
+            raise
+        call.returned(result)
+        return result
+
+    async def watch_awaiting(below: Any, args: Any, kwargs: Any) -> Any:
+        call = _belongs_to(failures)
+        call.running += 1
+        try:
+            result = await _result(below, args, kwargs)
+        except BaseException as error:
+            call.raised(error)
+            raise
+        call.returned(result)
+        return result
+
+    awaits = kinds.kind(original) == kinds.COROUTINE
+    return Watched(original, watch_awaiting if awaits else watch)
+
+
+async def _result(below: Any, args: Any, kwargs: Any) -> Any:
+    result = below(*args, **kwargs)
+    return await result if kinds.awaitable(result) else result
+
+
+def failing_open(call: Any, link: Any, failures: Failures) -> Any:
+    """Make a function that calls `call`, and where its own code fails, gives what the original
+    came to; looks like `call`."""
+
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if failures.aside:
+            return link.__wrapped__(*args, **kwargs)
+        this = _Call(failures)
+        before = _calls.set(this)
+        try:
+            return call(*args, **kwargs)
+        except Exception as error:
+            if not this.forgives(error):
+                raise
+            last = this.last
+        finally:
+            _calls.reset(before)
+            this.end()
+        # Not in `except`: what is raised here gets no context that it had not.
+        if last is None:
+            return link.__wrapped__(*args, **kwargs)
+        try:
+            return last.give()
+        finally:
+            del last  # the traceback of what it raises leads here: a circle else
+
+    async def guarded_awaiting(*args: Any, **kwargs: Any) -> Any:
+        if failures.aside:
+            return await _result(link.__wrapped__, args, kwargs)
+        this = _Call(failures)
+        try:
+            result = this.step(call, *args, **kwargs)
+            if kinds.awaitable(result):
+                return await this.steps(result)
+            return result
+        except Exception as error:
+            if not this.forgives(error):
+                raise
+            last = this.last
+        finally:
+            this.end()
+        if last is None:
+            return await _result(link.__wrapped__, args, kwargs)
+        try:
+            return last.give()
+        finally:
+            del last
+
+    awaits = kinds.kind(link) == kinds.COROUTINE
+    return functools.update_wrapper(guarded_awaiting if awaits else guarded, call)
