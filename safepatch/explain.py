@@ -9,6 +9,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from safepatch import aliases, kinds, targets
+from safepatch.counters import counters
 from safepatch.errors import TargetError, UnsupportedTargetError
 from safepatch.in_place import in_place
 from safepatch.places import is_at, loaded, site_of
@@ -36,7 +37,11 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """{"sites": [...], "others": [...]}: patched places, outermost line first, and patches
-        that stand nowhere (pending, skipped, failed, declared). Only str, bool, None inside."""
+        that stand nowhere (pending, skipped, failed, declared). Can be given to `json.dumps`.
+
+        What the wrappers of a patch tell of themselves stands in "wrappers", in the order of
+        "decorators": {"stats": {...}, "cache_info": {...}}, each if there is such a method.
+        """
         return copy.deepcopy({"sites": self._sites, "others": self._others})
 
     def __str__(self) -> str:
@@ -168,8 +173,10 @@ def _entry_dict(entry: Any) -> dict[str, Any]:
 
 
 def _patch_dict(patch: Any) -> dict[str, Any]:
+    failures = patch.failures
     return {
         "name": patch.name,
+        "registry": repr(patch.registry),
         "target": patch.text,
         "state": patch.state,
         "reason": patch.reason,
@@ -179,7 +186,14 @@ def _patch_dict(patch: Any) -> dict[str, Any]:
         "superseded": patch.superseded,
         "only": _only(*patch.seen_by),
         "guards": [{"guard": text, "reason": reason} for text, reason in patch.verdicts],
+        "wrappers": [counters(wrapper) for wrapper in reversed(patch.wrappers)],
+        "fail_open": None if failures is None else failures.to_dict(),
     }
+
+
+def told(registries: list[Registry]) -> list[dict[str, Any]]:
+    """Every patch of these registries as `to_dict()` has it, without a look at the places."""
+    return [_patch_dict(patch) for registry in registries for patch in _patches(registry)]
 
 
 def _only(scope: str, only_from: str | None, only_if: Any) -> list[str]:
@@ -270,7 +284,10 @@ def written(decorator: Any) -> str:
 def _short_repr(value: Any) -> str:
     if callable(value):
         return _name_of(value)
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # it is told of as well
+        text = object.__repr__(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
@@ -301,6 +318,7 @@ def _site_text(site: dict[str, Any]) -> str:
 def _remark(line: dict[str, Any]) -> str:
     remark = f"patch {line['name']!r} applied from {line['applied_from']}"
     remark += ", in place" if line["in_place"] else ""
+    remark += f", {line['reason']}" if line["reason"] else ""
     return remark + "".join(f", only {which}" for which in line["only"])
 
 

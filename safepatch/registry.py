@@ -192,7 +192,7 @@ class Registry:
                 raise PatchError(
                     f"cannot register {part!r}: it is {part.state} already; undo it first"
                 )
-            for other in _all_registries():
+            for other in all_registries():
                 if any(part in handle.parts for handle in other._named.values()):
                     raise PatchError(
                         f"cannot register {part!r} as {name!r}: {other!r} has it under the name "
@@ -270,10 +270,10 @@ class Registry:
         `str()` of it is for people, `.to_dict()` for programs.
         """
         if target is None:
-            return explain_all(_all_registries())
+            return explain_all(all_registries())
         if isinstance(target, str) and _is_name(target):
             target = self._lookup(target)
-        registries = _all_registries()
+        registries = all_registries()
         if isinstance(target, (Patch, Group)):
             return Explanation.join(
                 explain_target(part.target, registries) for part in target.parts
@@ -359,7 +359,7 @@ class Registry:
         hint, near = nearest(text, text, names, advice)
         others = [
             (handle.state, other)
-            for other in _all_registries()
+            for other in all_registries()
             for handle in other.handles()
             if other is not self and _is_at(handle, which)
         ]
@@ -368,7 +368,8 @@ class Registry:
         return TargetError(f"no patch {which!r} in {self!r}; {hint}", target=which, candidates=near)
 
 
-def _all_registries() -> list[Registry]:
+def all_registries() -> list[Registry]:
+    """Every registry there is."""
     with stacks.lock:  # a set must not grow while it is walked along
         return list(_registries)
 
