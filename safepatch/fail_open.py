@@ -8,13 +8,22 @@ is paid by these patches alone.
 from __future__ import annotations
 
 import functools
+import sys
 import types
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 from safepatch import events, kinds, stacks
 from safepatch.errors import UnsupportedTargetError
+from safepatch.outcomes import (
+    Raised,
+    Returned,
+    ended_in_private,
+    interruption_in,
+    is_to_end_all,
+    noted,
+)
 
 #: How many failures `fail_open=True` takes before the patch steps aside.
 DEFAULT = 3
@@ -73,70 +82,34 @@ def _written(error: Exception) -> str:
         return type(error).__name__
 
 
-class _Returned(NamedTuple):
-    value: Any
-
-    def give(self) -> Any:
-        return self.value
-
-
-class _Raised(NamedTuple):
-    """An exception as it was when it passed through the link, before the decorator saw it."""
-
-    error: BaseException
-    traceback: Any
-    context: BaseException | None
-    cause: BaseException | None
-    suppressed: bool
-    notes: list[str] | None
-
-    def give(self) -> Any:
-        error = self.error
-        if self.notes is None:
-            vars(error).pop("__notes__", None)
-        else:
-            error.__notes__ = self.notes
-        try:
-            raise error.with_traceback(self.traceback)
-        finally:
-            # `raise` has made a context of whatever the caller is handling just now.
-            error.__context__, error.__cause__ = self.context, self.cause
-            error.__suppress_context__ = self.suppressed
-            del error, self  # the traceback leads to this frame: a circle else
-
-
 class _Call:
     """A call at the site: what passed through the link in it, and what the original last came to.
 
     `running` counts calls of the original that have begun and not ended.
     """
 
-    __slots__ = ("failures", "last", "outer", "over", "passed", "running", "stray")
+    __slots__ = ("failures", "handled", "last", "outer", "over", "passed", "running", "stray")
 
     def __init__(self, failures: Failures) -> None:
         self.failures, self.stray = failures, failures.stray
-        self.outer = _calls.get()
-        self.last: _Returned | _Raised | None = None
+        self.handled = sys.exception()  # by the caller, just now
+        self.over = False
+        outer: _Call | None = _calls.get()
+        while outer is not None and outer.over:  # else callbacks that follow each other pile up
+            outer = outer.outer
+        self.outer: _Call | None = outer
+        self.last: Returned | Raised | None = None
         self.passed: tuple[BaseException, ...] = ()
         self.running = 0
-        self.over = False
 
     def returned(self, value: Any) -> None:
         self.running -= 1
-        self.last = _Returned(value)
+        self.last = Returned(value)
 
     def raised(self, error: BaseException) -> None:
         self.running -= 1
         self.passed += (error,)
-        notes = getattr(error, "__notes__", None)
-        self.last = _Raised(
-            error,
-            error.__traceback__,
-            error.__context__,
-            error.__cause__,
-            error.__suppress_context__,
-            None if notes is None else [*notes],
-        )
+        self.last = noted(error)
 
     def forgives(self, error: Exception) -> bool:
         """Whether the caller is to get what the original came to, rather than this error.
@@ -147,11 +120,20 @@ class _Call:
         if any(passed is error or passed is error.__cause__ for passed in self.passed):
             return False
         self.failures.note(error)
-        return not self.running and self.stray is self.failures.stray
+        if self.running or self.stray is not self.failures.stray:
+            return False
+        last = self.last.error if type(self.last) is Raised else None
+        interruption = interruption_in(error, self.handled)
+        if interruption is None or interruption is last:
+            return last is None or not ended_in_private(last)
+        if is_to_end_all(interruption):
+            self.last = noted(interruption)
+            return True
+        return ended_in_private(interruption)
 
     def end(self) -> None:
         """Tasks that were started inside keep this object alive; it is to keep nothing else."""
-        self.over, self.last, self.passed = True, None, ()
+        self.over, self.last, self.passed, self.handled = True, None, (), None
 
     def step(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         before = _calls.set(self)

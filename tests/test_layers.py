@@ -34,6 +34,7 @@ CORE = [
     "places",
     "running",
     "kill_switch",
+    "outcomes",
     "fail_open",
     "wrappers",
     "patches",

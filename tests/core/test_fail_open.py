@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import logging
+import queue
 import sys
 import threading
 import traceback
@@ -703,6 +704,37 @@ def test_where_the_original_ran_in_a_foreign_thread_it_does_not_run_twice(shop, 
     assert patch.failures.count == 3
 
 
+def test_a_thread_that_an_earlier_call_started_does_not_belong_to_this_one(shop, patches):
+    """Its context is a copy of that of the earlier call."""
+    work, done = queue.Queue(), queue.Queue()
+
+    def working():
+        for call in iter(work.get, None):
+            done.put(call())
+
+    def through_a_thread(wrapped):
+        def wrapper(x):
+            if not threads:
+                run = contextvars.copy_context().run
+                threads.append(threading.Thread(target=run, args=(working,)))
+                threads[0].start()
+            work.put(lambda: wrapped(x))
+            done.get()
+            raise OwnError
+
+        return wrapper
+
+    threads = []
+    patches.apply((shop, "double"), through_a_thread, fail_open=True)
+
+    first, second = shop.double(1), raised_by(shop.double, 2)
+    work.put(None)
+    threads[0].join()
+
+    assert (first, type(second)) == (2, OwnError)
+    assert shop.calls == [1, 2]
+
+
 def test_where_the_original_is_still_running_it_does_not_run_twice(patches):
     made, release, calls = types.SimpleNamespace(), threading.Event(), []
 
@@ -1048,3 +1080,174 @@ def _outcome(call, x):
         return call(x)
     except LookupError as error:
         return "raised", error.args[0]
+
+
+# What interrupts the decorator's own code, which fails in its turn.
+
+
+def failing_when_interrupted(wait):
+    def decorate(wrapped):
+        def wrapper(*args):
+            try:
+                wait()
+            finally:
+                raise OwnError
+
+        return wrapper
+
+    return decorate
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_interruption_of_the_decorators_own_code_is_not_swallowed(shop, patches, kind):
+    interruption = kind()
+
+    def wait():
+        raise interruption
+
+    patches.apply((shop, "double"), failing_when_interrupted(wait), fail_open=True)
+
+    assert raised_by(shop.double, 1) is interruption
+    assert shop.calls == []
+
+
+def test_one_that_the_caller_is_handling_is_no_interruption(shop, patches):
+    patches.apply((shop, "double"), failing_around, fail_open=True)
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        assert shop.double(1) == 2
+
+
+def test_one_that_the_decorator_converted_is_none(shop, patches):
+    def converting(wrapped):
+        def wrapper(*args):
+            try:
+                raise GeneratorExit
+            except GeneratorExit as error:
+                raise OwnError from error
+
+        return wrapper
+
+    patches.apply((shop, "double"), converting, fail_open=True)
+
+    assert shop.double(1) == 2
+
+
+def test_where_it_may_be_the_decorators_own_the_caller_gets_its_error(shop, patches):
+    """As without the option: the original is not called, for it may be a time-out around it."""
+
+    class Timeout(BaseException):
+        pass
+
+    def wait():
+        raise Timeout
+
+    patches.apply((shop, "double"), failing_when_interrupted(wait), fail_open=True)
+
+    assert type(raised_by(shop.double, 1)) is OwnError
+    assert shop.calls == []
+
+
+def waiting_and_failing(wrapped):
+    async def wrapper(x):
+        try:
+            await asyncio.sleep(20)
+        finally:
+            raise OwnError
+
+    return wrapper
+
+
+def test_a_task_that_is_cancelled_in_the_decorators_own_code_is_cancelled(shop, patches):
+    patches.apply((shop, "slow"), waiting_and_failing, fail_open=True)
+
+    async def main():
+        task = asyncio.create_task(shop.slow(1))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(main())
+    assert shop.calls == []
+
+
+def test_a_coroutine_that_is_closed_in_the_decorators_own_code_is_closed(shop, patches):
+    patches.apply((shop, "slow"), waiting_and_failing, fail_open=True)
+
+    async def main():
+        coroutine = shop.slow(1)
+        coroutine.send(None)
+        coroutine.close()
+
+    asyncio.run(main())
+    assert shop.calls == []
+
+
+class private_timeout:
+    """A time-out as libraries have it: it cancels the task and takes that back, and its error has
+    the cancellation as its context."""
+
+    async def __aenter__(self):
+        self.task = asyncio.current_task()
+        asyncio.get_running_loop().call_soon(self.task.cancel)
+
+    async def __aexit__(self, *error):
+        self.task.uncancel()
+        raise TimeoutError
+
+
+def test_a_time_out_of_the_decorators_own_is_a_failure_like_others(shop, patches):
+    def sending(wrapped):
+        async def wrapper(x):
+            async with private_timeout():
+                await asyncio.sleep(20)
+
+        return wrapper
+
+    patches.apply((shop, "slow"), sending, fail_open=True)
+
+    assert asyncio.run(shop.slow(2)) == 4
+
+
+def test_a_time_out_around_the_original_is_not_taken_for_a_cancellation(shop, patches):
+    async def slow(x):
+        await asyncio.sleep(20)
+
+    shop.slow = slow
+
+    def limiting(wrapped):
+        async def wrapper(x):
+            async with private_timeout():
+                await wrapped(x)
+
+        return wrapper
+
+    patches.apply((shop, "slow"), limiting, fail_open=True)
+
+    assert type(raised_by(lambda: asyncio.run(shop.slow(2)))) is TimeoutError
+
+
+def test_callbacks_that_each_ask_for_the_next_do_not_pile_up(patches):
+    """Each has a copy of the context that the one before it had."""
+    from safepatch.fail_open import _Call
+
+    made = types.SimpleNamespace()
+
+    def tick(n):
+        if n:
+            loop.call_soon(made.tick, n - 1)
+        else:
+            gc.collect()
+            kept.append(sum(type(one) is _Call for one in gc.get_objects()))
+            loop.stop()
+
+    made.tick = tick
+    patches.apply((made, "tick"), pass_through, fail_open=True)
+    loop, kept = asyncio.new_event_loop(), []
+    loop.call_soon(made.tick, 50)
+    loop.run_forever()
+    loop.close()
+
+    assert kept[0] < 5
