@@ -135,7 +135,7 @@ class _Call:
         """Tasks that were started inside keep this object alive; it is to keep nothing else."""
         self.over, self.last, self.passed, self.handled = True, None, (), None
 
-    def step(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def step(self, step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         before = _calls.set(self)
         try:
             return step(*args, **kwargs)

@@ -20,6 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safepatch
+from safepatch import fail_open, kinds, testing
+from safepatch.decorators import count_calls, log_calls
 
 SOURCE = """
 import asyncio
@@ -1251,3 +1253,119 @@ def test_callbacks_that_each_ask_for_the_next_do_not_pile_up(patches):
     loop.close()
 
     assert kept[0] < 5
+
+
+# Decorators as people write them.
+
+
+def transparently(wrapped):
+    """Every decorator that is applied with the option, as one: it is not to be seen."""
+    kind = kinds.kind(wrapped)
+    if kind not in (kinds.PLAIN, kinds.COROUTINE):
+        return wrapped  # refused
+    failures = fail_open.Failures(None, 3)
+    link = fail_open.link(wrapped, failures)
+    made = fail_open.failing_open(link, link, failures)
+    assert kinds.kind(made) == kind
+    return made
+
+
+def test_it_is_as_transparent_as_a_decorator_should_be():
+    assert testing.findings(transparently) == []
+
+
+@pytest.mark.parametrize("name", ["wrapped", "self", "step", "below", "args", "call", "this"])
+def test_arguments_may_have_any_name(patches, name):
+    made = types.SimpleNamespace()
+    exec(f"def f(*, {name}): return {name}\nasync def g(*, {name}): return {name}", vars(made))
+    patches.apply((made, "f"), failing_after, fail_open=True)
+    patches.apply((made, "g"), failing_after_async, fail_open=True)
+
+    assert made.f(**{name: 1}) == 1
+    assert asyncio.run(made.g(**{name: 1})) == 1
+
+
+def test_a_decorator_of_wrapt_fails_open_on_methods(shop, patches):
+    import wrapt
+
+    seen = []
+
+    @wrapt.decorator
+    def failing(wrapped, instance, args, kwargs):
+        seen.append(instance)
+        wrapped(*args, **kwargs)
+        raise OwnError
+
+    till = shop.Till()
+    patches.apply((shop.Till, "open"), failing, fail_open=2)
+
+    assert [till.open(x) for x in range(3)] == [(till, x) for x in range(3)]
+    assert seen == [till, till]
+
+
+@pytest.mark.parametrize("decorate", [count_calls, log_calls])
+def test_our_observers_fail_open(shop, patches, decorate, caplog):
+    def broken():
+        raise OwnError("the clock")
+
+    shop.log = lambda x: x
+    for name in ("double", "slow"):
+        patches.apply((shop, name), decorate(clock=broken), fail_open=True)
+
+    assert [shop.double(x) for x in range(5)] == [0, 2, 4, 6, 8]
+    assert [asyncio.run(shop.slow(x)) for x in range(5)] == [0, 2, 4, 6, 8]
+
+
+@given(STEPS, st.booleans(), st.integers(1, 4))
+def test_whatever_it_does_whoever_awaits_gets_it_too(steps, fails, after):
+    calls = []
+
+    async def double(x):
+        calls.append(x)
+        await _turn()
+        if fails:
+            raise LookupError(x)
+        return 2 * x
+
+    made = types.SimpleNamespace(double=double)
+    with safepatch.patch((made, "double"), decorating_async(steps), fail_open=after) as patch:
+        for x in range(after + 1):
+            calls.clear()
+            failed, aside = patch.failures.count, patch.failures.aside
+            outcome = _outcome(lambda x: _run(made.double(x)), x)
+
+            swallowed = fails and outcome is None
+            assert swallowed or outcome == (("raised", x) if fails else 2 * x)
+            assert calls
+            assert not swallowed or patch.failures.count == failed
+            if aside:
+                assert calls == [x]
+
+
+@types.coroutine
+def _turn():
+    yield
+
+
+def _run(coroutine):
+    """Without the price of a loop."""
+    try:
+        while True:
+            coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+
+
+def decorating_async(steps):
+    """`decorating`, with what awaits in place of what calls."""
+    plainly = decorating(steps)
+
+    def decorate(wrapped):
+        async def wrapper(x):
+            await _turn()
+            # The very decorator, whose calls of the original are run to their end.
+            return plainly(lambda x: _run(wrapped(x)))(x)
+
+        return wrapper
+
+    return decorate
