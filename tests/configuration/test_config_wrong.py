@@ -99,7 +99,13 @@ WRONG = {
         "patches.it.depends_on: ['stock'] is not an array, each item a text such as 'module:name'"
     ),
     patch("until = 3"): "patches.it.until: 3 is not a text",
+    patch('fail_open = "yes"'): (
+        "patches.it.fail_open: 'yes' is not true or false or a whole number"
+    ),
     # Values.
+    patch("fail_open = -1"): (
+        "patches.it.fail_open: fail_open=-1 is below 0; give True or a number of failures"
+    ),
     patch('fingerprint = "md5:1"'): (
         "patches.it.fingerprint: 'md5:1' is no fingerprint; "
         "take it from safepatch.fingerprint(target)"

@@ -64,6 +64,17 @@ def test_to_apply_all_twice_is_to_apply_it_once(project):
     assert corner_shop.stock("tea") == ("shouted", "tea")
 
 
+def test_what_is_registered_is_not_made_again(project):
+    project.configure(BOTH)
+    project.registry.apply_all()
+    del sys.modules["shop_patches"]
+    (project.folder / "shop_patches.py").unlink()
+
+    project.registry.apply_all()
+
+    assert {handle.state for handle in project.registry.handles()} == {"pending"}
+
+
 def test_what_was_undone_is_applied_again(project):
     import corner_shop
 
