@@ -101,6 +101,16 @@ def wrong(use: Use) -> Iterator[Wrong]:
 
 
 def _missing(function: Any, use: Use) -> Iterator[Wrong]:
+    parameters = inspect.signature(function).parameters
+    by_position = [
+        option
+        for option in _parameters(function) or ()
+        if parameters[option].kind is inspect.Parameter.POSITIONAL_ONLY
+    ]
+    if len(use.arguments) > len(by_position):  # the next would be taken for the function
+        example = next(iter(_parameters(function) or ()), "option")
+        yield "", f"{use.use} takes its options by name, such as {example}=..."
+        return
     for option in required_options(function)[len(use.arguments) :]:
         if option not in use.options:
             yield "", f"{use.use} needs the option {option!r}"

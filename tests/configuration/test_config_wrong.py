@@ -174,6 +174,12 @@ WRONG = {
         "patches.it.decorators[0]: ttl_cache: got neither ttl nor ttl_of; "
         "say how many seconds results may be kept"
     ),
+    decorated('"ttl_cache(60)"'): (
+        "patches.it.decorators[0]: ttl_cache takes its options by name, such as ttl=..."
+    ),
+    decorated("\"count_calls({'object': 'shop_patches:shout'})\""): (
+        "patches.it.decorators[0]: count_calls takes its options by name, such as buckets=..."
+    ),
     decorated('"retry"'): "patches.it.decorators[0]: retry needs the option 'on'",
     decorated('"replace"'): "patches.it.decorators[0]: replace needs the option 'func'",
     # Recipes.

@@ -102,6 +102,7 @@ NOT_SEEN = (
     "got ttl=0",
     "got neither",
     "needs the option",
+    "takes its options by name",
     "no package offers",
     "the recipe 'dns-cache' has no option",
     "got ttl=-3",
