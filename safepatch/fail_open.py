@@ -18,7 +18,6 @@ from safepatch import events, kinds, stacks
 from safepatch.errors import UnsupportedTargetError
 from safepatch.outcomes import (
     Raised,
-    Returned,
     ended_in_private,
     interruption_in,
     is_to_end_all,
@@ -85,26 +84,23 @@ def _written(error: Exception) -> str:
 class _Call:
     """A call at the site: what passed through the link in it, and what the original last came to.
 
-    `running` counts calls of the original that have begun and not ended.
+    `running` counts calls of the original that have begun and not ended; `last` is a tuple with the
+    result, if it was none that it raised.
     """
 
-    __slots__ = ("failures", "handled", "last", "outer", "over", "passed", "running", "stray")
+    # In the class, where most calls leave them.
+    last: tuple[Any] | Raised | None = None
+    passed: tuple[BaseException, ...] = ()
+    running = 0
+    over = False
 
     def __init__(self, failures: Failures) -> None:
         self.failures, self.stray = failures, failures.stray
         self.handled = sys.exception()  # by the caller, just now
-        self.over = False
         outer: _Call | None = _calls.get()
         while outer is not None and outer.over:  # else callbacks that follow each other pile up
             outer = outer.outer
         self.outer: _Call | None = outer
-        self.last: Returned | Raised | None = None
-        self.passed: tuple[BaseException, ...] = ()
-        self.running = 0
-
-    def returned(self, value: Any) -> None:
-        self.running -= 1
-        self.last = Returned(value)
 
     def raised(self, error: BaseException) -> None:
         self.running -= 1
@@ -187,6 +183,8 @@ _calls: ContextVar[_Call | None] = ContextVar("safepatch.fail_open", default=Non
 def _belongs_to(failures: Failures) -> _Call:
     """The call at the site that a call of the link is part of."""
     call = _calls.get()
+    if call is not None and call.failures is failures and not call.over:  # nearly always
+        return call
     while call is not None and call.failures is not failures:
         call = call.outer
     if call is None or call.over:
@@ -222,11 +220,12 @@ def link(original: Any, failures: Failures) -> Any:
         call = _belongs_to(failures)
         call.running += 1
         try:
-            result = below(*args, **kwargs)
+            result = below(*args, **kwargs) if kwargs else below(*args)
         except BaseException as error:
             call.raised(error)
             raise
-        call.returned(result)
+        call.running -= 1
+        call.last = (result,)
         return result
 
     async def watch_awaiting(below: Any, args: Any, kwargs: Any) -> Any:
@@ -237,7 +236,8 @@ def link(original: Any, failures: Failures) -> Any:
         except BaseException as error:
             call.raised(error)
             raise
-        call.returned(result)
+        call.running -= 1
+        call.last = (result,)
         return result
 
     awaits = kinds.kind(original) == kinds.COROUTINE
@@ -259,7 +259,7 @@ def failing_open(call: Any, link: Any, failures: Failures) -> Any:
         this = _Call(failures)
         before = _calls.set(this)
         try:
-            return call(*args, **kwargs)
+            return call(*args, **kwargs) if kwargs else call(*args)
         except Exception as error:
             if not this.forgives(error):
                 raise
@@ -271,7 +271,7 @@ def failing_open(call: Any, link: Any, failures: Failures) -> Any:
         if last is None:
             return link.__wrapped__(*args, **kwargs)
         try:
-            return last.give()
+            return last.give() if type(last) is Raised else last[0]
         finally:
             del last  # the traceback of what it raises leads here: a circle else
 
@@ -293,7 +293,7 @@ def failing_open(call: Any, link: Any, failures: Failures) -> Any:
         if last is None:
             return await _result(link.__wrapped__, args, kwargs)
         try:
-            return last.give()
+            return last.give() if type(last) is Raised else last[0]
         finally:
             del last
 

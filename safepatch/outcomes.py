@@ -6,13 +6,6 @@ import sys
 from typing import Any, NamedTuple
 
 
-class Returned(NamedTuple):
-    value: Any
-
-    def give(self) -> Any:
-        return self.value
-
-
 class Raised(NamedTuple):
     """An exception as it was when it passed through the link, before the decorator saw it."""
 
