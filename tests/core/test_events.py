@@ -171,14 +171,15 @@ def test_handlers_run_without_our_lock(shop, patches):
 
     seen = []
 
-    def other():
+    def take():
         with stacks.lock:
-            seen.append("taken")
+            pass
 
     def handle(record):
-        thread = threading.Thread(target=other)
+        thread = threading.Thread(target=take, daemon=True)
         thread.start()
         thread.join(5)
+        seen.append((record.event, "waits" if thread.is_alive() else "takes it"))
         return True
 
     logger = logging.getLogger("safepatch")
@@ -187,12 +188,16 @@ def test_handlers_run_without_our_lock(shop, patches):
     logger.addFilter(handle)
     try:
         with patches.patch((shop, "one"), pass_through) as patch:
+            patch.undo()
+            patch.apply()
             shop.one = None
             patch.superseded
-        assert seen == ["taken"] * 3
     finally:
         logger.removeFilter(handle)
         logger.setLevel(before)
+
+    events = ["applied", "undone", "applied", "superseded", "undone"]
+    assert seen == [(event, "takes it") for event in events]
 
 
 def test_a_filter_that_raises_changes_nothing(shop, patches):

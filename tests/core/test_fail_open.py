@@ -729,9 +729,11 @@ def test_a_thread_that_an_earlier_call_started_does_not_belong_to_this_one(shop,
     threads = []
     patches.apply((shop, "double"), through_a_thread, fail_open=True)
 
-    first, second = shop.double(1), raised_by(shop.double, 2)
-    work.put(None)
-    threads[0].join()
+    try:
+        first, second = shop.double(1), raised_by(shop.double, 2)
+    finally:
+        work.put(None)
+        threads[0].join()
 
     assert (first, type(second)) == (2, OwnError)
     assert shop.calls == [1, 2]
@@ -1369,3 +1371,21 @@ def decorating_async(steps):
         return wrapper
 
     return decorate
+
+
+def test_undone_it_keeps_no_owner_alive(patches):
+    def owner():
+        made = types.ModuleType("owner_that_goes")
+        exec("def f(): return 1", vars(made))
+        return made
+
+    made = owner()
+    patch = patches.apply((made, "f"), failing_after, fail_open=1)
+    made.f()
+    patch.undo()
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+
+    assert gone() is None
+    assert patch.failures.count == 1
