@@ -49,7 +49,6 @@ def scraped(registry):
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in registry.collect()
         for sample in family.samples
-        if not sample.labels.get("target", "").endswith("_elsewhere")
     }
 
 
@@ -166,7 +165,9 @@ def test_stats_that_raise_or_are_no_numbers_are_left_out(shop, patches):
     registry = CollectorRegistry()
     metrics.prometheus(registry=registry)
 
-    assert not [key for key in scraped(registry) if key[0] == "safepatch_patch_calls_total"]
+    # Registries of other tests may not be gone yet.
+    told = {key[1] for key in scraped(registry) if key[0] == "safepatch_patch_calls_total"}
+    assert not told & {"raising", "text", "none"}
 
 
 def test_prometheus_takes_one_collector_for_each_prefix_and_gives_it_back():
