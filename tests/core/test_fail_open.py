@@ -15,6 +15,7 @@ import types
 import weakref
 
 import pytest
+from children import child
 from helpers import noting, pass_through
 from hypothesis import given
 from hypothesis import strategies as st
@@ -352,25 +353,36 @@ def test_nor_is_it_when_it_came_from_below_and_the_decorator_fails_meanwhile(sho
     assert type(raised_by(shop.bad, 1)) is kind
 
 
-def test_greenlets_that_are_killed_or_timed_out_are(shop, patches):
-    gevent = pytest.importorskip("gevent")
+# In processes of their own: a thread that has a hub once is another place for all tests after it.
 
-    def waiting(wrapped):
-        def wrapper(x):
-            gevent.sleep(10)
 
-        return wrapper
+def test_greenlets_that_are_killed_or_timed_out_are():
+    pytest.importorskip("gevent")
+    child("""
+        import types
+        import gevent
+        import safepatch
 
-    patch = patches.apply((shop, "double"), waiting, fail_open=True)
-    killed = gevent.spawn(shop.double, 1)
-    gevent.sleep(0)
-    killed.kill()
+        shop = types.SimpleNamespace(double=lambda x: calls.append(x))
+        calls = []
 
-    assert type(killed.value) is gevent.GreenletExit
-    with pytest.raises(gevent.Timeout), gevent.Timeout(0.001):
-        shop.double(1)
-    assert patch.failures.count == 0
-    assert shop.calls == []
+        def waiting(wrapped):
+            return lambda x: gevent.sleep(10)
+
+        patch = safepatch.apply((shop, "double"), waiting, fail_open=True)
+        killed = gevent.spawn(shop.double, 1)
+        gevent.sleep(0)
+        killed.kill()
+
+        assert type(killed.value) is gevent.GreenletExit
+        try:
+            with gevent.Timeout(0.001):
+                shop.double(1)
+        except gevent.Timeout:
+            assert (patch.failures.count, calls) == (0, [])
+        else:
+            raise AssertionError("the time-out went unheard")
+    """)
 
 
 def test_a_task_that_is_cancelled_while_its_decorator_fails_is_cancelled(shop, patches):
@@ -578,20 +590,34 @@ def test_threads_do_not_get_each_others_results(shop, patches):
     assert results == [2 * x for x in range(2000)]
 
 
-def test_greenlets_do_not_get_each_others_results(patches):
-    gevent = pytest.importorskip("gevent")
-    made = types.SimpleNamespace()
+def test_greenlets_do_not_get_each_others_results():
+    pytest.importorskip("gevent")
+    child("""
+        import logging, types
+        import gevent
+        import safepatch
 
-    def double(x):
-        gevent.sleep(0)
-        return 2 * x
+        logging.disable()  # one failure is told
 
-    made.double = double
-    patches.apply((made, "double"), failing_after, fail_open=10**9)
-    greenlets = [gevent.spawn(made.double, x) for x in range(100)]
-    gevent.joinall(greenlets)
+        def double(x):
+            gevent.sleep(0)
+            return 2 * x
 
-    assert [one.value for one in greenlets] == [2 * x for x in range(100)]
+        def failing_after(wrapped):
+            def wrapper(x):
+                wrapped(x)
+                raise RuntimeError("after")
+
+            return wrapper
+
+        made = types.SimpleNamespace(double=double)
+        options = {"aliases": "ignore", "fail_open": 10**9}
+        safepatch.apply((made, "double"), failing_after, **options)
+        greenlets = [gevent.spawn(made.double, x) for x in range(100)]
+        gevent.joinall(greenlets)
+
+        assert [one.value for one in greenlets] == [2 * x for x in range(100)]
+    """)
 
 
 def test_tasks_do_not_get_each_others_results(shop, patches):
