@@ -58,6 +58,8 @@ CONFIGURING = [
     "schema",
     "startup",
 ]
+# What runs programs with patches; bootstrap is imported in their processes alone.
+RUNNING = ["commands", "figures", "reports", "runs", "bootstrap", "runner"]
 ABOVE = ["__init__", "__main__", "decorators", "recipes", "testing"]
 
 
@@ -108,7 +110,7 @@ def test_every_file_of_the_core_has_a_layer():
         path.parent.name for path in PACKAGE.glob("*/__init__.py")
     }
 
-    assert found == {*CORE, *CONFIGURING, *ABOVE}
+    assert found == {*CORE, *CONFIGURING, *RUNNING, *ABOVE}
 
 
 @pytest.mark.parametrize("name", CORE)
@@ -123,6 +125,14 @@ def test_what_reads_configurations_imports_only_what_lies_below(name):
     below = {*CORE, "decorators", *CONFIGURING[: CONFIGURING.index(name)]}
 
     assert set(imported(PACKAGE / f"{name}.py")) <= below
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_what_runs_programs_imports_only_what_lies_below(name):
+    below = {*CORE, "decorators", *CONFIGURING, *RUNNING[: RUNNING.index(name)]}
+    path = PACKAGE / f"{name}.py"
+
+    assert set(imported(path if path.exists() else PACKAGE / name / "__init__.py")) <= below
 
 
 def test_decorators_import_nothing_of_the_core():

@@ -137,7 +137,7 @@ def count_calls(
         histogram = tuple(zip((*bounds, float("inf")), calls, strict=True))
         return CallStats(sum(calls), errors, float(seconds), histogram)
 
-    counted = _counting(wrapped, clock, add)
+    counted = counting(wrapped, add, clock)
     counted.stats = stats
     return counted
 
@@ -150,8 +150,13 @@ def _bounds(buckets: Iterable[float]) -> tuple[float, ...]:
     return bounds
 
 
-def _counting(wrapped: Any, clock: Callable[[], float], add: Callable[[bool, float], None]) -> Any:
-    """Make the wrapper, of the same kind as the function, that calls `add` after each call."""
+def counting(
+    wrapped: Any,
+    add: Callable[[bool, float], None],
+    clock: Callable[[], float] = time.perf_counter,
+) -> Any:
+    """Make the wrapper, of the same kind as the function, that calls `add` after each call, with
+    whether it failed and the seconds it took."""
     if is_generator(wrapped):
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
