@@ -105,15 +105,25 @@ def _pass_on(came: signal.struct_siginfo, child: int) -> None:
 
 
 def _attend_plainly(program: str, command: Sequence[str], environ: Mapping[str, str]) -> int:
-    child = subprocess.Popen([*command], executable=program, env={**environ}, close_fds=False)  # noqa: S603
-    before = {signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None)}
-    for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"):
-        if (number := getattr(signal, name, None)) is not None:
-            before[number] = signal.signal(number, lambda came, _: child.send_signal(came))
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        if child is None:
+            early.append(number)
+        elif number != signal.SIGINT:  # which a terminal sends to the command as well
+            child.send_signal(number)
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+    taken = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = [(number, signal.signal(number, pass_on)) for number in taken]
     try:
+        child = subprocess.Popen([*command], executable=program, env={**environ}, close_fds=False)  # noqa: S603
+        for number in early:
+            pass_on(number, None)
         return _exit_code(child.wait())
     finally:
-        for number, handler in before.items():
+        for number, handler in before:
             signal.signal(number, handler)
 
 

@@ -80,7 +80,7 @@ class Spool:
         except OSError:  # the runner has gone, and its directory
             mapped = mmap.mmap(-1, _SIZE)
         view = memoryview(mapped)
-        self._room += [view[at : at + _RECORD] for at in range(0, _SIZE, _RECORD)]
+        self._room += [view[at : at + _RECORD] for at in reversed(range(0, _SIZE, _RECORD))]
 
     def numbers(self, key: bytes) -> Any:
         """The six numbers that this thread, and no other, adds to."""

@@ -71,8 +71,10 @@ def _refuse(message: str, code: int) -> int:
 
 
 def _asked(names: tuple[str, ...], patches: tuple[str, ...], strict: bool) -> Run:
-    file = config.find()
-    path = dict.fromkeys([*([str(file.parent)] if file else []), os.getcwd()])
+    nearby = config.find()
+    # Where expressions alone are wanted, what else is configured is no matter.
+    file = config.load().file if names or not patches else None
+    path = dict.fromkeys([*([str(nearby.parent)] if nearby else []), os.getcwd()])
     if file is None and not names and not patches:
         print(
             f"safepatch run: nothing is configured in {os.getcwd()} or above it; the command runs "

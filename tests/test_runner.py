@@ -1,0 +1,372 @@
+"""`safepatch run`: what it refuses, and that the command cannot tell that it was not started
+directly."""
+
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import pytest
+from running import PACKAGE, clean_environ, runner
+
+from safepatch import commands
+from safepatch import runner as running
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+PATCH = ["--patch", "colorsys:rgb_to_hls=memoize"]
+
+
+@pytest.fixture
+def refused(monkeypatch, tmp_path, capsys):
+    """Run a command that must not be started; the one line that says why."""
+    for name in [name for name in os.environ if name.startswith("SAFEPATCH_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    for name in ("become", "attend"):
+        monkeypatch.setattr(commands, name, None)
+
+    def refused(**options):
+        code = running.run([sys.executable, "-c", "raise SystemExit(3)"], **options)
+        printed, complaints = capsys.readouterr()
+        assert (code, printed) == (2, "")
+        return complaints
+
+    return refused
+
+
+# What is refused before anything is started.
+
+
+@pytest.mark.parametrize(
+    ("patch", "parts"),
+    [
+        ("socket:getaddrinf=memoize", ["'socket:getaddrinf'", "did you mean 'getaddrinfo'"]),
+        ("socket:getaddrinfo=memoise", ["'memoise'", "did you mean 'memoize'"]),
+        ("socket:getaddrinfo=ttl_cache(tt=1)", ["ttl_cache", "'ttl'"]),
+        ("socket:getaddrinfo=ttl_cache(ttl=-1)", ["ttl"]),
+        ("socket:getaddrinfo=ttl_cache(ttl=open('x'))", ["open('x') is no plain value"]),
+        ("socket:getaddrinfo=nowhere.at_all:decorator", ["nowhere.at_all:decorator"]),
+        ("socket:getaddrinfo", ["is no patch; write it as"]),
+    ],
+)
+def test_an_expression_that_is_wrong_is_told_before_anything_is_started(refused, patch, parts):
+    complaints = refused(patches=[patch])
+
+    assert complaints.startswith("safepatch run: ")
+    assert all(part in complaints for part in parts), complaints
+
+
+def test_a_name_that_is_neither_configured_nor_offered_names_the_nearest(refused):
+    complaints = refused(names=["dns-cach"])
+
+    assert complaints == (
+        "safepatch run: no patch 'dns-cach' is configured, or offered by a package; "
+        "did you mean 'dns-cache'?\n"
+    )
+
+
+CONFIGURED = """
+    [patches.colours]
+    target = "colorsys:rgb_to_hls"
+    decorators = ["memoize"]
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("requires = ['requests<1']", ["'colorsys:rgb_to_hls'", "requests<1"]),
+        ("signature = '(red, green)'", ["'colorsys:rgb_to_hls'", "(r, g, b)"]),
+        ("requirs = []", ["safepatch.toml", "patches.colours.requirs", "'requires'"]),
+        ("target = ", ["safepatch.toml", "no TOML", "line 5"]),
+    ],
+    ids=["a version", "a signature", "a key", "no TOML"],
+)
+def test_a_configuration_that_is_wrong_is_told_before_anything_is_started(
+    refused, tmp_path, line, parts
+):
+    (tmp_path / "safepatch.toml").write_text(CONFIGURED.format(line))
+
+    complaints = refused()
+
+    assert all(part in complaints for part in parts), complaints
+
+
+def test_a_configuration_that_is_named_and_is_not_there_is_told(refused, monkeypatch):
+    monkeypatch.setenv("SAFEPATCH_CONFIG", "nowhere.toml")
+
+    assert "nowhere.toml: there is no such file; SAFEPATCH_CONFIG names it" in refused()
+
+
+def test_a_configuration_is_no_matter_where_expressions_alone_are_wanted(refused, tmp_path):
+    (tmp_path / "safepatch.toml").write_text("[patches.nonsense]\nnonsense = 1\n")
+
+    assert "nonsense" in refused()
+    with pytest.raises(TypeError):  # there is nothing to start it
+        refused(patches=PATCH[1:])
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_started(
+    refused, monkeypatch, tmp_path, how
+):
+    path = str(tmp_path / "nowhere" / "report.json")
+    if how == "variable":
+        monkeypatch.setenv("SAFEPATCH_REPORT", path)
+
+    complaints = refused(patches=PATCH[1:], report=path if how == "option" else False)
+
+    assert complaints == (
+        f"safepatch run: the report cannot be written to {path!r}; name a file in a folder that "
+        "there is\n"
+    )
+
+
+def test_what_was_tried_before_the_start_is_undone_and_warns_nobody(refused, recwarn):
+    with contextlib.suppress(TypeError):  # there is nothing to start it
+        refused(patches=PATCH[1:])
+
+    import colorsys
+
+    assert colorsys.rgb_to_hls.__code__.co_filename == colorsys.__file__
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "why"),
+    [
+        ("no-such-program", 127, "there is no such program"),
+        ("./a-file", 126, "there is no such program"),
+        ("./nonsense", 126, "Exec format error"),
+    ],
+)
+@pytest.mark.parametrize("report", [False, "report.json"])
+@posix
+def test_a_command_that_cannot_be_run_has_the_exit_code_of_shells(
+    tmp_path, monkeypatch, capsys, command, code, why, report
+):
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "nonsense").write_bytes(b"\x00nonsense")
+    (tmp_path / "nonsense").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+
+    assert running.run([command], patches=PATCH[1:], report=report) == code
+    assert capsys.readouterr().err == f"safepatch run: cannot run {command!r}: {why}\n"
+
+
+# What is run.
+
+
+def test_scripts_and_options_are_run_by_this_python():
+    assert commands.line(["script.py", "a"]) == [sys.executable, "script.py", "a"]
+    assert commands.line(["-m", "module"]) == [sys.executable, "-m", "module"]
+    assert commands.line(["gunicorn", "app:app"]) == ["gunicorn", "app:app"]
+
+
+def test_a_program_beside_this_python_is_found_only_where_path_has_none(tmp_path, monkeypatch):
+    for folder in ("on-path", "beside"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "gunicorn").write_text("#!/bin/sh\n")
+        (tmp_path / folder / "gunicorn").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "beside" / "python"))
+
+    on_path = commands.find("gunicorn", {"PATH": str(tmp_path / "on-path")})
+    beside = commands.find("gunicorn", {"PATH": str(tmp_path)})
+
+    assert on_path == str(tmp_path / "on-path" / "gunicorn")
+    assert beside == str(tmp_path / "beside" / "gunicorn")
+
+
+def attend(source, **environ):
+    """A process that attends to a shell script, and nothing else."""
+    code = (
+        "import os, sys; from safepatch import commands; "
+        "sys.exit(commands.attend('/bin/sh', ['sh', '-c', sys.argv[1]], os.environ))"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, source],
+        env=clean_environ(PYTHONPATH=str(PACKAGE.parent)),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "code"), [("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
+)
+@posix
+def test_the_exit_code_is_that_of_the_command_or_128_and_its_signal(source, code):
+    assert commands.attend("/bin/sh", ["sh", "-c", source], os.environ) == code
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "TTIN", "WINCH"])
+@posix
+def test_what_is_sent_to_us_is_passed_on(name):
+    process = attend(f'trap "echo got it; exit 5" {name}; echo ready; while :; do sleep 0.02; done')
+    assert process.stdout.readline() == "ready\n"
+
+    process.send_signal(getattr(signal, f"SIG{name}"))
+
+    printed, complaints = process.communicate(timeout=30)
+    assert (process.returncode, printed, complaints) == (5, "got it\n", "")
+
+
+@posix
+def test_streams_are_those_of_the_command():
+    process = attend("cat; echo complaint >&2")
+
+    printed, complaints = process.communicate("given\n", timeout=30)
+
+    assert (process.returncode, printed, complaints) == (0, "given\n", "complaint\n")
+
+
+@posix
+def test_what_python_ignores_is_not_ignored_by_the_command():
+    """A pipe that nobody reads from any more ends a command, but for who ignores SIGPIPE."""
+    process = attend("trap")
+
+    assert process.communicate(timeout=30)[0] == ""
+    assert commands.attend("/bin/sh", ["sh", "-c", "kill -PIPE $$"], os.environ) == 128 + 13
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a terminal of Linux")
+def test_a_terminal_interrupts_the_command_once_and_not_us():
+    script = (
+        "import signal, sys, time; from safepatch import commands\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('interrupted', flush=True))\n"
+        "print('ready', flush=True); time.sleep(0.3); time.sleep(0.1); sys.exit(4)"
+    )
+    code = (
+        "import os, sys; from safepatch import commands; "
+        "sys.exit(commands.attend(sys.executable, [sys.executable, '-c', sys.argv[1]], os.environ))"
+    )
+    environ = clean_environ(PYTHONPATH=str(PACKAGE.parent))
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, "-c", code, script], environ)
+    printed = b""
+    while b"ready" not in printed:
+        printed += os.read(terminal, 1000)
+    os.write(terminal, b"\x03")
+    with contextlib.suppress(OSError):  # which is how a terminal ends
+        while more := os.read(terminal, 1000):
+            printed += more
+    _, status = os.waitpid(pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 4
+    assert printed.count(b"interrupted") == 1
+
+
+@posix
+def test_without_signals_that_can_be_waited_for_the_command_is_attended_too(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "another")
+    before = signal.getsignal(signal.SIGTERM)
+
+    codes = [
+        commands.attend("/bin/sh", ["sh", "-c", source], os.environ)
+        for source in ("exit 7", "kill -TERM $PPID; sleep 5", "kill -KILL $$")
+    ]
+
+    assert codes == [7, 143, 137]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# What goes wrong in a process of the run, where the runner has not seen it.
+
+
+def python(run, *, program="print('ran')"):
+    """A Python process that belongs to a run, started as where no .pth file is installed."""
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env=clean_environ(
+            PYTHONPATH=os.pathsep.join(map(str, [PACKAGE / "bootstrap" / "path", PACKAGE.parent])),
+            SAFEPATCH_RUN=run if isinstance(run, str) else json.dumps(run),
+        ),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        ("nonsense", "Expecting value"),
+        ({"config": "/nowhere/safepatch.toml"}, "there is no such file"),
+        ({"patches": ["time:slep=memoize", "colorsys:rgb_to_hls=memoize"]}, "'time:slep'"),
+    ],
+)
+def test_a_process_that_cannot_be_patched_says_so_once_and_runs_unpatched(run, why):
+    code, printed, complaints = python(run)
+
+    assert (code, printed) == (0, "ran\n")
+    assert complaints.startswith("safepatch: process ")
+    assert why in complaints
+    assert "runs unpatched" in complaints
+    assert complaints.count("\n") == 1
+
+
+def test_a_process_of_a_strict_run_that_cannot_be_patched_ends():
+    code, printed, complaints = python({"patches": ["time:slep=memoize"], "strict": True})
+
+    assert (code, printed) == (2, "")
+    assert "runs not: cannot find 'time:slep'" in complaints
+
+
+def test_one_patch_that_fails_has_none_applied():
+    program = "import colorsys, safepatch; print(safepatch.live())"
+    run = {"patches": ["colorsys:rgb_to_hls=memoize", "time:slep=memoize"]}
+
+    assert python(run, program=program)[:2] == (0, "[]\n")
+
+
+def test_what_another_version_tells_besides_is_left():
+    run = {"patches": ["colorsys:rgb_to_hls=memoize"], "to_come": 1}
+    program = "import colorsys, safepatch; print(len(safepatch.live()))"
+
+    assert python(run, program=program) == (0, "1\n", "")
+
+
+def test_a_patch_that_a_guard_skips_late_is_told_and_the_program_goes_on(tmp_path):
+    (tmp_path / "safepatch.toml").write_text(CONFIGURED.format("signature = '(red, green)'"))
+
+    code, printed, complaints = python(
+        {"config": str(tmp_path / "safepatch.toml")}, program="import colorsys; print('ran')"
+    )
+
+    assert (code, printed) == (0, "ran\n")
+    assert "GuardWarning: cannot patch 'colorsys:rgb_to_hls'" in complaints
+    assert "(skipped)" in complaints
+
+
+# Selecting.
+
+
+def test_only_what_is_named_is_applied_enabled_or_not(tmp_path):
+    (tmp_path / "safepatch.toml").write_text(
+        CONFIGURED.format("enabled = false") + CONFIGURED.format("").replace("colours", "others")
+    )
+    program = "import colorsys, safepatch; print([p.name for p in safepatch.live()])"
+
+    every = runner(sys.executable, "--", "-c", program, folder=tmp_path)
+    named = runner(sys.executable, "-p", "colours", "--", "-c", program, folder=tmp_path)
+
+    assert every == (0, "['others']\n", "")
+    assert named == (0, "['colours']\n", "")
+
+
+def test_decorators_beside_the_configuration_are_found_and_the_path_is_as_before(tmp_path):
+    (tmp_path / "own_decorators.py").write_text("def same(wrapped): return lambda *a: 'patched'\n")
+    (tmp_path / "safepatch.toml").write_text(
+        CONFIGURED.format("").replace("memoize", "own_decorators:same")
+    )
+    (tmp_path / "below").mkdir()
+    program = f"import colorsys, sys; print(colorsys.rgb_to_hls(), {str(tmp_path)!r} in sys.path)"
+
+    ran = runner(sys.executable, "--", "-c", program, folder=tmp_path / "below")
+
+    assert ran == (0, "patched False\n", "")
