@@ -7,6 +7,7 @@ what it has counted is there, and nobody's exit or signals are meddled with.
 from __future__ import annotations
 
 import atexit
+import itertools
 import json
 import mmap
 import os
@@ -41,11 +42,12 @@ class _Slots:
     """The records of one thread, by key. Nobody zeroes them, since only sums are asked for: when
     the thread ends, the next one goes on with them."""
 
-    def __init__(self, free: list[tuple[bytes, Any]]) -> None:
+    def __init__(self, free: dict[bytes, list[Any]]) -> None:
         self.free, self.by_key = free, dict[bytes, Any]()
 
     def __del__(self) -> None:
-        self.free.extend(self.by_key.items())
+        for key, numbers in self.by_key.items():
+            self.free.setdefault(key, []).append(numbers)
 
 
 class Spool:
@@ -62,16 +64,15 @@ class Spool:
 
     def _begin(self) -> None:
         self._stem = os.path.join(self.directory, f"{os.getpid()}-{secrets.token_hex(4)}")
-        self._files = 0
-        self._free: list[tuple[bytes, Any]] = []
+        self._files = itertools.count()
+        self._free: dict[bytes, list[Any]] = {}
         self._room: list[Any] = []
         self._local = Local()
         # At once: the process may give up its right to write there.
         self._make_room()
 
     def _make_room(self) -> None:
-        name = f"{self._stem}.{self._files}.figures"
-        self._files += 1
+        name = f"{self._stem}.{next(self._files)}.figures"
         try:
             with open(name, "xb+") as file:
                 file.write(bytes(_SIZE))  # now, since later a full disk would be a deadly signal
@@ -85,28 +86,29 @@ class Spool:
     def numbers(self, key: bytes) -> Any:
         """The six numbers that this thread, and no other, adds to."""
         try:
-            return self._local.slots.by_key[key]
+            slots = self._local.slots.by_key
         except AttributeError:
             self._local.slots = _Slots(self._free)
-        except KeyError:
-            pass
-        for entry in self._free[:]:
-            if entry[0] == key:
-                try:
-                    self._free.remove(entry)
-                except ValueError:
-                    continue  # another thread took it
-                self._local.slots.by_key[key] = entry[1]
-                return entry[1]
-        while not self._room:
-            self._make_room()
+            slots = self._local.slots.by_key
+        if key not in slots:
+            slots[key] = self._left_over(key) or self._new(key)
+        return slots[key]
+
+    def _left_over(self, key: bytes) -> Any:
         try:
-            record = self._room.pop()
-        except IndexError:  # another thread was first
-            return self.numbers(key)
+            return self._free[key].pop()
+        except (KeyError, IndexError):
+            return None
+
+    def _new(self, key: bytes) -> Any:
+        while True:
+            try:
+                record = self._room.pop()
+                break
+            except IndexError:
+                self._make_room()
         record[: len(key)] = key
-        numbers = self._local.slots.by_key[key] = record[_NAMES:].cast("d")
-        return numbers
+        return record[_NAMES:].cast("d")
 
     def tell_at_exit(self, registry: Any) -> None:
         """Write now, and once more at exit, what has become of the patches of a registry."""

@@ -75,7 +75,7 @@ def test_a_patch_that_nobody_calls_is_told_of_and_saves_nothing(counted, report)
 
 
 def test_attempts_of_a_retry_are_no_hits_and_save_less_than_nothing(counted, report):
-    counted("tried", "broken", retry(on=ValueError, attempts=3, wait_initial=0.001))
+    counted("tried", "broken", retry(on=ValueError, attempts=3, wait_initial=0.001, wait_jitter=0))
     with pytest.raises(ValueError, match="broken"):
         broken()
 
@@ -111,22 +111,23 @@ def record(key, *numbers):
     return bytes(file)
 
 
-def test_no_call_of_any_thread_is_lost_and_threads_that_ended_leave_their_room(counted, report):
+def test_threads_lose_no_call_and_leave_their_room_to_others(counted, report, spool):
     counted("same", "work", same)
-    calls = 300
+    calls = 100
 
     def call():
         for _ in range(calls):
             work()
 
-    for _ in range(5):
+    for _ in range(10):
         threads = [threading.Thread(target=call) for _ in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    assert report()["same"]["calls"] == 100 * calls
+    assert report()["same"]["calls"] == 200 * calls
+    assert len(os.listdir(spool.directory)) < 200 / figures._RECORDS
 
 
 def test_more_threads_than_a_file_has_room_for_have_another(counted, report, spool):
@@ -149,7 +150,7 @@ def test_more_threads_than_a_file_has_room_for_have_another(counted, report, spo
         thread.join()
 
     assert report()["same"]["calls"] == many
-    assert len([name for name in os.listdir(spool.directory) if "figures" in name]) == 2
+    assert len([name for name in os.listdir(spool.directory) if "figures" in name]) > 1
 
 
 def test_where_no_file_can_be_made_calls_go_on_uncounted():
