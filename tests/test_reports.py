@@ -153,6 +153,10 @@ def test_more_threads_than_a_file_has_room_for_have_another(counted, report, spo
     assert len([name for name in os.listdir(spool.directory) if "figures" in name]) > 1
 
 
+def test_a_process_has_its_file_before_it_may_lose_the_right_to_make_one(spool):
+    assert len(os.listdir(spool.directory)) == 1
+
+
 def test_where_no_file_can_be_made_calls_go_on_uncounted():
     patch = safepatch.patch((sys.modules[__name__], "work"), same)
     figures.count([patch], figures.Spool("/nowhere/at/all"))

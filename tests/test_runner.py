@@ -126,14 +126,26 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_started(
     )
 
 
-def test_what_was_tried_before_the_start_is_undone_and_warns_nobody(refused, recwarn):
-    with contextlib.suppress(TypeError):  # there is nothing to start it
-        refused(patches=PATCH[1:])
-
+def test_what_was_tried_before_the_start_is_undone_and_warns_nobody(tmp_path, recwarn):
+    (tmp_path / "safepatch.toml").write_text(
+        CONFIGURED.format("signature = '(red, green)'\non_mismatch = 'skip'")
+    )
     import colorsys
+
+    running.check(running.Run(patches=("colorsys:rgb_to_hls=memoize",)))
+    running.check(running.Run(config=str(tmp_path / "safepatch.toml")))
 
     assert colorsys.rgb_to_hls.__code__.co_filename == colorsys.__file__
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_patch_that_is_switched_off_is_told_by_the_program_alone(tmp_path):
+    code, printed, complaints = runner(
+        sys.executable, *PATCH, "--", "-c", "import colorsys", SAFEPATCH_DISABLE="*"
+    )
+
+    assert (code, printed) == (0, "")
+    assert complaints.count("SAFEPATCH_DISABLE names it") == 1
 
 
 @pytest.mark.parametrize(
@@ -224,23 +236,29 @@ def test_streams_are_those_of_the_command():
 
 
 @posix
-def test_what_python_ignores_is_not_ignored_by_the_command():
+def test_what_python_ignores_or_we_block_the_command_does_not():
     """A pipe that nobody reads from any more ends a command, but for who ignores SIGPIPE."""
-    process = attend("trap")
+    blocked = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    process = attend(f"{sys.executable} -c '{blocked}'; kill -PIPE $$")
 
-    assert process.communicate(timeout=30)[0] == ""
-    assert commands.attend("/bin/sh", ["sh", "-c", "kill -PIPE $$"], os.environ) == 128 + 13
+    printed, _ = process.communicate(timeout=30)
+    assert (process.returncode, printed) == (128 + signal.SIGPIPE, "set()\n")
+    became = runner(sys.executable, *PATCH, "--", "sh", "-c", "kill -PIPE $$; echo alive")
+    assert became == (-signal.SIGPIPE, "", "")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a terminal of Linux")
-def test_a_terminal_interrupts_the_command_once_and_not_us():
+@pytest.mark.parametrize(("leave", "times"), [("pass", 1), ("os.setpgid(0, 0)", 0)])
+def test_a_terminal_interrupts_the_command_itself_and_not_us(leave, times):
+    """One that has left the terminal is not interrupted: nothing is passed on."""
     script = (
-        "import signal, sys, time; from safepatch import commands\n"
+        f"import os, signal, sys, time; {leave}\n"
         "signal.signal(signal.SIGINT, lambda *_: print('interrupted', flush=True))\n"
         "print('ready', flush=True); time.sleep(0.3); time.sleep(0.1); sys.exit(4)"
     )
     code = (
-        "import os, sys; from safepatch import commands; "
+        "import os, signal, sys; from safepatch import commands; "
+        "signal.signal(signal.SIGTTOU, signal.SIG_IGN); "
         "sys.exit(commands.attend(sys.executable, [sys.executable, '-c', sys.argv[1]], os.environ))"
     )
     environ = clean_environ(PYTHONPATH=str(PACKAGE.parent))
@@ -257,7 +275,7 @@ def test_a_terminal_interrupts_the_command_once_and_not_us():
     _, status = os.waitpid(pid, 0)
 
     assert os.waitstatus_to_exitcode(status) == 4
-    assert printed.count(b"interrupted") == 1
+    assert printed.count(b"interrupted") == times
 
 
 @posix

@@ -145,13 +145,43 @@ def test_another_tool_that_starts_within_the_run_starts_as_well(pythons, start, 
     assert ("RuntimeError: broken" in complaints) == (how == "raising")
 
 
-def test_a_process_is_patched_once_though_both_ways_lead_to_it(pythons):
+def test_a_process_is_patched_once_though_both_ways_lead_to_it(pythons, tmp_path):
     program = "import colorsys, safepatch; print([len(p.wrappers) for p in safepatch.live()])"
     ours = str(PACKAGE / "bootstrap" / "path")
+    report = tmp_path / "report.json"
 
-    _, printed, _ = runner(pythons[STARTS[0]], *PATCH, "--", "-c", program, PYTHONPATH=ours)
+    _, printed, _ = runner(
+        pythons[STARTS[0]], *PATCH, f"--report={report}", "--", "-c", program, PYTHONPATH=ours
+    )
 
-    assert printed == "[1]\n"
+    assert printed == "[3]\n"  # with those that count below and above
+    assert json.loads(report.read_text())["processes"] == 1
+
+
+def test_a_program_finds_the_path_that_it_has_without_us(bare_python):
+    program = "import sys; print(sys.path[1:])"
+    plain = subprocess.run(
+        [bare_python, "-c", program],
+        env=clean_environ(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert runner(bare_python, *PATCH, "--", "-c", program) == (0, plain.stdout, "")
+
+
+def test_a_run_within_a_run_is_in_the_report_of_the_outer(bare_python, tmp_path):
+    inner = ["-m", "safepatch.runner", "--patch", "colorsys:hls_to_rgb=memoize", "--"]
+    program = "import colorsys; colorsys.hls_to_rgb(0.1, 0.2, 0.3)"
+
+    code, _, complaints = runner(
+        bare_python, *PATCH, "--", *inner, "-c", program, SAFEPATCH_REPORT=str(tmp_path / "r.json")
+    )
+
+    assert (code, complaints) == (0, "")
+    patches = json.loads((tmp_path / "r.json").read_text())["patches"]
+    assert patches["colorsys-hls_to_rgb"]["calls"] == 1
 
 
 def test_a_python_that_has_no_safepatch_runs_as_ever(bare_python, tmp_path):

@@ -6,22 +6,17 @@ import sys
 
 
 def _run_the_next() -> None:
-    """Run the sitecustomize that this one stands before; put ours back if there is none."""
-    here, ours, path = os.path.dirname(__file__), sys.modules.pop("sitecustomize"), sys.path[:]
-    sys.path[:] = [entry for entry in path if entry != here]
+    """Run the sitecustomize that this one stands before; it stays ours if there is none."""
+    # For good: what this folder is for is done, and programs know nothing of it.
+    here = os.path.dirname(__file__)
+    sys.path[:] = [entry for entry in sys.path if entry != here]
+    ours = sys.modules.pop("sitecustomize")
     try:
         import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
-    except ImportError as error:
-        if error.name != "sitecustomize":
-            raise
-        sys.modules["sitecustomize"] = ours
-    except BaseException:
+    except BaseException as error:
         sys.modules["sitecustomize"] = ours  # the import system wants to find one
-        raise
-    finally:
-        # Where it was, in what may be another list by now: other tools look for theirs there.
-        if here in path and here not in sys.path:
-            sys.path.insert(min(path.index(here), len(sys.path)), here)
+        if not (isinstance(error, ImportError) and error.name == "sitecustomize"):
+            raise
 
 
 def _start() -> None:
