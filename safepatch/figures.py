@@ -11,7 +11,6 @@ import itertools
 import json
 import mmap
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -63,7 +62,7 @@ class Spool:
             os.register_at_fork(after_in_child=self._begin)
 
     def _begin(self) -> None:
-        self._stem = os.path.join(self.directory, f"{os.getpid()}-{secrets.token_hex(4)}")
+        self._stem = os.path.join(self.directory, f"{os.getpid()}-{os.urandom(4).hex()}")
         self._files = itertools.count()
         self._free: dict[bytes, list[Any]] = {}
         self._room: list[Any] = []

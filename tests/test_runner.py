@@ -2,6 +2,7 @@
 directly."""
 
 import contextlib
+import importlib.metadata
 import json
 import os
 import pty
@@ -12,8 +13,10 @@ import sys
 import pytest
 from running import PACKAGE, clean_environ, runner
 
-from safepatch import commands
+from safepatch import commands, runs
 from safepatch import runner as running
+from safepatch.errors import TargetError
+from safepatch.runs import Run
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 PATCH = ["--patch", "colorsys:rgb_to_hls=memoize"]
@@ -132,8 +135,8 @@ def test_what_was_tried_before_the_start_is_undone_and_warns_nobody(tmp_path, re
     )
     import colorsys
 
-    running.check(running.Run(patches=("colorsys:rgb_to_hls=memoize",)))
-    running.check(running.Run(config=str(tmp_path / "safepatch.toml")))
+    running.check(Run(patches=("colorsys:rgb_to_hls=memoize",)))
+    running.check(Run(config=str(tmp_path / "safepatch.toml")))
 
     assert colorsys.rgb_to_hls.__code__.co_filename == colorsys.__file__
     assert [str(warning.message) for warning in recwarn] == []
@@ -171,6 +174,13 @@ def test_a_command_that_cannot_be_run_has_the_exit_code_of_shells(
 
 
 # What is run.
+
+
+def test_the_file_that_starts_us_is_installed_with_the_package():
+    files = {str(path) for path in importlib.metadata.files("safepatch-py")}
+
+    assert {"safepatch-py.pth", "_safepatch_py_start.py"} <= files
+    assert running.has_start_file()
 
 
 def test_scripts_and_options_are_run_by_this_python():
@@ -335,18 +345,20 @@ def test_a_process_of_a_strict_run_that_cannot_be_patched_ends():
     assert "runs not: cannot find 'time:slep'" in complaints
 
 
-def test_one_patch_that_fails_has_none_applied():
-    program = "import colorsys, safepatch; print(safepatch.live())"
-    run = {"patches": ["colorsys:rgb_to_hls=memoize", "time:slep=memoize"]}
+def test_one_patch_that_fails_has_none_applied(patches):
+    import colorsys
 
-    assert python(run, program=program)[:2] == (0, "[]\n")
+    with pytest.raises(TargetError, match="'time:slep'"):
+        runs.apply(Run(patches=("colorsys:rgb_to_hls=memoize", "time:slep=memoize")), patches)
+
+    assert (patches.handles(), colorsys.rgb_to_hls.__code__.co_name) == ([], "rgb_to_hls")
 
 
-def test_what_another_version_tells_besides_is_left():
-    run = {"patches": ["colorsys:rgb_to_hls=memoize"], "to_come": 1}
-    program = "import colorsys, safepatch; print(len(safepatch.live()))"
+def test_what_the_processes_of_a_run_are_told_comes_through_to_any_version():
+    told = Run("a", ("b",), ("c",), ("d",), "e", True)
 
-    assert python(run, program=program) == (0, "1\n", "")
+    assert runs.read(runs.write(told)) == told
+    assert runs.read('{"patches": ["c"], "to_come": 1}') == Run(patches=("c",))
 
 
 def test_a_patch_that_a_guard_skips_late_is_told_and_the_program_goes_on(tmp_path):
@@ -368,13 +380,14 @@ def test_only_what_is_named_is_applied_enabled_or_not(tmp_path):
     (tmp_path / "safepatch.toml").write_text(
         CONFIGURED.format("enabled = false") + CONFIGURED.format("").replace("colours", "others")
     )
-    program = "import colorsys, safepatch; print([p.name for p in safepatch.live()])"
+    every = Run(config=str(tmp_path / "safepatch.toml"))
+    named = every._replace(names=("colours", "dns-cache", "colours"))
+    expressions = every._replace(patches=("time:sleep=memoize",))
 
-    every = runner(sys.executable, "--", "-c", program, folder=tmp_path)
-    named = runner(sys.executable, "-p", "colours", "--", "-c", program, folder=tmp_path)
+    selected = [[one.name for one in runs.selected(run)] for run in (every, named, expressions)]
 
-    assert every == (0, "['others']\n", "")
-    assert named == (0, "['colours']\n", "")
+    assert selected == [["others"], ["colours", "dns-cache"], ["time-sleep"]]
+    assert all(one.enabled for one in runs.selected(named))
 
 
 def test_decorators_beside_the_configuration_are_found_and_the_path_is_as_before(tmp_path):

@@ -1,5 +1,6 @@
 """Every console block of docs/howto/run.md prints what it says."""
 
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -51,8 +52,10 @@ def test_every_console_block_prints_what_it_says(shell, tmp_path):
     (tmp_path / "safepatch.toml").write_text(blocks("toml")[0])
     told = "".join(blocks("console"))
 
-    lines = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", told, re.MULTILINE)
-    printed = [f"$ {line}\n{shell(line)}" for line, _ in lines]
+    lines = re.findall(r"^\$ (.*(?:\n> .*)*)\n((?:(?!\$ ).*\n)*)", told, re.MULTILINE)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        printed = pool.map(shell, [line.replace("\n> ", " ") for line, _ in lines])
+        said = "".join(f"$ {line}\n{text}" for (line, _), text in zip(lines, printed, strict=True))
 
     assert len(lines) == told.count("$ ")
-    assert shape("".join(printed)) == shape(told)
+    assert shape(said) == shape(told)

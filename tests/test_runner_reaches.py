@@ -85,9 +85,13 @@ def test_every_child_process_is_patched_and_counted_whatever_it_died_of(python, 
     assert told["processes"] in (7, 8, 9)
 
 
-def test_without_a_report_the_process_becomes_the_command(python, tmp_path):
+def test_without_a_report_the_process_becomes_the_command(bare_python):
     code, printed, complaints = runner(
-        python, *PATCH, "--", "-c", f"import os; {TELL.format(where='')}; os.kill(os.getpid(), 15)"
+        bare_python,
+        *PATCH,
+        "--",
+        "-c",
+        f"import os; {TELL.format(where='')}; os.kill(os.getpid(), 15)",
     )
 
     assert (code, complaints) == (-15, "")
@@ -127,9 +131,7 @@ def test_another_tool_that_was_there_before_starts_as_well(bare_python, how, tmp
     assert ("RuntimeError: broken" in complaints) == (how == "raising")
 
 
-@pytest.mark.parametrize(
-    ("start", "how"), [(STARTS[0], "alone"), (STARTS[0], "raising"), (STARTS[1], "in a chain")]
-)
+@pytest.mark.parametrize(("start", "how"), [(STARTS[0], "alone"), (STARTS[1], "in a chain")])
 def test_another_tool_that_starts_within_the_run_starts_as_well(pythons, start, how, tmp_path):
     """As `safepatch run -- ddtrace-run python`, which puts its folder in front of ours."""
     (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(CUSTOM[how]))
@@ -141,8 +143,7 @@ def test_another_tool_that_starts_within_the_run_starts_as_well(pythons, start, 
 
     _, printed, complaints = runner(pythons[start], *PATCH, "--", "-c", other)
 
-    assert printed == f"program True\n{[] if how == 'raising' else ['other']}\n"
-    assert ("RuntimeError: broken" in complaints) == (how == "raising")
+    assert (printed, complaints) == ("program True\n['other']\n", "")
 
 
 def test_a_process_is_patched_once_though_both_ways_lead_to_it(pythons, tmp_path):
