@@ -248,11 +248,12 @@ def test_streams_are_those_of_the_command():
 @posix
 def test_what_python_ignores_or_we_block_the_command_does_not():
     """A pipe that nobody reads from any more ends a command, but for who ignores SIGPIPE."""
-    blocked = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
-    process = attend(f"{sys.executable} -c '{blocked}'; kill -PIPE $$")
+    count = "import signal, sys; sys.exit(len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
 
-    printed, _ = process.communicate(timeout=30)
-    assert (process.returncode, printed) == (128 + signal.SIGPIPE, "set()\n")
+    blocked = commands.attend(sys.executable, [sys.executable, "-c", count], os.environ)
+    piped = commands.attend("/bin/sh", ["sh", "-c", "kill -PIPE $$"], os.environ)
+
+    assert (blocked, piped) == (0, 128 + signal.SIGPIPE)
     became = runner(sys.executable, *PATCH, "--", "sh", "-c", "kill -PIPE $$; echo alive")
     assert became == (-signal.SIGPIPE, "", "")
 
@@ -300,6 +301,19 @@ def test_without_signals_that_can_be_waited_for_the_command_is_attended_too(monk
 
     assert codes == [7, 143, 137]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@posix
+def test_a_signal_that_comes_while_the_command_is_started_is_passed_on_too(monkeypatch):
+    def starting(*args, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return started(*args, **options)
+
+    started = subprocess.Popen
+    monkeypatch.setattr(sys, "platform", "another")
+    monkeypatch.setattr(subprocess, "Popen", starting)
+
+    assert commands.attend("/bin/sh", ["sh", "-c", "sleep 20"], os.environ) == 143
 
 
 # What goes wrong in a process of the run, where the runner has not seen it.
