@@ -6,7 +6,6 @@ what it has counted is there, and nobody's exit or signals are meddled with.
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import json
 import mmap
@@ -109,14 +108,10 @@ class Spool:
         record[: len(key)] = key
         return record[_NAMES:].cast("d")
 
-    def tell_at_exit(self, registry: Any) -> None:
-        """Write now, and once more at exit, what has become of the patches of a registry."""
-        self._tell(registry)
-        atexit.register(self._tell, registry)
-
-    def _tell(self, registry: Any) -> None:
+    def tell(self, registry: Any, error: str | None = None) -> None:
+        """Write what has become of the patches of a registry, or why there are none."""
         told = [_told(handle, part) for handle in registry.handles() for part in handle.parts]
-        facts = {"pid": os.getpid(), "command": sys.orig_argv, "patches": told}
+        facts = {"pid": os.getpid(), "command": sys.orig_argv, "error": error, "patches": told}
         try:
             temporary = Path(f"{self._stem}.part")
             temporary.write_text(json.dumps(facts), encoding="utf-8")

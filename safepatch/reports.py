@@ -18,7 +18,8 @@ _FURTHEST = ("applied", "pending", "failed", "skipped", "undone", "declared")
 def read(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """Add up what the processes of a run have left in its spool directory.
 
-    Gives {"format": 1, "processes": 3, "patches": {name: ...}}, of each patch:
+    Gives {"format": 1, "processes": 3, "unpatched": [...], "patches": {name: ...}}, where
+    "unpatched" has the error of each process that could not be patched; and of each patch:
 
     - "calls", and of these "errors" (any exception) and "hits": calls less those of the original,
       if there are fewer of these. "original_calls" of retries may be more.
@@ -35,13 +36,19 @@ def read(directory: str | os.PathLike[str]) -> dict[str, Any]:
     by_target: dict[str, dict[str, list[Figures]]] = {}
     for name, target, found in figures.read(spool):
         by_target.setdefault(name, {}).setdefault(target, []).append(found)
-    told = [_by_name(facts["patches"]) for facts in figures.read_facts(spool)]
+    facts = figures.read_facts(spool)
+    told = [_by_name(one["patches"]) for one in facts]
     names = dict.fromkeys([name for parts in told for name in parts] + [*by_target])
     patches = {
         name: _patch(by_target.get(name, {}), [parts[name] for parts in told if name in parts])
         for name in names
     }
-    return {"format": 1, "processes": figures.processes(spool), "patches": patches}
+    return {
+        "format": 1,
+        "processes": figures.processes(spool),
+        "unpatched": [one["error"] for one in facts if one.get("error")],
+        "patches": patches,
+    }
 
 
 def _by_name(parts: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -117,6 +124,9 @@ _HEAD = ("patch", "calls", "hits", "original", "errors", "time saved", "state", 
 def text(data: dict[str, Any]) -> str:
     """A report as a table of plain text, with a line for each reason not to patch."""
     lines = [_reached(data["processes"])]
+    lines += [
+        f"{count} could not be patched: {why}" for why, count in Counter(data["unpatched"]).items()
+    ]
     if data["patches"]:
         rows = [_HEAD, *(_row(name, patch) for name, patch in data["patches"].items())]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -45,6 +45,8 @@ def run(
     returns. What is wrong with the patches is said on stderr before anything is started, and 2 is
     returned.
     """
+    if not command:
+        return _refuse("say which command to run", NOT_STARTED)
     try:
         asked = _asked(tuple(names), tuple(patches), strict)
         where = _report_path(report)

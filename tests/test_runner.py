@@ -13,7 +13,7 @@ import sys
 import pytest
 from running import PACKAGE, clean_environ, runner
 
-from safepatch import commands, runs
+from safepatch import commands, reports, runs
 from safepatch import runner as running
 from safepatch.errors import TargetError
 from safepatch.runs import Run
@@ -97,6 +97,11 @@ def test_a_configuration_that_is_wrong_is_told_before_anything_is_started(
     complaints = refused()
 
     assert all(part in complaints for part in parts), complaints
+
+
+def test_nothing_to_run_is_told(capsys):
+    assert running.run([]) == 2
+    assert capsys.readouterr().err == "safepatch run: say which command to run\n"
 
 
 def test_a_configuration_that_is_named_and_is_not_there_is_told(refused, monkeypatch):
@@ -357,6 +362,14 @@ def test_a_process_of_a_strict_run_that_cannot_be_patched_ends():
 
     assert (code, printed) == (2, "")
     assert "runs not: cannot find 'time:slep'" in complaints
+
+
+def test_a_process_that_could_not_be_patched_is_in_the_report(tmp_path):
+    python({"patches": ["time:slep=memoize"], "spool": str(tmp_path)})
+    told = reports.read(tmp_path)
+
+    assert (told["processes"], told["patches"]) == (1, {})
+    assert "1 could not be patched: cannot find 'time:slep'" in reports.text(told)
 
 
 def test_one_patch_that_fails_has_none_applied(patches):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 
@@ -43,8 +44,11 @@ def _patch(run: object) -> None:
     spool = figures.Spool(run.spool)
     try:
         runs.apply(run, registry.default, lambda handles: figures.count(handles, spool))
-    finally:
-        spool.tell_at_exit(registry.default)
+    except Exception as error:
+        spool.tell(registry.default, str(error))
+        raise
+    spool.tell(registry.default)
+    atexit.register(spool.tell, registry.default)
 
 
 def _say(text: str) -> None:
