@@ -1,10 +1,14 @@
 """`safepatch run` beside the commands of other tools, which start by a sitecustomize as well."""
 
+import json
 import os
+import signal
+import subprocess
 import sys
+import textwrap
 
 import pytest
-from running import runner
+from running import clean_environ, runner
 
 BIN = os.path.dirname(sys.executable)
 OTHERS = {"ddtrace": "ddtrace-run", "opentelemetry": "opentelemetry-instrument"}
@@ -47,3 +51,44 @@ def test_another_tool_that_starts_the_run_starts_as_well(module, tmp_path):
     )
 
     assert (code, printed) == (0, "1 True\n"), complaints
+
+
+TASKS = """
+    import colorsys, pathlib
+    from celery import Celery
+
+    folder = pathlib.Path(__file__).parent / "queue"
+    folder.mkdir(exist_ok=True)
+    app = Celery("tasks", broker="filesystem://", backend=folder.as_uri())
+    app.conf.broker_transport_options = {"data_folder_in": folder, "data_folder_out": folder}
+
+    @app.task
+    def look():
+        for _ in range(5):
+            colorsys.rgb_to_hls(0.1, 0.2, 0.3)
+        return colorsys.rgb_to_hls.__code__.co_filename
+"""
+ASK = "import tasks; print([one.get(timeout=60) for one in [tasks.look.delay() for _ in range(4)]])"
+
+
+def test_the_workers_of_celery_are_patched_and_counted(tmp_path):
+    (tmp_path / "tasks.py").write_text(textwrap.dedent(TASKS))
+    worker = ["-m", "celery", "--app", "tasks", "worker", "--concurrency=2", "--loglevel=ERROR"]
+    at = {"cwd": tmp_path, "env": clean_environ(C_FORCE_ROOT="1")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "safepatch.runner", *PATCH, "--report=report.json", "--", *worker],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **at,
+    )  # fmt: skip
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", ASK], capture_output=True, text=True, timeout=90, **at
+        )
+        process.send_signal(signal.SIGTERM)
+        _, complaints = process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+    assert asked.stdout == f"{['<safepatch>'] * 4}\n", asked.stderr
+    assert process.returncode == 0, complaints
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert told["patches"]["colorsys-rgb_to_hls"]["calls"] == 20
