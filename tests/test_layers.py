@@ -60,6 +60,8 @@ CONFIGURING = [
 ]
 # What runs programs with patches; bootstrap is imported in their processes alone.
 RUNNING = ["commands", "figures", "reports", "runs", "bootstrap", "runner"]
+# What looks at patches from outside uses the public names, and what is configured.
+LOOKING = ["looks", "drifts", "until", "lock"]
 ABOVE = ["__init__", "__main__", "decorators", "recipes", "testing"]
 
 
@@ -110,7 +112,7 @@ def test_every_file_of_the_core_has_a_layer():
         path.parent.name for path in PACKAGE.glob("*/__init__.py")
     }
 
-    assert found == {*CORE, *CONFIGURING, *RUNNING, *ABOVE}
+    assert found == {*CORE, *CONFIGURING, *RUNNING, *LOOKING, *ABOVE}
 
 
 @pytest.mark.parametrize("name", CORE)
@@ -133,6 +135,14 @@ def test_what_runs_programs_imports_only_what_lies_below(name):
     path = PACKAGE / f"{name}.py"
 
     assert set(imported(path if path.exists() else PACKAGE / name / "__init__.py")) <= below
+
+
+@pytest.mark.parametrize("name", LOOKING)
+def test_what_looks_at_patches_uses_public_names_and_what_lies_below(name):
+    public = {*safepatch.__all__, "__init__"}
+    below = {*public, "config", "startup", *LOOKING[: LOOKING.index(name)]}
+
+    assert set(imported(PACKAGE / f"{name}.py")) <= below
 
 
 def test_decorators_import_nothing_of_the_core():
