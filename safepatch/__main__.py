@@ -1,27 +1,26 @@
-"""`python -m safepatch explain socket:getaddrinfo`: who patched this?"""
+"""`python -m safepatch`, and the scripts `safepatch` and `safepatch-py`."""
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections.abc import Sequence
 
-import safepatch
 
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; 0 if all went well, 2 for a target that cannot be explained."""
-    parser = argparse.ArgumentParser(prog="safepatch", description=safepatch.__doc__)
-    parser.add_argument("--version", action="version", version=safepatch.__version__)
-    commands = parser.add_subparsers(required=True, metavar="command")
-    explain = commands.add_parser("explain", help="say who patched a target, and what it is")
-    explain.add_argument("target", help="package.module:function or package.module:Class.method")
-    arguments = parser.parse_args(argv)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; its exit code. 2 if what the extra `cli` brings is not installed."""
     try:
-        print(safepatch.explain(arguments.target))
-    except safepatch.PatchError as error:
-        print(f"safepatch: {error}", file=sys.stderr)
+        from safepatch import cli
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        if missing not in ("click", "rich"):
+            raise
+        print(
+            f"safepatch: the command line needs {missing}, which is not installed; "
+            "pip install 'safepatch-py[cli]'",
+            file=sys.stderr,
+        )
         return 2
-    return 0
+    return cli.main(arguments)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import safepatch
-from safepatch import startup
+from safepatch import AliasWarning, startup
 from safepatch.config import Config, Configured
 from safepatch.looks import look
 
@@ -38,8 +38,8 @@ def examine(config: Config, modules: Iterable[str] = ()) -> list[Finding]:
     """
     modules = [*modules]
     enabled = [patch for patch in config.patches.values() if patch.enabled]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they say is found below
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         for module in modules:
             _import(module)
         added = {*startup.register(enabled)}
@@ -47,8 +47,10 @@ def examine(config: Config, modules: Iterable[str] = ()) -> list[Finding]:
         if not modules:
             _import_those_of(enabled)
     state = safepatch.explain().to_dict()
-    found = [each for site in state["sites"] for each in _at_site(site)]
-    return failed + found + [*_elsewhere(state["others"])]
+    unreached = [str(each.message) for each in warned if each.category is AliasWarning]
+    found = [each for site in state["sites"] for each in _at_site(site, unreached)]
+    live = {line["name"] for site in state["sites"] for line in site["lines"] if "name" in line}
+    return failed + found + [*_elsewhere(state["others"], live)]
 
 
 def _import(module: str) -> None:
@@ -80,16 +82,18 @@ def _apply(patches: Iterable[Configured]) -> Iterator[Finding]:
             yield Finding(patch.name, ", ".join(patch.targets), "failed", text, advice)
 
 
-def _at_site(site: dict[str, Any]) -> Iterator[Finding]:
-    """What is wrong with the patches at a place where some are applied."""
+def _at_site(site: dict[str, Any], unreached: list[str]) -> Iterator[Finding]:
+    """What is wrong with the patches at a place where some are applied; of the names elsewhere
+    that lead to the original, only those that were warned of, for some are left on purpose."""
     ours = [line for line in site["lines"] if not line["foreign"]]
     names = ", ".join(dict.fromkeys(line["name"] for line in ours))
+    held = [name for name in site["aliases"] if any(name in text for text in unreached)]
     for line in ours:
         for guard in line["guards"]:
             if guard["reason"] is not None:
                 yield _guard(line, guard["reason"])
-    if site["aliases"]:
-        yield _too_late(names, site)
+    if held:
+        yield _too_late(names, site["target"], held)
     yield from _foreign(names, site)
 
 
@@ -102,15 +106,15 @@ def _look_at(target: str) -> str:
     return f"look at what changed (`safepatch diff {target}`), then change the patch or its guard"
 
 
-def _too_late(names: str, site: dict[str, Any]) -> Finding:
-    held = ", ".join(site["aliases"])
+def _too_late(names: str, target: str, held: list[str]) -> Finding:
     return Finding(
         names,
-        site["target"],
+        target,
         "too-late",
-        f"it was applied after others had taken the original by name, and does not reach {held}",
+        "it was applied after others had taken the original by name, and does not reach "
+        + ", ".join(held),
         "apply it before they are imported (`safepatch run` does), patch "
-        f'{site["aliases"][0]!r} as well, or say aliases = "rebind"',
+        f'{held[0]!r} as well, or say aliases = "rebind"',
     )
 
 
@@ -146,8 +150,9 @@ def _decorators(target: str) -> int:
     return sum(ast.unparse(each).rpartition(".")[2] not in _NO_WRAPPERS for each in listed)
 
 
-def _elsewhere(others: Iterable[dict[str, Any]]) -> Iterator[Finding]:
-    """What is wrong with the patches that stand nowhere."""
+def _elsewhere(others: Iterable[dict[str, Any]], live: set[str]) -> Iterator[Finding]:
+    """What is wrong with the patches that stand nowhere. Those that have live parts may have others
+    that wait for ever, for packages that are not installed or not used."""
     for patch in others:
         name, target, reason = patch["name"], patch["target"], patch["reason"]
         if patch["superseded"]:
@@ -159,7 +164,7 @@ def _elsewhere(others: Iterable[dict[str, Any]]) -> Iterator[Finding]:
             yield Finding(name, target, "skipped", reason, _look_at(target))
         elif patch["state"] == "failed":
             yield Finding(name, target, "failed", reason, "change the patch, or disable it")
-        elif patch["state"] == "pending":
+        elif patch["state"] == "pending" and name not in live:
             yield _pending(name, target)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import safepatch
 from safepatch.drifts import Drift, changes
-from safepatch.looks import Look, look
+from safepatch.looks import Look, is_installed, look
 from safepatch.until import no_longer_needed
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NAME = "safepatch.lock"
 _ABOUT = "Made by `safepatch lock`. Commit it; do not edit it."
 _FORMAT = 1
+_ADVICE = "look at it, and run `safepatch lock`"
 
 
 class LockError(safepatch.PatchError, ValueError):
@@ -28,10 +29,13 @@ class LockError(safepatch.PatchError, ValueError):
 
 
 class Locked(NamedTuple):
-    """One target: the patches that rely on it, and what was seen."""
+    """One target: the patches that rely on it, and what was seen; None if it is not installed.
+
+    Recipes have parts for packages that may come.
+    """
 
     patches: tuple[str, ...]
-    look: Look
+    look: Look | None
 
 
 class Lock(NamedTuple):
@@ -58,14 +62,14 @@ def enabled(config: Config) -> list[Configured]:
 
 
 def make(config: Config) -> Lock:
-    """Look at all that the enabled patches rely on.
+    """Look at all that the enabled patches rely on, where the package of it is installed.
 
     Raises LockError if something cannot be looked at, naming all of that.
     """
     targets, failed = {}, {}
     for target, patches in relied_on(enabled(config)).items():
         try:
-            targets[target] = Locked(patches, look(target))
+            targets[target] = Locked(patches, look(target) if is_installed(target) else None)
         except safepatch.PatchError as error:
             failed[target] = str(error)
     if failed:
@@ -87,6 +91,8 @@ def drift(lock: Lock, config: Config | None = None, *, strict: bool = False) -> 
 
 def _drift_at(target: str, lock: Lock, strict: bool) -> list[Drift]:
     patches, before = lock.targets[target]
+    if before is None:
+        return _come(target, patches) if is_installed(target) else []
     try:
         now = look(target)
     except (safepatch.TargetError, safepatch.UnsupportedTargetError) as error:
@@ -97,16 +103,20 @@ def _drift_at(target: str, lock: Lock, strict: bool) -> list[Drift]:
     ]
 
 
+def _come(target: str, patches: tuple[str, ...]) -> list[Drift]:
+    message = f"it was not installed when it was locked, and is now; {_ADVICE}"
+    return [Drift(target, "new", message, patches)]
+
+
 def _disagreements(lock: Lock, config: Config) -> list[Drift]:
     wanted = relied_on(enabled(config))
     disabled = {patch.name for patch in config.patches.values() if not patch.enabled}
-    advice = "look at it, and run `safepatch lock`"
     return [
-        Drift(target, "new", f"it is configured and not locked; {advice}", patches)
+        Drift(target, "new", f"it is configured and not locked; {_ADVICE}", patches)
         for target, patches in wanted.items()
         if target not in lock.targets
     ] + [
-        Drift(target, "stale", f"it is locked and no longer configured; {advice}", locked.patches)
+        Drift(target, "stale", f"it is locked and no longer configured; {_ADVICE}", locked.patches)
         for target, locked in lock.targets.items()
         if target not in wanted and not disabled & {*locked.patches}  # those may stay or go
     ]
@@ -158,6 +168,8 @@ def _damaged(path: Path, error: Exception) -> LockError:
 
 
 def _locked(kept: Mapping[str, Any]) -> Locked:
+    if kept.keys() == {"patches"}:
+        return Locked(tuple(kept["patches"]), None)
     signature, source = kept["signature"], kept["source"]
     return Locked(
         tuple(kept["patches"]),
@@ -175,20 +187,25 @@ def write(lock: Lock, path: str | os.PathLike[str]) -> bool:
     """Write a lock file, in one step and only if it says something else; whether it did."""
     path = Path(path).resolve()  # a link stays one
     before = _raw(path)
-    targets = {}
-    for target, (patches, seen) in lock.targets.items():
-        kept = before.get(target)
-        if kept is not None and _locked(kept).look.source == seen.source:
-            source = kept["source"]
-        else:
-            source = None if seen.source is None else _packed(seen.source)
-        targets[target] = {"patches": patches, **seen._asdict(), "source": source}
+    targets = {target: _kept(locked, before.get(target)) for target, locked in lock.targets.items()}
     return _replace(path, _text(targets))
 
 
+def _kept(locked: Locked, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How a target is written. A source that is there already stays as it is: another zlib may
+    pack the same otherwise."""
+    patches, seen = locked
+    if seen is None:
+        return {"patches": patches}
+    source = None if seen.source is None else _packed(seen.source)
+    if before is not None:
+        was = _locked(before).look
+        source = before["source"] if was is not None and was.source == seen.source else source
+    return {"patches": patches, **seen._asdict(), "source": source}
+
+
 def _raw(path: Path) -> dict[str, Any]:
-    """What a lock file holds, for what has not changed to stay as it is: another zlib may pack the
-    same source otherwise. Nothing, if it cannot be read."""
+    """What a lock file holds; nothing, if it cannot be read."""
     import json
 
     try:

@@ -43,6 +43,17 @@ def look(target: str) -> Look:
     )
 
 
+def is_installed(target: str) -> bool:
+    """Whether the package that a target would be in is there."""
+    from importlib.util import find_spec
+
+    top = target.replace(":", ".").partition(".")[0]
+    try:
+        return find_spec(top) is not None
+    except ValueError:  # of a module that was made by hand; or it is no name at all
+        return True
+
+
 def _original(target: str) -> Any:
     """Ask for a patch whose guard says no: guards see the original, and nothing is changed."""
     seen = []

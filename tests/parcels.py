@@ -37,6 +37,14 @@ def installed(folder, version, source, name="parcel"):
 def use(monkeypatch, folder, name="parcel"):
     """Have this process find it there from now on, wherever it was before."""
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, name, None)  # so that it is taken away at the end
+    del sys.modules[name]
     importlib.invalidate_caches()
     linecache.clearcache()
+
+
+CONFIGURED = """\
+[patches.counted]
+target = "parcel:send"
+decorators = ["count_calls"]
+"""

@@ -61,8 +61,8 @@ CONFIGURING = [
 # What runs programs with patches; bootstrap is imported in their processes alone.
 RUNNING = ["commands", "figures", "reports", "runs", "bootstrap", "runner"]
 # What looks at patches from outside uses the public names, and what is configured.
-LOOKING = ["looks", "drifts", "until", "lock"]
-ABOVE = ["__init__", "__main__", "decorators", "recipes", "testing"]
+LOOKING = ["looks", "drifts", "until", "lock", "doctor"]
+ABOVE = ["__init__", "__main__", "cli", "decorators", "recipes", "testing"]
 
 
 def import_statements(path):
@@ -150,7 +150,7 @@ def test_decorators_import_nothing_of_the_core():
         assert set(imported(path)) <= {"decorators"}, path
 
 
-@pytest.mark.parametrize("package", ["decorators", "recipes", "testing"])
+@pytest.mark.parametrize("package", ["cli", "decorators", "recipes", "testing"])
 def test_no_file_imports_one_that_imports_it(package):
     """Nor by way of others: sorting them raises an error that names the circle."""
     files = {path.stem: path for path in (PACKAGE / package).glob("*.py")}
@@ -165,6 +165,12 @@ def test_recipes_use_the_public_names_the_decorators_and_recipes_alone():
     allowed = {*safepatch.__all__, "__init__", "decorators", "recipes"}
     for path in (PACKAGE / "recipes").glob("*.py"):
         assert set(imported(path)) <= allowed, path
+
+
+def test_the_command_line_uses_public_names_and_what_it_is_to_show():
+    shown = {"config", "startup", "runner", "errors", *LOOKING}
+    for path in (PACKAGE / "cli").glob("*.py"):
+        assert set(imported(path)) <= {*safepatch.__all__, "__init__", "cli", *shown}, path
 
 
 def test_the_conformance_kit_uses_public_names_alone():

@@ -30,7 +30,6 @@ def config(*patches, file=None):
 @pytest.fixture
 def old(tmp_path, monkeypatch):
     """Version 1.0 is installed."""
-    monkeypatch.delitem(sys.modules, "parcel", raising=False)
     parcels.use(monkeypatch, parcels.installed(tmp_path / "old", "1.0", parcels.OLD))
 
 
@@ -174,14 +173,45 @@ def test_a_signature_has_its_star():
     assert looks.look(f"{__name__}:only_by_name").signature == ("*", "a", "b=1")
 
 
+def test_what_is_not_installed_is_locked_as_that_and_drifts_when_it_comes(
+    path, upgrade, monkeypatch
+):
+    made = lock.make(config(configured()))
+    lock.write(made, path)
+
+    assert lock.read(path).targets == {"parcel:send": lock.Locked(("sent",), None)}
+    assert drifted(made, configured()) == []
+    upgrade()
+    assert drifted(made, configured()) == [
+        (
+            "parcel:send",
+            "new",
+            "it was not installed when it was locked, and is now; "
+            "look at it, and run `safepatch lock`",
+            False,
+        )
+    ]
+
+
+def test_what_was_installed_and_is_no_longer_is_gone(old, monkeypatch):
+    made = lock.make(config(configured()))
+    monkeypatch.setattr(sys, "path", sys.path[1:])
+    monkeypatch.delitem(sys.modules, "parcel")
+
+    [(_, kind, message, note)] = drifted(made, configured())
+
+    assert (kind, note) == ("gone", False)
+    assert "No module named 'parcel'" in message
+
+
 # What cannot be locked.
 
 
 def test_all_targets_that_cannot_be_found_are_named_at_once(old):
     with pytest.raises(lock.LockError) as caught:
-        lock.make(config(configured("one", "parcel:sent"), configured("two", "parcels_x:send")))
+        lock.make(config(configured("one", "parcel:sent"), configured("two", "parcel:x.y")))
 
-    assert caught.value.targets == ("parcel:sent", "parcels_x:send")
+    assert caught.value.targets == ("parcel:sent", "parcel:x.y")
     assert str(caught.value).startswith("nothing was locked: cannot find 'parcel:sent': ")
     assert "did you mean 'send'?" in str(caught.value)
 
@@ -205,7 +235,7 @@ def test_the_kill_switch_is_not_mistaken_for_an_answer(monkeypatch):
     monkeypatch.setenv("SAFEPATCH_DISABLE", "*")
 
     with pytest.raises(safepatch.PatchError) as caught:
-        lock.drift(lock.Lock({"json:dumps": lock.Locked((), None)}))
+        lock.drift(lock.Lock({"json:dumps": lock.Locked((), looks.Look(*[None] * 5))}))
 
     assert str(caught.value) == (
         "cannot look at 'json:dumps': SAFEPATCH_DISABLE names it; unset that variable"

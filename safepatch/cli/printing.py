@@ -1,0 +1,58 @@
+"""What the commands print: colours and tables on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that breaks no lines and gives no text a meaning of its own.
+
+    rich heeds NO_COLOR, FORCE_COLOR and TERM, and whether a terminal is there.
+    """
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    console(stderr=True).print(Text.assemble(("safepatch:", "bold red"), f" {text}"))
+
+
+def line(*parts: str | tuple[str, str]) -> None:
+    """Print one line of texts, or pairs of a text and a style."""
+    console().print(Text.assemble(*parts))
+
+
+def as_json(data: Any) -> None:
+    """For programs: never coloured, never broken."""
+    print(json.dumps(data, indent=2))
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table as wide as the terminal; elsewhere aligned columns, a row a line."""
+    rows = [*rows]
+    to = console()
+    if to.is_terminal:
+        drawn = Table(*heads, box=None, header_style="bold", pad_edge=False)
+        for row in rows:
+            drawn.add_row(*map(Text, row))
+        to.print(drawn, soft_wrap=False)
+        return
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        line("  ".join(cells).rstrip())
+
+
+_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
+
+
+def diff(lines: Iterable[str]) -> None:
+    for text in lines:
+        style = next((_STYLES[mark] for mark in _STYLES if text.startswith(mark)), "")
+        line((text, style))
