@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import safepatch
@@ -141,15 +141,19 @@ def _distribution(module: str, original: Any) -> tuple[str | None, str | None]:
     """The distribution that a module comes from, and its version."""
     import platform
     import sys
-    from importlib.metadata import version
+    from importlib.metadata import metadata
 
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
         return "Python", platform.python_version()
-    names = sorted(set(_distributions(*sys.path).get(top, [])))
+    # A package is mostly named as its distribution, and to ask for that one is quick.
+    names = [top] if _has_file(top, original) else sorted({*_distributions(*sys.path).get(top, [])})
     if len(names) > 1:  # a namespace that several share
         names = [name for name in names if _has_file(name, original)] or names
-    return (names[0], version(names[0])) if names else (None, None)
+    if not names:
+        return None, None
+    told = metadata(names[0])
+    return told["Name"], told["Version"]
 
 
 @functools.cache
@@ -163,11 +167,14 @@ def _distributions(*path: str) -> Mapping[str, list[str]]:
 def _has_file(distribution: str, original: Any) -> bool:
     import inspect
     import os.path
-    from importlib.metadata import files
+    from importlib.metadata import PackageNotFoundError, files
 
     try:
         file = inspect.getsourcefile(inspect.unwrap(original))
-    except TypeError:
+        listed = files(distribution) or ()
+    except (TypeError, PackageNotFoundError):
         return False
-    locate: Callable[[Any], str] = lambda path: os.path.realpath(path.locate())  # noqa: E731
-    return file is not None and os.path.realpath(file) in map(locate, files(distribution) or ())
+    if file is None:
+        return False
+    same = [path for path in listed if path.name == os.path.basename(file)]
+    return os.path.realpath(file) in [os.path.realpath(path.locate()) for path in same]
