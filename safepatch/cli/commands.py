@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
@@ -12,43 +10,8 @@ import safepatch
 from safepatch import config as configuration
 from safepatch import doctor as examining
 from safepatch import lock as locking
-from safepatch.cli import annotating, completing, printing, telling
-from safepatch.config import Config
+from safepatch.cli import annotating, completing, options, printing, telling
 from safepatch.drifts import Drift
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-_ERROR = "2  an error: a wrong command, configuration, lock file or target"
-
-_PATH = click.Path(dir_okay=False, path_type=Path)
-
-
-def _exits(found: str = "") -> str:
-    codes = ["0  all is well", *([f"1  {found}"] if found else []), _ERROR]
-    return "\b\nExit codes:\n  " + "\n  ".join(codes)
-
-
-def _config_option(command: F) -> F:
-    return click.option(
-        "--config",
-        type=_PATH,
-        help="The configuration, instead of the nearest safepatch.toml or pyproject.toml.",
-    )(command)
-
-
-def _lock_option(command: F) -> F:
-    return click.option(
-        "--lock",
-        "lock_file",
-        type=_PATH,
-        help="The lock file, instead of safepatch.lock beside the configuration.",
-    )(command)
-
-
-def _json_option(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(
-        command
-    )
 
 
 @click.group(
@@ -61,9 +24,9 @@ def program() -> None:
     """Monkey patches that are named, guarded and undoable."""
 
 
-@program.command("list", epilog=_exits())
-@_config_option
-@_json_option
+@program.command("list", epilog=options.exits())
+@options.config
+@options.as_json
 def list_(config: Path | None, as_json: bool) -> None:
     """List what is configured, and what packages offer."""
     rows = telling.listed(configuration.load(config))
@@ -78,11 +41,11 @@ def list_(config: Path | None, as_json: bool) -> None:
         printing.line("nothing is configured, and no package offers anything")
 
 
-@program.command(epilog=_exits())
+@program.command(epilog=options.exits())
 @click.argument("target", required=False, shell_complete=completing.names_and_targets)
 @click.option("--apply", "applied", is_flag=True, help="Apply what is configured first.")
-@_config_option
-@_json_option
+@options.config
+@options.as_json
 def explain(target: str | None, applied: bool, config: Path | None, as_json: bool) -> None:
     """Tell what a target is and who patched it, or of all.
 
@@ -96,10 +59,10 @@ def explain(target: str | None, applied: bool, config: Path | None, as_json: boo
         printing.line(str(told))
 
 
-@program.command(epilog=_exits())
-@_config_option
-@_lock_option
-@_json_option
+@program.command(epilog=options.exits())
+@options.config
+@options.lock
+@options.as_json
 def lock(config: Path | None, lock_file: Path | None, as_json: bool) -> None:
     """Lock what the patches rely on, as installed now.
 
@@ -107,7 +70,7 @@ def lock(config: Path | None, lock_file: Path | None, as_json: bool) -> None:
     of what stands in depends_on, for all patches that are enabled. What is different from the
     last lock is printed.
     """
-    loaded, file = _loaded(config, lock_file)
+    loaded, file = options.loaded(config, lock_file)
     made = locking.make(loaded)
     drifts = telling.since(file, loaded)
     changed = locking.write(made, file)
@@ -123,10 +86,10 @@ def lock(config: Path | None, lock_file: Path | None, as_json: bool) -> None:
     printing.line(f"locked {many} in {shown}" if changed else f"{shown} is up to date: {many}")
 
 
-@program.command(epilog=_exits("something has drifted, or is no longer needed"))
-@_config_option
-@_lock_option
-@_json_option
+@program.command(epilog=options.exits("something has drifted, or is no longer needed"))
+@options.config
+@options.lock
+@options.as_json
 @click.option("--strict", is_flag=True, help="Fail for a new version with the same source, too.")
 @click.option(
     "--format",
@@ -150,7 +113,7 @@ def check(
     locked, or locked but no longer configured. A patch that its `until` says is no longer needed
     counts as well. A new version alone is a note.
     """
-    loaded, file = _loaded(config, lock_file)
+    loaded, file = options.loaded(config, lock_file)
     kept = locking.read(file)
     drifts = locking.drift(kept, loaded, strict=strict)
     assert loaded.file is not None
@@ -168,11 +131,11 @@ def check(
     context.exit(int(any(not drift.note for drift in drifts)))
 
 
-@program.command(epilog=_exits("there is a difference"))
+@program.command(epilog=options.exits("there is a difference"))
 @click.argument("what", nargs=-1, shell_complete=completing.names_and_targets)
-@_config_option
-@_lock_option
-@_json_option
+@options.config
+@options.lock
+@options.as_json
 @click.pass_context
 def diff(
     context: click.Context,
@@ -187,7 +150,7 @@ def diff(
 
     WHAT are targets or names of patches; without any, all that is locked is compared.
     """
-    _, file = _loaded(config, lock_file)
+    _, file = options.loaded(config, lock_file)
     differences = telling.differences(locking.read(file), what)
     if as_json:
         printing.as_json(differences)
@@ -248,10 +211,10 @@ def run(
     context.exit(runner.run(command, names=names, patches=patches, report=wanted, strict=strict))
 
 
-@program.command(epilog=_exits("something was found"))
+@program.command(epilog=options.exits("something was found"))
 @click.option("-m", "modules", multiple=True, metavar="MODULE", help="Import this first.")
-@_config_option
-@_json_option
+@options.config
+@options.as_json
 @click.pass_context
 def doctor(
     context: click.Context, modules: tuple[str, ...], config: Path | None, as_json: bool
@@ -264,7 +227,7 @@ def doctor(
     """
     loaded = configuration.load(config)
     if not modules:
-        _require(loaded)
+        options.require(loaded)
     findings = examining.examine(loaded, modules)
     if as_json:
         printing.as_json([finding._asdict() for finding in findings])
@@ -277,21 +240,6 @@ def doctor(
         many = telling.counted(len(findings), "finding")
         printing.line(many if findings else "nothing was found")
     context.exit(int(bool(findings)))
-
-
-def _loaded(config: Path | None, lock_file: Path | None) -> tuple[Config, Path]:
-    """The configuration, which must be there, and where its lock file is."""
-    loaded = configuration.load(config)
-    _require(loaded)
-    return loaded, lock_file or locking.beside(loaded)
-
-
-def _require(config: Config) -> None:
-    if config.file is None:
-        raise safepatch.ConfigError(
-            "nothing is configured here: there is no safepatch.toml and no pyproject.toml with a "
-            "table [tool.safepatch] in this directory or above; name the file with --config"
-        )
 
 
 def _print_drift(drift: Drift) -> None:
