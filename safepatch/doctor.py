@@ -49,8 +49,15 @@ def examine(config: Config, modules: Iterable[str] = ()) -> list[Finding]:
     state = safepatch.explain().to_dict()
     unreached = [str(each.message) for each in warned if each.category is AliasWarning]
     found = [each for site in state["sites"] for each in _at_site(site, unreached)]
-    live = {line["name"] for site in state["sites"] for line in site["lines"] if "name" in line}
-    return failed + found + [*_elsewhere(state["others"], live)]
+    return failed + found + [*_elsewhere(state["others"], _partly_live(state["sites"], enabled))]
+
+
+def _partly_live(sites: Iterable[dict[str, Any]], enabled: Iterable[Configured]) -> set[str]:
+    """The names of patches that are applied somewhere, and all targets of configured ones that
+    are."""
+    ours = [line for site in sites for line in site["lines"] if not line["foreign"]]
+    live = {line["name"] for line in ours} | {line["target"] for line in ours}
+    return live.union(*(patch.targets for patch in enabled if live & {*patch.targets}))
 
 
 def _import(module: str) -> None:
@@ -164,7 +171,7 @@ def _elsewhere(others: Iterable[dict[str, Any]], live: set[str]) -> Iterator[Fin
             yield Finding(name, target, "skipped", reason, _look_at(target))
         elif patch["state"] == "failed":
             yield Finding(name, target, "failed", reason, "change the patch, or disable it")
-        elif patch["state"] == "pending" and name not in live:
+        elif patch["state"] == "pending" and not live & {name, target}:
             yield _pending(name, target)
 
 

@@ -63,7 +63,7 @@ def _original(target: str) -> Any:
         return "only looking"
 
     try:
-        safepatch.Registry().apply(target, _same, guard=only_looking, aliases="ignore")
+        safepatch.Registry().apply(target, _same, guard=only_looking)
     except safepatch.GuardError:
         return seen[0]
     except SystemExit as error:  # of a program that was taken for a module

@@ -173,6 +173,12 @@ def test_list_has_what_is_configured_then_what_is_offered(run, project):
     )
 
 
+def test_list_has_what_is_offered_and_configured_once(run, project):
+    (project / "safepatch.toml").write_text("[patches.dns-cache]\n")
+
+    assert [row["state"] for row in json.loads(run("list", "--json")[1])] == ["enabled"]
+
+
 def test_list_as_json(run, project):
     rows = json.loads(run("list", "--json")[1])
 

@@ -79,6 +79,12 @@ def test_one_that_reaches_those_who_hold_the_original_is_not_too_late(examine):
     assert examine("app", app="from parcel import send", configured=configured) == []
 
 
+def test_one_that_leaves_them_on_purpose_is_not_too_late(examine):
+    configured = f'{CONFIGURED}aliases = "ignore"\n'
+
+    assert examine("app", app="from parcel import send", configured=configured) == []
+
+
 def test_one_that_was_applied_before_they_were_imported_is_not_too_late(examine):
     app = "import safepatch; safepatch.apply_all(); import parcel; from parcel import send"
 
@@ -178,6 +184,20 @@ def test_a_wrapper_over_one_that_is_in_the_source_is_told_alone(examine):
     assert [message.partition(" ")[0] for _, _, _, message, _ in found] == ["@other.wrapped(...)"]
 
 
+def test_a_decorator_in_the_source_that_leaves_no_wrapper_hides_none(examine):
+    parcel = """
+        class Parcel:
+            @staticmethod
+            def send(address): return address
+    """
+    app = "import parcel, tool; parcel.Parcel.send = staticmethod(tool.traced(parcel.Parcel.send))"
+    configured = CONFIGURED.replace("parcel:send", "parcel:Parcel.send")
+
+    found = examine("app", app=app, parcel=parcel, tool=TOOL, configured=configured)
+
+    assert [kind for _, _, kind, _, _ in found] == ["foreign"]
+
+
 def test_a_guard_that_was_overruled_is_told(examine):
     found = examine(configured=CONFIGURED + 'requires = "python<3"\non_mismatch = "apply"\n')
 
@@ -248,6 +268,20 @@ def test_one_whose_module_is_not_there_is_told(examine):
         "it waits for 'no_such.parcel', and there is no such module",
         "check the spelling, and that the package is installed",
     ]
+
+
+def test_a_part_that_waits_beside_one_that_is_applied_is_as_it_should_be(examine):
+    recipe = """
+        import safepatch
+        from safepatch.decorators import count_calls
+        def parts():
+            return [
+                safepatch.patch(target, count_calls(), when="import")
+                for target in ("parcel:send", "no_such:send")
+            ]
+    """
+
+    assert examine(recipe=recipe, configured='[patches.both]\nrecipe = "recipe:parts"\n') == []
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ WORDS = [
     ("a b", "b a", "the order is b, a, was a, b"),
     ("* a b", "* b a", ""),
     ("a *rest b", "a *rest b", ""),
+    ("a *rest b", "a b", "parameter '*rest' is gone; "
+     "'b' is positional or keyword, was keyword-only"),
     ("a b", "a c=1", "parameter 'b' is gone; "
      "parameter 'c' is new, positional or keyword, by default 1"),
 ]  # fmt: skip

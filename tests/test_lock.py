@@ -83,6 +83,10 @@ def test_what_comes_with_python_has_its_version():
     assert looks.look("socket:getaddrinfo")[:2] == ("Python", platform.python_version())
 
 
+def test_the_source_of_a_method_is_kept_without_its_indentation():
+    assert looks.look("json:JSONEncoder.encode").source.startswith("def encode(self, o):\n    ")
+
+
 def test_a_function_in_c_has_no_source_and_no_fingerprint():
     look = looks.look("math:sqrt")
 
@@ -517,6 +521,14 @@ def test_what_is_locked_and_no_longer_configured_is_drift(old):
             False,
         )
     ]
+
+
+def test_drift_comes_in_the_order_of_targets(old):
+    made = lock.make(config(configured("gone", "math:sqrt")))
+
+    found = drifted(made, configured())
+
+    assert [each[:2] for each in found] == [("math:sqrt", "stale"), ("parcel:send", "new")]
 
 
 def test_disabling_a_patch_is_no_drift_before_nor_after_locking(old):

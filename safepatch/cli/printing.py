@@ -41,7 +41,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         drawn = Table(*heads, box=None, header_style="bold", pad_edge=False)
         for row in rows:
             drawn.add_row(*map(Text, row))
-        to.print(drawn, soft_wrap=False)
+        to.print(drawn)
         return
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
