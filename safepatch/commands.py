@@ -85,12 +85,13 @@ def _attend_by_signals(program: str, command: Sequence[str], environ: Mapping[st
             program, [*command], {**environ}, setsigmask=before, setsigdef=_IGNORED_BY_PYTHON
         )
         while True:
-            came = signal.sigwaitinfo(taken)
+            # Other threads do not block it, so one of those may be told of the end of a child.
+            came = signal.sigtimedwait(taken, 0.5)
             # Of its children this may be told once for several.
             pid, status = os.waitpid(child, os.WNOHANG)
             if pid:
                 return _exit_code(os.waitstatus_to_exitcode(status))
-            if came.si_signo != signal.SIGCHLD:
+            if came is not None and came.si_signo != signal.SIGCHLD:
                 _pass_on(came, child)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

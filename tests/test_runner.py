@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from running import PACKAGE, clean_environ, runner
@@ -227,6 +228,21 @@ def attend(source, **environ):
 @posix
 def test_the_exit_code_is_that_of_the_command_or_128_and_its_signal(source, code):
     assert commands.attend("/bin/sh", ["sh", "-c", source], os.environ) == code
+
+
+@posix
+def test_the_end_of_a_command_is_seen_where_another_thread_is_told_of_it():
+    ended = threading.Event()
+    other = threading.Thread(target=ended.wait)
+    other.start()
+
+    try:
+        codes = [commands.attend("/bin/sh", ["sh", "-c", "exit 7"], os.environ) for _ in range(3)]
+    finally:
+        ended.set()
+        other.join()
+
+    assert codes == [7, 7, 7]
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "TTIN", "WINCH"])
