@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableSequence
 from operator import itemgetter
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
@@ -27,6 +27,10 @@ Named = str | tuple[Any, str]
 
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
 _moments = itertools.count()
+
+#: Whoever wants to know what is applied, or tried, puts a list or deque here: each gets every patch
+#: that any registry notes.
+diaries: list[MutableSequence[Patch[Any]]] = []
 
 
 class Configuration(Protocol):
@@ -306,6 +310,8 @@ class Registry:
             handle = patch.handle
             if handle.state != "applied" or handle not in self._noted:
                 self._noted[handle] = next(_moments)  # in one step, for whatever interrupts it
+            for diary in diaries:
+                diary.append(patch)
 
     def forget(self, patch: Patch[Any]) -> None:
         with stacks.lock:
