@@ -1,5 +1,8 @@
 """Monkey patching made harmless: ordinary decorators put on other people's functions, at places
-that are named, guarded and undoable in any order."""
+that are named, guarded and undoable in any order.
+
+PYTEST_DONT_REWRITE: whoever imports this before pytest is not warned that its asserts stay plain.
+"""
 
 from typing import Any
 

@@ -7,7 +7,6 @@ import threading
 import hypothesis
 import pytest
 
-import safepatch
 from safepatch import imports, registry
 from safepatch.decorators import waiting
 
@@ -47,10 +46,17 @@ def nothing_stays_patched():
 
 
 @pytest.fixture
-def patches():
-    """A registry of the test's own, undone at its end."""
-    with safepatch.Registry() as own:
-        yield own
+def run_tests(pytester, monkeypatch):
+    """Run a test file in a pytest of its own, in this process, with our plugin and no others."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setattr(registry.default, "_named", {})
+
+    def run(source, *options):
+        pytester.makepyfile(source)
+        own = ("-p", "safepatch.pytest_plugin", "-p", "no:cacheprovider")
+        return pytester.runpytest_inprocess(*own, *options)
+
+    return run
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ CONFIGURING = [
 RUNNING = ["commands", "figures", "reports", "runs", "bootstrap", "runner"]
 # What looks at patches from outside uses the public names, and what is configured.
 LOOKING = ["looks", "drifts", "until", "lock", "doctor"]
-ABOVE = ["__init__", "__main__", "cli", "decorators", "recipes", "testing"]
+ABOVE = ["__init__", "__main__", "cli", "decorators", "pytest_plugin", "recipes", "testing"]
 
 
 def import_statements(path):
@@ -150,7 +150,9 @@ def test_decorators_import_nothing_of_the_core():
         assert set(imported(path)) <= {"decorators"}, path
 
 
-@pytest.mark.parametrize("package", ["cli", "decorators", "recipes", "testing"])
+@pytest.mark.parametrize(
+    "package", ["cli", "decorators", "pytest_plugin", "recipes", "testing"]
+)
 def test_no_file_imports_one_that_imports_it(package):
     """Nor by way of others: sorting them raises an error that names the circle."""
     files = {path.stem: path for path in (PACKAGE / package).glob("*.py")}
@@ -176,6 +178,12 @@ def test_the_command_line_uses_public_names_and_what_it_is_to_show():
 def test_the_conformance_kit_uses_public_names_alone():
     for path in (PACKAGE / "testing").glob("*.py"):
         assert set(imported(path)) <= {*safepatch.__all__, "__init__", "testing"}, path
+
+
+def test_the_pytest_plugin_uses_public_names_and_asks_the_registry_what_is_patched():
+    allowed = {*safepatch.__all__, "__init__", "pytest_plugin", "registry", "config", "lock"}
+    for path in (PACKAGE / "pytest_plugin").glob("*.py"):
+        assert set(imported(path)) <= allowed, path
 
 
 def test_importing_safepatch_imports_neither_its_dependencies_nor_slow_modules():
