@@ -1,7 +1,9 @@
 """Every test must leave nothing patched."""
 
+import gc
 import os
 import signal
+import sys
 import threading
 
 import hypothesis
@@ -45,8 +47,25 @@ def nothing_stays_patched():
     assert imports._waiting == {}
 
 
+class _Modules:
+    """A plugin that notes what a run has imported."""
+
+    def __init__(self):
+        self.modules = {}
+
+    def pytest_unconfigure(self):
+        self.modules = dict(sys.modules)
+
+
+@pytest.fixture(scope="module")
+def collected():
+    """What pytest makes of tests holds what they hold, until it is collected."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture
-def run_tests(pytester, monkeypatch):
+def run_tests(collected, pytester, monkeypatch):
     """Run a test file in a pytest of its own, in this process, with our plugin and no others."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setattr(registry.default, "_named", {})
@@ -54,7 +73,14 @@ def run_tests(pytester, monkeypatch):
     def run(source, *options):
         pytester.makepyfile(source)
         own = ("-p", "safepatch.pytest_plugin", "-p", "no:cacheprovider")
-        return pytester.runpytest_inprocess(*own, *options)
+        seen = _Modules()
+        result = pytester.runpytest_inprocess(*own, *options, plugins=[seen])
+        # pytester forgets them; a second asyncio has other classes than what has the first.
+        for name, module in seen.modules.items():
+            file = str(getattr(module, "__dict__", {}).get("__file__"))
+            if not file.startswith(str(pytester.path)):
+                sys.modules.setdefault(name, module)
+        return result
 
     return run
 

@@ -6,8 +6,6 @@ import tomllib
 
 import pytest
 
-import safepatch.recipes.dns  # noqa: F401  # pytester forgets what its runs import
-
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 PAGE = (DOCS / "pytest.md").read_text(encoding="utf-8")
 

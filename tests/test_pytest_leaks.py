@@ -1,11 +1,11 @@
 """What the pytest plugin does about tests that leave something patched, and whom it blames."""
 
 import re
+from unittest import mock
 
 import pytest
 
 import safepatch
-from safepatch.pytest_plugin import blame  # noqa: F401  # pytester forgets what its runs import
 
 HEAD = """
 import pytest, safepatch, time
@@ -28,6 +28,7 @@ def clean(run_tests):
     """Whatever is left on purpose."""
     yield
     safepatch.undo_all()
+    mock.patch.stopall()
 
 
 def outcome(result, **counts):

@@ -7,9 +7,6 @@ import pytest
 
 import safepatch
 
-# Imported here, since pytester forgets what a run in this process imports.
-from safepatch.pytest_plugin import blame, drift, marks, runs  # noqa: F401
-
 NAP = "from safepatch.decorators import replace\nimport pytest, safepatch, time\n"
 
 
