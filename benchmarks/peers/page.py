@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.peers.cases import CASES
 
 Found = dict[str, dict[str, Any]]
-MARKS = {"yes": "yes", "no": "**no**", "refuses": "refuses"}
+MARKS = {"yes": "yes", "no": "**no**", "refuses": "\N{EN DASH}"}
 
 
 def questions() -> Iterator[str]:
