@@ -97,7 +97,8 @@ def picture(name: str) -> str:
     console.print(Text.from_ansi(text.rstrip()), highlight=False)
     # Without the fonts that it would load from somebody's server.
     form = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    return console.export_svg(title="shop", unique_id=name, code_format=form)
+    svg: str = console.export_svg(title="shop", unique_id=name, code_format=form)
+    return svg
 
 
 def made() -> Iterator[pathlib.Path]:
