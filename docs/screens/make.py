@@ -2,8 +2,8 @@
 
     python docs/screens/make.py             # runs all of SCREENS, and writes an SVG for each
 
-To add one, add a line to SCREENS and what it needs to `shop/`, where the commands run. A test runs
-them too, and reads in the pictures whether they still show what is printed.
+To add one, add a line to SCREENS, and what it needs to the directory where it runs. A test runs them
+too, and reads in the pictures whether they still show what is printed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-HERE = pathlib.Path(__file__).parent
-SHOP = HERE / "shop"
+HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-#: The commands, by the names of their pictures: as a reader types them, each ends with `status`.
+#: By the names of the pictures: where, what a reader types, and with which status it ends.
 SCREENS = {
-    "explain": ("safepatch explain shop:price", 0),
-    "explain-all": ("python app.py", 0),
-    "explain-misspelt": ("safepatch explain shop:prize", 2),
+    "explain": ("shop", "safepatch explain shop:price", 0),
+    "explain-all": ("shop", "python app.py", 0),
+    "explain-misspelt": ("shop", "safepatch explain shop:prize", 2),
 }
 # What a command is started by here; on a reader's machine it is on the path.
 PROGRAMS = {"python": [], "safepatch": ["-m", "safepatch"]}
@@ -31,13 +30,13 @@ PROGRAMS = {"python": [], "safepatch": ["-m", "safepatch"]}
 
 def printed(name: str) -> str:
     """What a command prints to both streams, with colours if it has some on a terminal."""
-    command, status = SCREENS[name]
+    folder, command, status = SCREENS[name]
     program, *arguments = command.split()
     command_line = [sys.executable, *PROGRAMS[program], *arguments]
     ran = subprocess.run(
         command_line,
-        cwd=SHOP,
-        env=environment(),
+        cwd=HERE / folder,
+        env=environment(HERE / folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -45,17 +44,17 @@ def printed(name: str) -> str:
     )
     if ran.returncode != status:
         raise RuntimeError(f"{command}: exit status {ran.returncode}, not {status}\n{ran.stdout}")
-    return f"$ {command}\n{ran.stdout.replace(str(SHOP), '/srv/shop')}"
+    return f"$ {command}\n{ran.stdout.replace(str(HERE / folder), '/srv/shop')}"
 
 
-def environment() -> dict[str, str]:
+def environment(folder: pathlib.Path) -> dict[str, str]:
     """That of a terminal with colours, in which nobody has set anything up."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if name != "NO_COLOR" and not name.startswith("SAFEPATCH")
     }
-    ours = {"PYTHONPATH": f"{ROOT}{os.pathsep}{SHOP}", "PYTHONDONTWRITEBYTECODE": "1"}
+    ours = {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "PYTHONDONTWRITEBYTECODE": "1"}
     return kept | ours | {"COLUMNS": "100", "FORCE_COLOR": "1", "TERM": "xterm-256color"}
 
 
