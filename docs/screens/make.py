@@ -2,8 +2,8 @@
 
     python docs/screens/make.py             # runs all of SCREENS, and writes an SVG for each
 
-To add one, add a line to SCREENS, and what it needs to the directory where it runs. A test runs them
-too, and reads in the pictures whether they still show what is printed.
+To add one, add a line to SCREENS, and what it needs to the directory where it runs. A test runs
+them too, and reads in the pictures whether they still show what is printed.
 """
 
 from __future__ import annotations
