@@ -25,9 +25,10 @@ def test_the_table_is_made_from_the_results(benchmarks):
     assert page.text(found) == (ROOT / "benchmarks" / "results" / "peers.txt").read_text()
 
 
-def test_ours_answers_yes_to_all():
+def test_ours_answers_yes_to_all_but_that_it_refuses_classes():
     answers = json.loads(run_python("-m", "benchmarks.peers", "safepatch", path=[ROOT]))
 
+    assert answers.pop("a_class").startswith("refuses: UnsupportedTargetError: ")
     assert {*answers.values()} == {"yes"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -160,6 +161,18 @@ def pickled(put: Tool, v: Any) -> None:
     assert pickle.loads(pickle.dumps(v.function)) is v.function
 
 
+def a_class(put: Tool, v: Any) -> None:
+    """Where a class is patched, what stands there serves `isinstance` and subclasses."""
+    put(v, "Base", v.LOG, "a")
+    made = v.Base()
+    assert v.LOG == ["a"], f"calls: {v.LOG}"
+    try:
+        assert isinstance(made, v.Base), "what it makes is no instance of it"
+        assert types.new_class("Derived", (v.Base,))
+    except TypeError as error:
+        raise AssertionError(str(error)) from error
+
+
 #: In the order of the page.
 CASES: list[Case] = [
     put_back,
@@ -176,4 +189,5 @@ CASES: list[Case] = [
     c_function,
     coroutine_kind,
     pickled,
+    a_class,
 ]
