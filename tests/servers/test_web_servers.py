@@ -88,19 +88,39 @@ def test_django_applies_them(files):
     assert PATCHED in run_python("-c", ASK_DJANGO, path=[files, files / "django"])
 
 
-ASK_CELERY = """
-import os
-from celery.contrib.testing.worker import start_worker
+CELERY_BY_FILES = """
+import pathlib
 from tasks import app, who_patched
 
-with start_worker(app, pool="solo", perform_ping_check=False):
-    print(who_patched.delay().get(timeout=20), flush=True)
-    os._exit(0)  # its shutdown takes seconds
+at = pathlib.Path(__file__).parent / "queue"
+at.mkdir(exist_ok=True)
+app.conf.broker_url = "filesystem://"
+app.conf.broker_transport_options = {
+    "data_folder_in": str(at), "data_folder_out": str(at), "control_folder": str(at)
+}
+app.conf.result_backend = f"file://{at}"
 """
 
 
-def test_celery_applies_them(files):
-    assert PATCHED in run_python("-c", ASK_CELERY, path=[files, files / "celery"])
+def test_celery_applies_them_in_the_processes_of_its_pool(files):
+    (files / "by_files.py").write_text(CELERY_BY_FILES)
+    path = os.pathsep.join(map(str, [ROOT, files, files / "celery"]))
+    command = [sys.executable, "-m", "celery", "-A", "by_files", "worker", "-P", "prefork"]
+    worker = subprocess.Popen(
+        [*command, "-c", "1", "--without-mingle", "--without-gossip", "-l", "ERROR"],
+        cwd=files,
+        env={**os.environ, "PYTHONPATH": path, "C_FORCE_ROOT": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        asked = "import by_files; print(by_files.who_patched.delay().get(timeout=25))"
+        told = run_python("-c", asked, path=[files, files / "celery"])
+    finally:
+        worker.terminate()
+        worker.wait(timeout=30)
+
+    assert PATCHED in told
 
 
 @contextlib.contextmanager
