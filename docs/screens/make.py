@@ -23,6 +23,10 @@ SCREENS = {
     "explain": ("shop", "safepatch explain shop:price", 0),
     "explain-all": ("shop", "python app.py", 0),
     "explain-misspelt": ("shop", "safepatch explain shop:prize", 2),
+    # Locked in `shop`, and upgraded since.
+    "list": ("upgraded", "safepatch list", 0),
+    "check": ("upgraded", "safepatch check", 1),
+    "diff": ("upgraded", "safepatch diff", 1),
 }
 # What a command is started by here; on a reader's machine it is on the path.
 PROGRAMS = {"python": [], "safepatch": ["-m", "safepatch"]}
