@@ -13,6 +13,7 @@ MODULES = [
     "safepatch",
     "safepatch.decorators",
     "safepatch.decorators.exporters",
+    "safepatch.metrics",
     "safepatch.testing",
     "safepatch.recipes.dns",
 ]
