@@ -150,9 +150,7 @@ def test_decorators_import_nothing_of_the_core():
         assert set(imported(path)) <= {"decorators"}, path
 
 
-@pytest.mark.parametrize(
-    "package", ["cli", "decorators", "pytest_plugin", "recipes", "testing"]
-)
+@pytest.mark.parametrize("package", ["cli", "decorators", "pytest_plugin", "recipes", "testing"])
 def test_no_file_imports_one_that_imports_it(package):
     """Nor by way of others: sorting them raises an error that names the circle."""
     files = {path.stem: path for path in (PACKAGE / package).glob("*.py")}
