@@ -103,6 +103,8 @@ class Patch(Generic[W_co]):
         self._original: Callable[[], Any] | None = None
         self._importer: int | None = None  # the thread in which the module is imported now
         self._entered = 0
+        # Whether, when it was last applied, it reached those who hold the original elsewhere.
+        self.reached_holders = False
         self.failures: fail_open.Failures | None = None  # of this apply or the latest
 
     def anew(self) -> Patch[W_co]:
@@ -292,6 +294,7 @@ class Patch(Generic[W_co]):
         self._wrappers = plan.made
         self._original = places.recall(plan.site)
         self.failures = plan.entry.failures
+        self.reached_holders = plan.rebinds
         if self._in_context:
             scopes.show(plan.token)
         self.applied_from = self._asked_from

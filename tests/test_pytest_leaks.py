@@ -185,7 +185,7 @@ def test_asks_in_its_body(request):
 class TestIt:
     @classmethod
     def setup_class(cls):
-        cls.patch = safepatch.apply("json:loads", quick)
+        cls.patch = safepatch.apply("json:loads", quick, aliases="ignore")
 
     @classmethod
     def teardown_class(cls):
@@ -356,7 +356,7 @@ def mocked():
 
 @pytest.fixture(scope="module")
 def of_module(module_patches):
-    module_patches.apply("json:dumps", lambda wrapped: lambda obj: "module")
+    module_patches.apply("json:dumps", lambda wrapped: lambda obj: "module", aliases="ignore")
 
 def test_mock():
     with mock.patch("time.sleep"):
@@ -375,7 +375,7 @@ def test_wider_patch(of_module):
     assert json.dumps(1) == "module"
 
 def test_over_wider_patch(patches):
-    patches.apply("json:dumps", lambda wrapped: lambda obj: "test")
+    patches.apply("json:dumps", lambda wrapped: lambda obj: "test", aliases="ignore")
 
 def test_reload():
     importlib.reload(json)
@@ -569,6 +569,7 @@ def test_nothing_is_said_where_the_patch_reached_everybody_or_nothing_failed(wor
     result = run_tests(
         f"""{HEAD}
 import json, worker
+from json import dumps
 
 def plain(): return 1
 

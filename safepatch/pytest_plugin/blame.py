@@ -26,7 +26,7 @@ def told(
     lines = [line for patch in dict.fromkeys(patches) for line in _reasons(patch, near)]
     for patch in of_run:
         holders = [holder for holder in _holders(patch, near) if _module(holder) in near]
-        if holders and not patch.rebinds:
+        if holders and not patch.reached_holders:
             lines.append(_not_reached(patch.text, holders))
     return "\n".join(dict.fromkeys(lines))
 
@@ -49,7 +49,7 @@ def _reasons(patch: safepatch.Patch[Any], near: list[str]) -> Iterator[str]:
             f"{patch.text} was patched, and somebody put another object there since; "
             "apply() of the patch puts it on top again"
         )
-    elif not patch.rebinds:
+    elif not patch.reached_holders:
         holders = _holders(patch, near)
         if holders:
             yield _not_reached(patch.text, holders)

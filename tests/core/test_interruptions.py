@@ -1,5 +1,6 @@
 """A RecursionError, or Ctrl-C, may strike inside of apply and undo."""
 
+import gc
 import linecache
 import pathlib
 import sys
@@ -9,6 +10,7 @@ import pytest
 from helpers import noting, pass_through, spaces
 
 import safepatch
+import safepatch.proxies  # else it is imported while lines are interrupted
 from safepatch import aliases, imports, stacks
 
 PACKAGE = str(pathlib.Path(safepatch.__file__).parent)
@@ -175,6 +177,8 @@ def test_whatever_line_of_a_larger_apply_is_interrupted_undo_takes_all_away(
     monkeypatch.setattr(aliases, "modules", interrupted_modules)
     monkeypatch.setattr(aliases, "gc", types.SimpleNamespace(get_referrers=lambda thing: []))
     for line in range(1, 2000):
+        if line % 50 == 0:
+            gc.collect()  # faces that nobody has are looked through, each by some lines more
         owner, registry = make_class(), safepatch.Registry()
         patch, owners, check = make(owner, registry)
         before = spaces(*owners)
