@@ -15,7 +15,11 @@ from safepatch import config
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 BLOCKS = [
     (path.name, language, text)
-    for path in (DOCS / "configuration.md", DOCS / "howto" / "startup.md")
+    for path in (
+        DOCS / "configuration.md",
+        DOCS / "howto" / "startup.md",
+        DOCS.parent / "README.md",
+    )
     for language, text in re.findall(
         r"^```(toml|text)\n(.*?)^```$", path.read_text(encoding="utf-8"), re.M | re.S
     )
