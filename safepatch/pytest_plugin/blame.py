@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import safepatch
@@ -70,13 +71,24 @@ def _not_reached(target: str, holders: list[str]) -> str:
 
 
 def _holders(patch: safepatch.Patch[Any], near: list[str]) -> list[str]:
-    """Who holds the original, as targets: first the modules whose code has failed."""
+    """Who holds the original, as targets: the modules whose code has failed first, then those that
+    they import, then all others."""
     try:
         held = _aliases(patch)
     except safepatch.PatchError:
         return []
     found = [alias for alias in held if _module(alias).partition(".")[0] not in _PLUMBING]
-    return sorted(found, key=lambda alias: _module(alias) not in near)
+    imported = _imported(near)
+    return sorted(
+        found, key=lambda alias: (_module(alias) not in near, _module(alias) not in imported)
+    )
+
+
+def _imported(names: list[str]) -> set[str]:
+    """The modules that modules of these names have as globals."""
+    found = [sys.modules.get(name) for name in names]
+    values = [value for module in found if module is not None for value in vars(module).values()]
+    return {value.__name__ for value in values if type(value) is ModuleType}
 
 
 def _aliases(patch: safepatch.Patch[Any]) -> list[str]:
