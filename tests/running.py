@@ -21,10 +21,11 @@ def environment(folder, start):
     path = [PACKAGE.parent, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     (packages / "zzz.pth").write_text("\n".join(map(str, dict.fromkeys(path))))
     if start == "a .pth file":
-        for path in (PACKAGE / "bootstrap" / "site").glob("safepatch-py.pth"):
-            (packages / path.name).write_text(path.read_text())
-        module = PACKAGE / "bootstrap" / "site" / "_safepatch_py_start.py"
-        (packages / module.name).write_text(module.read_text())
+        for name in ("safepatch-py.pth", "_safepatch_py_start.py"):
+            # A wheel has them beside the package, and there alone.
+            installed = PACKAGE.parent / name
+            path = installed if installed.exists() else PACKAGE / "bootstrap" / "site" / name
+            (packages / name).write_text(path.read_text())
     return folder / "bin" / "python"
 
 
