@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -44,12 +44,12 @@ def examine(config: Config, modules: Iterable[str] = ()) -> list[Finding]:
             _import(module)
         added = {*startup.register(enabled)}
         failed = [*_apply(patch for patch in enabled if patch.name in added)]
-        if not modules:
-            _import_those_of(enabled)
+        broken = {} if modules else _import_those_of(enabled)
     state = safepatch.explain().to_dict()
     unreached = [str(each.message) for each in warned if each.category is AliasWarning]
     found = [each for site in state["sites"] for each in _at_site(site, unreached)]
-    return failed + found + [*_elsewhere(state["others"], _partly_live(state["sites"], enabled))]
+    live = _partly_live(state["sites"], enabled)
+    return failed + found + [*_elsewhere(state["others"], live, broken)]
 
 
 def _partly_live(sites: Iterable[dict[str, Any]], enabled: Iterable[Configured]) -> set[str]:
@@ -71,12 +71,24 @@ def _import(module: str) -> None:
         ) from error
 
 
-def _import_those_of(patches: Iterable[Configured]) -> None:
+def _import_those_of(patches: Iterable[Configured]) -> dict[str, str]:
+    """Import the modules of targets; what the code of those that are there raised, by target."""
+    raised = {}
     for target in {target for patch in patches for target in patch.targets}:
+        module = target.partition(":")[0]
         try:
             safepatch.fingerprint(target)
-        except Exception:  # noqa: S112
-            continue  # told below, as failed or pending
+        except SystemExit as error:
+            raised[target] = f"importing {module!r} ended with {error!r}"
+        except Exception as error:
+            if not _is_missing(module, error.__cause__):
+                raised[target] = str(error)
+    return raised
+
+
+def _is_missing(module: str, error: BaseException | None) -> bool:
+    """Whether it says that a module or a package of it is not there, rather than one they need."""
+    return isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
 
 
 def _apply(patches: Iterable[Configured]) -> Iterator[Finding]:
@@ -157,9 +169,12 @@ def _decorators(target: str) -> int:
     return sum(ast.unparse(each).rpartition(".")[2] not in _NO_WRAPPERS for each in listed)
 
 
-def _elsewhere(others: Iterable[dict[str, Any]], live: set[str]) -> Iterator[Finding]:
+def _elsewhere(
+    others: Iterable[dict[str, Any]], live: set[str], broken: Mapping[str, str]
+) -> Iterator[Finding]:
     """What is wrong with the patches that stand nowhere. Those that have live parts may have others
-    that wait for ever, for packages that are not installed or not used."""
+    that wait for ever, for packages that are not installed or not used. `broken` is what importing
+    the modules of targets raised."""
     for patch in others:
         name, target, reason = patch["name"], patch["target"], patch["reason"]
         if patch["superseded"]:
@@ -172,7 +187,7 @@ def _elsewhere(others: Iterable[dict[str, Any]], live: set[str]) -> Iterator[Fin
         elif patch["state"] == "failed":
             yield Finding(name, target, "failed", reason, "change the patch, or disable it")
         elif patch["state"] == "pending" and not live & {name, target}:
-            yield _pending(name, target)
+            yield _pending(name, target, broken.get(target))
 
 
 def _superseded(name: str, target: str) -> Finding:
@@ -196,8 +211,11 @@ def _superseded(name: str, target: str) -> Finding:
     )
 
 
-def _pending(name: str, target: str) -> Finding:
+def _pending(name: str, target: str, error: str | None) -> Finding:
     module = target.partition(":")[0]
+    if error is not None:
+        advice = "see why it cannot be imported here; the patch waits until it can"
+        return Finding(name, target, "failed", error, advice)
     if _is_there(module):
         message = f"it waits for {module!r}, which nothing has imported"
         advice = "name what imports it with -m; if nothing does, the patch has no use here"
@@ -212,3 +230,5 @@ def _is_there(module: str) -> bool:
         return find_spec(module) is not None
     except (ImportError, ValueError):  # of a package that it would be in
         return False
+    except (Exception, SystemExit):  # so does the code of such a package
+        return True

@@ -172,6 +172,8 @@ def _import(name: str, text: str) -> ModuleType:
     except Exception as error:  # whatever its code raises
         known = [*sys.modules, *sys.stdlib_module_names]
         hint, candidates = nearest(text, name, known, "is it installed?")
+        if not isinstance(error, ImportError):
+            hint, candidates = "its code raises that", ()
         if hasattr(builtins, name.partition(".")[0]):
             candidates = (f"builtins:{text.replace(':', '.')}",)
             hint = f"did you mean {candidates[0]!r}?"

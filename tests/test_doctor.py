@@ -270,6 +270,32 @@ def test_one_whose_module_is_not_there_is_told(examine):
     ]
 
 
+@pytest.mark.parametrize(
+    ("parcel", "target", "message"),
+    [
+        ("1 / 0", "parcel:send", "importing 'parcel' failed with ZeroDivisionError("),
+        ("raise SystemExit(0)", "parcel:send", "importing 'parcel' ended with SystemExit(0)"),
+        ("import no_such", "parcel:send", "importing 'parcel' failed with No module named"),
+        ("1 / 0", "parcel.part:send", "importing 'parcel.part' failed with ZeroDivisionError("),
+    ],
+)
+def test_one_whose_module_cannot_be_imported_is_told_with_the_error(
+    examine, parcel, target, message
+):
+    [found] = examine(configured=CONFIGURED.replace("parcel:send", target), parcel=parcel)
+
+    assert found[:3] == ["joined", target, "failed"]
+    assert message in found[3]
+
+
+def test_one_of_a_package_that_cannot_be_imported_waits(examine):
+    configured = CONFIGURED.replace("parcel:send", "parcel.part:send")
+
+    [found] = examine("app", app="", configured=configured, parcel="1 / 0")
+
+    assert found[2:4] == ["pending", "it waits for 'parcel.part', which nothing has imported"]
+
+
 def test_a_part_that_waits_beside_one_that_is_applied_is_as_it_should_be(examine):
     recipe = """
         import safepatch

@@ -438,6 +438,16 @@ def test_a_module_that_cannot_be_imported_says_why(shop):
     assert "shop.broken" not in sys.modules
 
 
+def test_a_module_whose_code_raises_is_not_taken_for_a_typo(tmp_path, monkeypatch):
+    (tmp_path / "raiser.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    error = _refusal("raiser:f")
+
+    assert str(error).endswith("ZeroDivisionError('division by zero'); its code raises that")
+    assert error.candidates == ()
+
+
 def test_a_module_that_is_not_installed_is_said_to_be():
     error = _refusal("a_library_that_nobody_has:f")
 
