@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -185,7 +186,7 @@ def _locked(kept: Mapping[str, Any]) -> Locked:
 
 def write(lock: Lock, path: str | os.PathLike[str]) -> bool:
     """Write a lock file, in one step and only if it says something else; whether it did."""
-    path = Path(path).resolve()  # a link stays one
+    path = Path(os.path.realpath(path))  # a link stays one
     before = _raw(path)
     targets = {target: _kept(locked, before.get(target)) for target, locked in lock.targets.items()}
     return _replace(path, _text(targets))
@@ -241,15 +242,16 @@ def _unpacked(lines: Iterable[str]) -> str:
 def _replace(path: Path, text: str) -> bool:
     """Write a file that is at no moment there in part."""
     data = text.encode()
-    if path.exists() and path.read_bytes() == data:
-        return False
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if path.exists() and path.read_bytes() == data:
+            return False
         beside.write_bytes(data)
         if path.exists():
             beside.chmod(path.stat().st_mode)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise LockError(f"cannot write the lock file {str(path)!r}: {error}", file=path) from error
     return True

@@ -54,7 +54,7 @@ def _probed(until: str) -> str | None:
         for name in path.split("."):
             probe = getattr(probe, name)
         said = probe()
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise safepatch.PatchError(
             f"cannot ask until={until!r}: {error!r}; it must be a callable without arguments",
             until=until,

@@ -314,6 +314,13 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(old, path, mon
     assert [*path.parent.glob(".safepatch.lock*")] == []
 
 
+def test_a_folder_that_is_none_is_told(old, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(lock.LockError, match=r"cannot write the lock file .*Not a directory"):
+        lock.write(lock.make(config(configured())), tmp_path / "file" / "safepatch.lock")
+
+
 def test_a_new_lock_keeps_the_mode_of_the_old_and_a_link_to_it(old, path, tmp_path):
     elsewhere = tmp_path / "elsewhere.lock"
     elsewhere.write_text("")
@@ -594,6 +601,7 @@ def test_a_probe_says_in_its_own_words_that_a_patch_is_no_longer_needed(old, mon
     [
         ("math:sqrt", r"cannot ask until='math:sqrt': TypeError\(.*it must be a callable"),
         ("no_such_probes:x", r"cannot ask until='no_such_probes:x': ModuleNotFoundError"),
+        ("sys:exit", r"cannot ask until='sys:exit': SystemExit\(\)"),
         ("requests=>3", r"until='requests=>3' is neither a requirement .* nor a 'module:probe'"),
     ],
 )
