@@ -702,3 +702,86 @@ def test_a_wrong_configuration_completes_what_is_offered(project):
     (project / "safepatch.toml").write_text("[")
 
     assert completed("run", "-p", "") == ["dns-cache"]
+
+
+# Code of others.
+
+
+PROGRAMS = {
+    "noisy": "print('hello')\ndef send(): pass\ndef asked(): print('asked')\n",
+    "ending": "raise SystemExit(0)\n",
+}
+
+
+@pytest.fixture
+def patching(nothing, tmp_path, monkeypatch):
+    """Configure a patch of a module that is there, with options."""
+
+    def patching(module, more=""):
+        (tmp_path / f"{module}.py").write_text(PROGRAMS[module])
+        (tmp_path / "safepatch.toml").write_text(
+            f'[patches.x]\ntarget = "{module}:send"\ndecorators = ["count_calls"]\n{more}'
+        )
+        parcels.use(monkeypatch, tmp_path, module)
+
+    return patching
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "lock --json",
+        "check --json",
+        "check --format gitlab",
+        "diff --json",
+        "doctor --json",
+        "explain noisy:send --json",
+        "explain --apply --json",
+    ],
+)
+def test_what_a_module_prints_when_it_is_imported_is_no_part_of_the_answer(
+    run, patching, monkeypatch, tmp_path, command
+):
+    patching("noisy", 'until = "noisy:asked"\n')
+    run("lock")
+    parcels.use(monkeypatch, tmp_path, "noisy")
+
+    code, printed, complaints = run(*command.split())
+
+    assert code == 0
+    json.loads(printed)
+    assert "hello\n" in complaints
+
+
+@pytest.mark.parametrize("command", ["lock", "explain ending:send"])
+def test_a_module_that_ends_the_process_does_not_end_a_command_as_if_all_were_well(
+    run, patching, command
+):
+    patching("ending")
+
+    code, printed, complaints = run(*command.split())
+
+    assert (code, printed) == (2, "")
+    assert "ended with SystemExit(0)" in complaints
+
+
+def test_a_module_that_ends_the_process_is_found_by_the_doctor(run, patching):
+    patching("ending")
+
+    code, printed, _ = run("doctor")
+
+    assert code == 1
+    assert printed.startswith("x (ending:send) failed: importing 'ending' ended with SystemExit(0)")
+
+
+def test_an_output_that_is_full_is_an_error(run, project, monkeypatch):
+    def full(text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safepatch.cli.printing.as_json", full)
+
+    assert run("list", "--json") == (
+        2,
+        "",
+        "safepatch: OSError: [Errno 28] No space left on device\n",
+    )

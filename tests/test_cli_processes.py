@@ -137,6 +137,28 @@ def test_a_table_fits_the_terminal(project):
     assert max(map(len, printed.splitlines())) <= 60
 
 
+def test_a_narrow_terminal_cuts_no_names_off(project):
+    printed = on_a_terminal("list", cwd=project, NO_COLOR="1")
+
+    assert "\u2026" not in printed
+    assert "AbstractResolver.getaddrinfo" in "".join(
+        line.rstrip().rpartition("  ")[2].strip() for line in printed.splitlines()
+    )
+
+
+def test_letters_that_the_output_has_no_bytes_for_are_escaped(drifted):
+    (drifted / "parcel.py").write_text(
+        parcels.NEW.replace(" kg", " \N{GREEK SMALL LETTER MU}g"), encoding="utf-8"
+    )
+
+    code, printed, complaints = python(
+        "-m", "safepatch", "diff", cwd=drifted, PYTHONIOENCODING="ascii"
+    )
+
+    assert (code, complaints) == (1, "")
+    assert "{weight} \\u03bcg to {address}" in printed
+
+
 def test_a_pipe_that_is_closed_early_is_no_error(project):
     ran = subprocess.run(
         f"'{sys.executable}' -m safepatch explain --help | true",

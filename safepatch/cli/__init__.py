@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -16,10 +17,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     _find_modules_here()
+    _print_anything()
     try:
         program.main(_spelled(arguments), prog_name=_name())
     except safepatch.PatchError as error:
         complain(str(error))
+        return 2
+    except OSError as error:  # a file that cannot be read, an output that is full
+        complain(f"{type(error).__name__}: {error}")
         return 2
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
@@ -36,6 +41,13 @@ def _find_modules_here() -> None:
     here = os.getcwd()
     if not sys.flags.safe_path and not {"", here} & {*sys.path}:
         sys.path.insert(0, here)
+
+
+def _print_anything() -> None:
+    """Sources have letters that the encoding of the output may lack; they are escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _spelled(arguments: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ import safepatch
 from safepatch import config as configuration
 from safepatch import doctor as examining
 from safepatch import lock as locking
-from safepatch.cli import annotating, completing, options, printing, telling
+from safepatch.cli import annotating, completing, options, others, printing, telling
 from safepatch.drifts import Drift
 
 
@@ -29,7 +29,8 @@ def program() -> None:
 @options.as_json
 def list_(config: Path | None, as_json: bool) -> None:
     """List what is configured, and what packages offer."""
-    rows = telling.listed(configuration.load(config))
+    with others.may_run():
+        rows = telling.listed(configuration.load(config))
     if as_json:
         printing.as_json(rows)
     elif rows:
@@ -52,7 +53,8 @@ def explain(target: str | None, applied: bool, config: Path | None, as_json: boo
     TARGET is written package.module:function or package.module:Class.method, or is the name of a
     patch.
     """
-    told = telling.explained(configuration.load(config), target, applied)
+    with others.may_run():
+        told = telling.explained(configuration.load(config), target, applied)
     if as_json:
         printing.as_json(told.to_dict())
     else:
@@ -70,9 +72,10 @@ def lock(config: Path | None, lock_file: Path | None, as_json: bool) -> None:
     of what stands in depends_on, for all patches that are enabled. What is different from the
     last lock is printed.
     """
-    loaded, file = options.loaded(config, lock_file)
-    made = locking.make(loaded)
-    drifts = telling.since(file, loaded)
+    with others.may_run():
+        loaded, file = options.loaded(config, lock_file)
+        made = locking.make(loaded)
+        drifts = telling.since(file, loaded)
     changed = locking.write(made, file)
     if as_json:
         printing.as_json({"file": str(file), "written": changed, "targets": [*made.targets]})
@@ -113,9 +116,10 @@ def check(
     locked, or locked but no longer configured. A patch that its `until` says is no longer needed
     counts as well. A new version alone is a note.
     """
-    loaded, file = options.loaded(config, lock_file)
-    kept = locking.read(file)
-    drifts = locking.drift(kept, loaded, strict=strict)
+    with others.may_run():
+        loaded, file = options.loaded(config, lock_file)
+        kept = locking.read(file)
+        drifts = locking.drift(kept, loaded, strict=strict)
     assert loaded.file is not None
     if as_json:
         printing.as_json([telling.drift_dict(drift) for drift in drifts])
@@ -150,8 +154,9 @@ def diff(
 
     WHAT are targets or names of patches; without any, all that is locked is compared.
     """
-    _, file = options.loaded(config, lock_file)
-    differences = telling.differences(locking.read(file), what)
+    with others.may_run():
+        _, file = options.loaded(config, lock_file)
+        differences = telling.differences(locking.read(file), what)
     if as_json:
         printing.as_json(differences)
     else:
@@ -225,10 +230,11 @@ def doctor(
     so that all guards are asked. With -m they are not, and patches of modules that nothing
     imports are told.
     """
-    loaded = configuration.load(config)
-    if not modules:
-        options.require(loaded)
-    findings = examining.examine(loaded, modules)
+    with others.may_run():
+        loaded = configuration.load(config)
+        if not modules:
+            options.require(loaded)
+        findings = examining.examine(loaded, modules)
     if as_json:
         printing.as_json([finding._asdict() for finding in findings])
     else:

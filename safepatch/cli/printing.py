@@ -38,7 +38,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     rows = [*rows]
     to = console()
     if to.is_terminal:
-        drawn = Table(*heads, box=None, header_style="bold", pad_edge=False)
+        drawn = Table(box=None, header_style="bold", pad_edge=False)
+        for head in heads:
+            drawn.add_column(head, overflow="fold")  # rather than cut names off
         for row in rows:
             drawn.add_row(*map(Text, row))
         to.print(drawn)

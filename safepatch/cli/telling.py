@@ -84,7 +84,7 @@ def explained(config: Config, target: str | None, applied: bool) -> Any:
 def _import_those_of(patches: Iterable[Configured]) -> None:
     """What waits is applied then; where that fails, explain() says why."""
     for target in {target for patch in patches for target in patch.targets}:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             safepatch.fingerprint(target)
 
 
