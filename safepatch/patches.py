@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import sys
 from _thread import get_ident
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, Unpack
@@ -37,6 +38,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 State = Literal["declared", "pending", "applied", "undone", "skipped", "failed"]
 #: The states in which there is something to undo.
 IN_USE: tuple[State, ...] = ("applied", "pending")
+#: What the first patch imports; other patches may wait for what that imports in turn.
+_NEEDED = "safepatch.proxies"
 
 
 class Plan(NamedTuple):
@@ -359,6 +362,10 @@ class Patch(Generic[W_co]):
 
     def _imported(self) -> None:
         """The module is there, or there again; whatever goes wrong, its import goes on."""
+        if _NEEDED in sys.modules and not imports.complete(_NEEDED):
+            imports.watch(_NEEDED, self._imported)  # it brings this module, and can be used then
+            return
+        imports.cancel(_NEEDED, self._imported)
         self._importer = get_ident()
         try:
             live, plan = self.live, self.plan()

@@ -1434,3 +1434,25 @@ def test_an_interpreter_that_ends_while_patches_wait_ends_quietly(write):
     )
 
     assert printed == "done"
+
+
+@pytest.mark.parametrize("target", ["socket:getaddrinfo", "wrapt:decorator"])
+def test_what_the_first_patch_itself_imports_is_patched_as_well(target):
+    """What looks like the function that was patched comes from a module that needs wrapt, which
+    needs asyncio, which needs socket."""
+    printed = child(f"""
+        import time, safepatch
+        from safepatch.decorators import count_calls
+
+        waiting = safepatch.apply(
+            {target!r}, count_calls(), when="import", aliases="ignore"
+        )
+        print(waiting.state)
+        first = safepatch.apply("time:sleep", count_calls(), aliases="ignore")
+        import socket, wrapt
+        print(waiting.state, waiting.reason)
+        first.undo(), waiting.undo()
+        print(safepatch.imports._waiting)
+    """)
+
+    assert printed.splitlines() == ["pending", "applied None", "{}"]
