@@ -63,3 +63,13 @@ def test_a_finding_keeps_its_fingerprint_when_it_moves(tmp_path):
 
     assert before["location"]["lines"] != after["location"]["lines"]
     assert before["fingerprint"] == after["fingerprint"]
+
+
+def test_two_patches_at_one_target_that_are_no_longer_needed_are_two_findings(tmp_path):
+    file = tmp_path / "safepatch.toml"
+    file.write_text("")
+    drifts = [Drift("a:b", "until", "no longer needed", (name,)) for name in ("p", "q")]
+
+    first, second = gitlab(drifts, file)
+
+    assert first["fingerprint"] != second["fingerprint"]

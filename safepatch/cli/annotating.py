@@ -37,12 +37,18 @@ def gitlab(drifts: Iterable[Drift], file: Path) -> list[dict[str, Any]]:
             "description": f"{drift.target}: {_told(drift)}",
             "check_name": f"safepatch/{drift.kind}",
             # Two findings with the same one are shown once; it must not change from run to run.
-            "fingerprint": hashlib.sha256(f"{drift.kind} {drift.target}".encode()).hexdigest(),
+            "fingerprint": hashlib.sha256(_identity(drift).encode()).hexdigest(),
             "severity": "info" if drift.note else "major",
             "location": {"path": shown, "lines": {"begin": line_of(file, drift.patches)}},
         }
         for drift in drifts
     ]
+
+
+def _identity(drift: Drift) -> str:
+    """Of patches at one target each may be no longer needed; else a target has one of a kind."""
+    patches = drift.patches if drift.kind == "until" else ()
+    return " ".join([drift.kind, drift.target, *patches])
 
 
 def _told(drift: Drift) -> str:
