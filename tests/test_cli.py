@@ -785,3 +785,20 @@ def test_an_output_that_is_full_is_an_error(run, project, monkeypatch):
         "",
         "safepatch: OSError: [Errno 28] No space left on device\n",
     )
+
+
+def test_modules_beside_the_configuration_are_found_from_below_it(
+    run, nothing, tmp_path, monkeypatch
+):
+    """Else `lock` would take them for packages that are not installed."""
+    (tmp_path / "safepatch.toml").write_text(parcels.CONFIGURED.replace("parcel:", "besides:"))
+    (tmp_path / "besides.py").write_text(parcels.OLD)
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    monkeypatch.delitem(sys.modules, "besides", raising=False)
+
+    code, printed, complaints = run("lock")
+
+    sys.modules.pop("besides", None)
+    assert (code, complaints) == (0, "")
+    assert printed.startswith("locked 1 target in ")

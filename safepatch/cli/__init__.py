@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import safepatch
+from safepatch import config
 from safepatch.cli.commands import program
 from safepatch.cli.printing import complain
 
@@ -16,9 +17,9 @@ from safepatch.cli.printing import complain
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    _find_modules_here()
     _print_anything()
     try:
+        _find_modules_here()
         program.main(_spelled(arguments), prog_name=_name())
     except safepatch.PatchError as error:
         complain(str(error))
@@ -37,10 +38,15 @@ def _name() -> str:
 
 
 def _find_modules_here() -> None:
-    """Modules in the current directory are found, as by `python -m`; scripts do not look there."""
-    here = os.getcwd()
-    if not sys.flags.safe_path and not {"", here} & {*sys.path}:
+    """Modules in the current directory are found, as by `python -m`; scripts do not look there.
+    Those beside the configuration are found too, as by the runner."""
+    if sys.flags.safe_path:
+        return
+    here, file = os.getcwd(), config.find()
+    if not {"", here} & {*sys.path}:
         sys.path.insert(0, here)
+    if file is not None and str(file.parent) not in (here, *sys.path):
+        sys.path.insert(1, str(file.parent))
 
 
 def _print_anything() -> None:
