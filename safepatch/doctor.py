@@ -206,8 +206,8 @@ def _superseded(name: str, target: str) -> Finding:
         target,
         "superseded",
         "somebody put another object there after it was patched",
-        "find out who (`safepatch explain` shows what is there now), and apply the patch after "
-        "that; apply() puts it on top again",
+        f"find out who (`print(safepatch.explain({target!r}))` in the program shows what is there "
+        "now), and apply the patch after that; apply() puts it on top again",
     )
 
 

@@ -130,7 +130,8 @@ def test_a_function_replaced_by_somebody_else_is_told(examine):
         "superseded",
         "somebody put another object there after it was patched",
     )
-    assert advice.startswith("find out who (`safepatch explain` shows what is there now)")
+    # The command would look at a process of its own, where nobody has put it there.
+    assert "(`print(safepatch.explain('parcel:send'))` in the program shows" in advice
 
 
 TOOL = """
