@@ -1,8 +1,10 @@
 """The pytest plugin: its fixtures, its mark, and what it does for a whole run."""
 
+import json
 import subprocess
 import sys
 
+import _safepatch_py_pytest
 import pytest
 
 import safepatch
@@ -442,10 +444,26 @@ def test_drift_without_a_lock_file_is_a_usage_error(run_tests):
 # How it is installed.
 
 
+def run_alone(pytester):
+    """In a process of its own, where safepatch is imported by nobody else."""
+    plugins = ["hypothesispytest", "asyncio", "anyio", "xdist", "run-parallel", "randomly"]
+    options = [option for plugin in plugins for option in ("-p", f"no:{plugin}")]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=pytester.path,
+    )
+
+
 def test_pytest_loads_it_by_itself_and_it_imports_little(pytester):
-    path = pytester.makepyfile(
+    pytester.makepyfile(
         """
         import sys
+
+        def test_nothing_is_imported_till_somebody_asks():
+            assert [name for name in sys.modules if name.startswith("safepatch")] == []
 
         def test_it(patches):
             unwanted = {"wrapt", "safepatch.config", "safepatch.lock", "tomllib"}
@@ -453,21 +471,102 @@ def test_pytest_loads_it_by_itself_and_it_imports_little(pytester):
             assert not unwanted & {*sys.modules}
         """
     )
-    plugins = ["no:hypothesispytest", "no:asyncio", "no:anyio", "no:xdist", "no:run-parallel"]
-    options = [option for plugin in plugins for option in ("-p", plugin)]
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=pytester.path,
-    )
+    ran = run_alone(pytester)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "safepatch-py" in ran.stdout
+
+
+FIRST = """
+import pytest
+
+def patch():
+    import late
+    return late.patch()
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "counts", "told"),
+    [
+        (
+            """
+def test_it(): patch()
+def test_next():
+    import safepatch
+    assert safepatch.live() == []
+""",
+            {"passed": 2, "errors": 1},
+            ["*at teardown of test_it*", "the test left the patch 'json:dumps' live: applied at *"],
+        ),
+        (
+            """
+@pytest.fixture
+def narrow(): patch()
+
+def test_it(narrow): assert False
+""",
+            {"failed": 1, "errors": 1},
+            ["the test left the patch 'json:dumps' live: applied at *"],
+        ),
+        (
+            """
+@pytest.fixture(scope="module")
+def wide(): patch()
+
+@pytest.fixture(scope="class")
+def undone(wide):
+    with patch():
+        yield
+
+class TestIt:
+    def test_one(self, undone): pass
+
+def test_last(wide): pass
+""",
+            {"passed": 2, "errors": 1},
+            ["*at teardown of test_last*", "the fixture 'wide' of module scope left the patch *"],
+        ),
+        (
+            """
+@pytest.fixture
+def narrow():
+    with patch():
+        yield
+
+def test_it(narrow):
+    import json
+    json.dumps = len
+    assert False
+""",
+            {"failed": 1},
+            ["json:dumps was patched, and somebody put another object there since; *"],
+        ),
+    ],
+)
+def test_who_first_imports_safepatch_is_seen_as_any_other(
+    source, counts, told, run_tests, pytester, monkeypatch
+):
+    # Here it is imported long since, so another module stands for it.
+    monkeypatch.setattr(_safepatch_py_pytest, "_CORE", "late")
+    monkeypatch.setattr(json, "dumps", json.dumps)
+    pytester.makepyfile(
+        late="""
+import safepatch
+
+def patch():
+    return safepatch.apply("json:dumps", lambda wrapped: wrapped, aliases="ignore")
+"""
+    )
+    pytester.syspathinsert()
+    result = run_tests(FIRST + source)
+
+    passed(result, **counts)
+    result.stdout.fnmatch_lines(told)
 
 
 def test_pytest_does_not_complain_where_safepatch_was_imported_before_it():
     """As by `safepatch run`; pytest wants to rewrite what has a plugin."""
     assert "PYTEST_DONT_REWRITE" in safepatch.__doc__
     assert "PYTEST_DONT_REWRITE" in safepatch.pytest_plugin.__doc__
+    assert "PYTEST_DONT_REWRITE" in _safepatch_py_pytest.__doc__

@@ -6,18 +6,21 @@ Where nothing is applied and nothing watched, a test costs a look at an empty li
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from safepatch import registry
-from safepatch.pytest_plugin.runs import IN_USE
 from safepatch.pytest_plugin.watching import Watched
 
 if TYPE_CHECKING:
     from safepatch import Patch
     from safepatch.registry import Handle
+
+
+#: The states in which a patch is applied, or will be by itself.
+IN_USE = ("applied", "pending")
 
 
 class LeakWarning(pytest.PytestWarning):
@@ -66,10 +69,19 @@ class Leaks:
         try:
             return (yield)
         finally:
+            self.take_for_its_own(fixturedef, before)
+            self.watched.accept(stood)
+
+    def take_for_its_own(self, fixturedef: Any, before: Sequence[Handle]) -> None:
+        """A fixture of a wider scope is the owner of what was not in use before it."""
+        if fixturedef.scope != "function":
             for handle in self._in_use():
                 if handle not in before:
                     self.owners.setdefault(handle, fixturedef)
-            self.watched.accept(stood)
+
+    def catch_up(self) -> None:
+        """Note what is there already; the diary begins when this begins."""
+        self.diary += [part for handle in _every_handle() for part in handle.parts]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:

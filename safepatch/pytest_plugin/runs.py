@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 import safepatch
 from safepatch import registry
+from safepatch.pytest_plugin.leaks import IN_USE, Leaks
 
 if TYPE_CHECKING:
     from safepatch.config import Config
     from safepatch.lock import Lock
     from safepatch.registry import Handle
-
-#: The states in which a patch is applied, or will be by itself.
-IN_USE = ("applied", "pending")
 
 
 class Run(NamedTuple):
@@ -38,7 +34,21 @@ class Run(NamedTuple):
         return f"safepatch: {'; '.join(told)}" if told else None
 
 
-def plan(config: pytest.Config) -> Run:
+def begin(config: pytest.Config, may_be_configured: bool) -> Run:
+    """Follow what is patched, and apply what is asked for; raises UsageError."""
+    try:
+        run = plan(config, may_be_configured)
+        config.pluginmanager.register(Leaks(run.leaks, run.watched), "safepatch-leaks")
+        if runs_tests(config):
+            config.add_cleanup(apply(run.names).close)
+        else:
+            check(run.names)
+    except (safepatch.PatchError, safepatch.GuardWarning) as error:  # where warnings are errors
+        raise pytest.UsageError(f"safepatch: {error}") from error
+    return run
+
+
+def plan(config: pytest.Config, may_be_configured: bool) -> Run:
     """Read the options and what is configured; raises PatchError or UsageError."""
     names = list(dict.fromkeys([*config.getini("safepatch_names"), *config.option.safepatch]))
     leaks = config.option.safepatch_leaks or config.getini("safepatch_leaks")
@@ -50,7 +60,7 @@ def plan(config: pytest.Config) -> Run:
                 f"safepatch_watch has {target!r}, which is no target; "
                 "write 'package.module:function'"
             )
-    configured = _configured()
+    configured = _configured() if may_be_configured else None
     watched = [*config.getini("safepatch_watch"), *_targets(configured)] if leaks != "off" else []
     lock = None
     if config.option.safepatch_drift:
@@ -77,28 +87,10 @@ def check(names: list[str]) -> None:
 
 
 def _configured() -> Config | None:
-    if not _may_be_configured():
-        return None
     from safepatch import config
 
     path = config.find()
     return None if path is None else config.load(path)
-
-
-def _may_be_configured() -> bool:
-    """Whether `config.find` may find something; most runs need not import it, and a parser."""
-    here = Path.cwd()
-    return "SAFEPATCH_CONFIG" in os.environ or any(
-        (folder / "safepatch.toml").is_file() or _mentions_us(folder / "pyproject.toml")
-        for folder in (here, *here.parents)
-    )
-
-
-def _mentions_us(file: Path) -> bool:
-    try:
-        return b"safepatch" in file.read_bytes()
-    except OSError:
-        return False
 
 
 def _targets(configured: Config | None) -> list[str]:
