@@ -59,7 +59,7 @@ def run(pytester):
         wanted = [option for plugin in plugins for option in ("-p", plugin)]
         ran = subprocess.run(
             [
-                *(sys.executable, *launcher, "-p", "safepatch.pytest_plugin", *wanted, *options),
+                *(sys.executable, *launcher, "-p", "safepatch", *wanted, *options),
                 *("-p", "no:cacheprovider", str(path)),
             ],
             env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
@@ -296,7 +296,7 @@ def test_coverage_counts_the_same_lines(run, pytester):
     options = ("--cov=covered", "--cov-branch", "--cov-report=term-missing")
 
     with_ours = run(test, *options, plugins=["pytest_cov"])
-    without = run(test, *options, "-p", "no:safepatch.pytest_plugin", plugins=["pytest_cov"])
+    without = run(test, *options, "-p", "no:safepatch", plugins=["pytest_cov"])
 
     lines = [re.findall(r"^covered.*", printed, re.M) for printed in (with_ours, without)]
     assert lines[0] == lines[1] != [], with_ours
