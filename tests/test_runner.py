@@ -185,7 +185,7 @@ def test_a_command_that_cannot_be_run_has_the_exit_code_of_shells(
 def test_the_file_that_starts_us_is_installed_with_the_package():
     files = {str(path) for path in importlib.metadata.files("safepatch-py")}
 
-    assert {"safepatch-py.pth", "_safepatch_py_start.py"} <= files
+    assert {"safepatch-py.pth", "_safepatch_py_start.py", "_safepatch_py_pytest.py"} <= files
     assert running.has_start_file()
 
 
