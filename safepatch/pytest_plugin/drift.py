@@ -27,6 +27,7 @@ class Target(pytest.Item):
     """One locked target."""
 
     locked: lock.Lock
+    _parallel_custom_item = True  # lets pytest-run-parallel run it in one thread without a warning
 
     def runtest(self) -> None:
         found = [drift for drift in lock.drift(self.locked) if not drift.note]

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from safepatch import config, lock
+
 HEAD = """
 import asyncio, socket, threading
 import pytest, safepatch, time
@@ -242,6 +244,22 @@ def test_clean():
     assert blamed(printed) == ["test_leak"], printed
     assert printed.count("the test left the patch 'time:sleep' live") == 4, printed
     assert outcomes(printed) == {"passed": 5, "error": 1}, printed
+
+
+def test_a_locked_target_is_looked_at_once_and_without_a_warning(run, pytester):
+    pytester.path.joinpath("safepatch.toml").write_text(
+        '[patches.mine]\ntarget = "json:dumps"\ndecorators = [{use = "count_calls"}]\n'
+    )
+    lock.write(
+        lock.make(config.load(pytester.path / "safepatch.toml")), pytester.path / "safepatch.lock"
+    )
+    printed = run(
+        "def test_it(): pass",
+        *("--safepatch-drift", "--parallel-threads=4", "-W", "error"),
+        plugins=["pytest_run_parallel.plugin"],
+    )
+
+    assert outcomes(printed) == {"passed": 2}, printed
 
 
 @pytest.mark.parametrize(
