@@ -65,6 +65,6 @@ def test_the_leaking_tests_say_who_left_what_and_why_a_patch_did_nothing(suite):
     assert status == 1
     assert "the test left the patch 'exchange:fetch_rate' live: applied at " in printed
     assert "the test left exchange:fetch_rate as <function " in printed
-    assert "time:monotonic was patched; " in printed
-    assert "exchange still hold the original: patch '" in printed
+    assert "time:monotonic was patched; exchange" in printed
+    assert "the original: patch 'exchange:" in printed
     assert re.search(r"\b1 failed, 2 passed, 2 errors in ", printed)
