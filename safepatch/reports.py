@@ -112,10 +112,19 @@ def _numbers(found: Figures) -> dict[str, Any]:
 
 
 def write(data: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write a report as JSON, at once: who reads the file finds the old one, or all of the new."""
-    temporary = Path(f"{os.fspath(path)}.part")
-    temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """Write a report as JSON, at once: who reads the file finds the old one, or all of the new.
+
+    What is no file, such as a pipe or /dev/null, is written to, and never replaced.
+    """
+    text = json.dumps(data, indent=2) + "\n"
+    place = Path(path).resolve()  # what a link leads to, so that the link stays
+    if place.exists() and not place.is_file():
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
+    temporary = Path(f"{place}.part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(place)
 
 
 _HEAD = ("patch", "calls", "hits", "original", "errors", "time saved", "state", "guards")

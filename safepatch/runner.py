@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -12,6 +13,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from safepatch import bootstrap, commands, config, reports, runs, targets
 from safepatch.errors import ConfigError
@@ -92,7 +94,10 @@ def _report_path(report: bool | str | os.PathLike[str]) -> Path | None:
     if not named:
         return None
     path = Path(named).absolute()
-    if not os.access(path.parent, os.W_OK) or path.is_dir():
+    place = path.resolve()
+    # What is there and is no file, such as a pipe, is written to; a file is replaced.
+    written = place if place.exists() and not place.is_file() else place.parent
+    if not os.access(written, os.W_OK) or place.is_dir():
         raise ConfigError(
             f"the report cannot be written to {str(path)!r}; name a file in a folder that there is",
             key=REPORT,
@@ -160,11 +165,28 @@ def _reported(
         data = {"seconds": time.monotonic() - started, **reports.read(spool)}
     finally:
         shutil.rmtree(spool, ignore_errors=True)
-    if path is not None:
-        reports.write(data, path)
-    if printed:
-        print(reports.text(data), file=sys.stderr)
+    _tell(data, path, printed)
     return code
+
+
+def _tell(data: dict[str, Any], path: Path | None, printed: bool) -> None:
+    """Write a report, and print it. The command has ended, so its exit code is what counts."""
+    if path is not None:
+        try:
+            reports.write(data, path)
+        except OSError as error:
+            _say(f"safepatch run: the report cannot be written to {str(path)!r}: {error.strerror}")
+            printed = True  # or what was counted is lost
+    if printed:
+        _say(reports.text(data))
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:  # who read it has gone
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # or Python fails with it at its end
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -135,6 +135,36 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_started(
     )
 
 
+def test_a_report_that_cannot_be_written_at_the_end_is_printed_and_the_exit_code_stays(tmp_path):
+    (tmp_path / "out").mkdir()
+    program = "import os; os.rmdir('out'); raise SystemExit(3)"
+
+    code, _, complaints = runner(
+        sys.executable, *PATCH, "--report=out/r.json", "--", "-c", program, folder=tmp_path
+    )
+
+    first, *printed = complaints.splitlines()
+    assert first.endswith("out/r.json': No such file or directory")
+    assert first.startswith("safepatch run: the report cannot be written to '")
+    assert printed[0] == "safepatch: 1 Python process"
+    assert code == 3
+
+
+@posix
+def test_nobody_reading_the_report_does_not_change_the_exit_code():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [*PATCH, "--report", "--", "-c", "raise SystemExit(3)"]
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "safepatch.runner", *command],
+        env=clean_environ(), stderr=writing, timeout=60,
+    )  # fmt: skip
+
+    os.close(writing)
+    assert ran.returncode == 3
+
+
 def test_what_was_tried_before_the_start_is_undone_and_warns_nobody(tmp_path, recwarn):
     (tmp_path / "safepatch.toml").write_text(
         CONFIGURED.format("signature = '(red, green)'\non_mismatch = 'skip'")
