@@ -48,6 +48,11 @@ class _Slots:
             self.free.setdefault(key, []).append(numbers)
 
 
+# Kept for good. A mapping has a file descriptor of its own, and closes that number when it is
+# deleted; a daemon that has closed all descriptors has other files under it by then.
+_mapped: list[mmap.mmap] = []
+
+
 class Spool:
     """Where one process keeps its figures; the child of a fork begins anew, in files of its own.
 
@@ -78,6 +83,7 @@ class Spool:
                 mapped = mmap.mmap(file.fileno(), _SIZE)
         except OSError:  # the runner has gone, and its directory
             mapped = mmap.mmap(-1, _SIZE)
+        _mapped.append(mapped)
         view = memoryview(mapped)
         self._room += [view[at : at + _RECORD] for at in reversed(range(0, _SIZE, _RECORD))]
 

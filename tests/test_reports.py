@@ -8,6 +8,7 @@ import textwrap
 import threading
 
 import pytest
+from children import child
 
 import safepatch
 from safepatch import figures, reports
@@ -245,3 +246,38 @@ def test_a_report_is_written_whole(tmp_path):
 
     assert json.loads(path.read_text()) == {"patches": {}}
     assert os.listdir(tmp_path) == ["report.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a named pipe")
+def test_a_report_is_written_through_a_link_and_into_a_pipe_and_replaces_neither(tmp_path):
+    data = {"format": 1, "processes": 0, "unpatched": [], "patches": {}}
+    link, pipe = tmp_path / "link.json", tmp_path / "pipe"
+    link.symlink_to("linked.json")
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    reports.write(data, link)
+    reports.write(data, pipe)
+
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    assert json.loads(os.read(reading, 1000)) == json.loads(link.read_text()) == data
+    os.close(reading)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_files_of_a_daemon_that_closed_all_stay_open_in_its_workers(tmp_path):
+    source = f"""
+        import os
+        from safepatch.figures import Spool
+
+        spool = Spool({str(tmp_path)!r})
+        os.closerange(3, 100)
+        files = [os.open("/dev/null", os.O_RDONLY) for _ in range(10)]
+        if (worker := os.fork()) == 0:
+            for file in files:
+                os.fstat(file)
+            os._exit(0)
+        assert os.waitpid(worker, 0)[1] == 0
+    """
+    child(source)
