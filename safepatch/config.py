@@ -65,7 +65,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Config:
 
 def _read(file: Path, is_named: bool) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # as editors on Windows save it
     except FileNotFoundError as error:
         why = f"; {VARIABLE} names it" if is_named else ""
         raise ConfigError(f"{file}: there is no such file{why}", file=file) from error

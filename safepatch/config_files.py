@@ -46,6 +46,6 @@ def _concerns_us(pyproject: Path) -> bool:
             return False
         import tomllib  # late, because most programs have no such file
 
-        return "safepatch" in tomllib.loads(content.decode()).get("tool", {})
+        return "safepatch" in tomllib.loads(content.decode("utf-8-sig")).get("tool", {})
     except (OSError, ValueError, RecursionError):
         return True

@@ -42,6 +42,9 @@ class Configuration(Protocol):
     def register_configured(self, registry: Registry, name: str | None = None) -> list[str]:
         """Register what is configured, all or that of one name; the names that this added."""
 
+    def tell_origin(self, error: BaseException, registry: Registry) -> None:
+        """Have an error about the target of a configured patch say where that is written."""
+
 
 class Registry:
     """A set of patches under names of its own; a context manager that undoes all of them.
@@ -241,7 +244,9 @@ class Registry:
         try:
             patches = [patch for handle in list(self._named.values()) for patch in handle.parts]
             groups.apply_each(patches, "warn")
-        except BaseException:
+        except BaseException as error:
+            if self._configuration is not None:
+                self._configuration().tell_origin(error, self)
             for name in added:
                 self.unregister(name)
             raise

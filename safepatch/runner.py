@@ -164,7 +164,10 @@ def _reported(
         code = commands.attend(program, argv, environment(told, os.environ))
         data = {"seconds": time.monotonic() - started, **reports.read(spool)}
     finally:
-        shutil.rmtree(spool, ignore_errors=True)
+        # Under another name, so that no process that ends only now leaves a file in there.
+        gone = f"{spool}-read"
+        os.rename(spool, gone)
+        shutil.rmtree(gone, ignore_errors=True)
     _tell(data, path, printed)
     return code
 

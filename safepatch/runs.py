@@ -82,7 +82,8 @@ def apply(
             handles = [handle for name in added if (handle := registry.named(name)) is not None]
             prepare(handles)
             groups.apply_each([part for handle in handles for part in handle.parts], "warn")
-        except BaseException:
+        except BaseException as error:
+            startup.tell_origin(error, registry)
             for name in added:
                 registry.unregister(name)
             raise

@@ -73,6 +73,16 @@ def _register(one: Configured, patches: Any, registry: Registry) -> bool:
     return True
 
 
+def tell_origin(error: BaseException, registry: Registry) -> None:
+    """Have an error about the target of a configured patch say where that is written."""
+    target = getattr(error, "target", None)
+    handles = [handle for handle in registry.handles() if handle in _origins]
+    for handle in handles if isinstance(error, PatchError) and isinstance(target, str) else ():
+        if any(part.text == target for part in handle.parts):
+            error.args = (f"{_origins[handle]}: {error}",)
+            return
+
+
 # What the default registry asks for.
 
 

@@ -165,6 +165,25 @@ def test_nobody_reading_the_report_does_not_change_the_exit_code():
     assert ran.returncode == 3
 
 
+def test_a_process_that_ends_while_the_report_is_read_leaves_no_file_behind(tmp_path, monkeypatch):
+    (tmp_path / "spool").mkdir()
+    spool = str(tmp_path / "spool")
+    monkeypatch.setattr(running.tempfile, "mkdtemp", lambda prefix: spool)
+    monkeypatch.setattr(commands, "attend", lambda *args: 3)
+    rmdir = os.rmdir
+
+    def late(path, **options):
+        with contextlib.suppress(OSError):
+            (tmp_path / "spool" / "late.json").write_text("{}")
+        rmdir(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", late)
+
+    assert running.run(["true"], patches=PATCH[1:], report=tmp_path / "report.json") == 3
+
+    assert os.listdir(tmp_path) == ["report.json"]
+
+
 def test_what_was_tried_before_the_start_is_undone_and_warns_nobody(tmp_path, recwarn):
     (tmp_path / "safepatch.toml").write_text(
         CONFIGURED.format("signature = '(red, green)'\non_mismatch = 'skip'")
@@ -409,7 +428,7 @@ def test_a_process_of_a_strict_run_that_cannot_be_patched_ends():
     code, printed, complaints = python({"patches": ["time:slep=memoize"], "strict": True})
 
     assert (code, printed) == (2, "")
-    assert "runs not: cannot find 'time:slep'" in complaints
+    assert "runs not: the patch 'time:slep=memoize': cannot find 'time:slep'" in complaints
 
 
 def test_a_process_that_could_not_be_patched_is_in_the_report(tmp_path):
@@ -417,7 +436,8 @@ def test_a_process_that_could_not_be_patched_is_in_the_report(tmp_path):
     told = reports.read(tmp_path)
 
     assert (told["processes"], told["patches"]) == (1, {})
-    assert "1 could not be patched: cannot find 'time:slep'" in reports.text(told)
+    why = "the patch 'time:slep=memoize': cannot find 'time:slep'"
+    assert f"1 could not be patched: {why}" in reports.text(told)
 
 
 def test_one_patch_that_fails_has_none_applied(patches):

@@ -1,5 +1,6 @@
 """Applying what is configured: all of it, or nothing."""
 
+import importlib
 import subprocess
 import sys
 import threading
@@ -110,6 +111,26 @@ def test_a_name_that_is_configured_can_be_applied_by_it_and_explained(project):
 
     assert corner_shop.price("tea") == ("tea", 1)
     assert corner_shop.stock("tea") == ("shouted", "tea")
+
+
+def test_a_target_that_is_not_there_is_told_with_file_and_key(project):
+    importlib.import_module("corner_shop")
+    file = project.configure(BOTH.replace("corner_shop:stock", "corner_shop:stok"))
+
+    with pytest.raises(safepatch.TargetError) as raised:
+        project.registry.apply_all()
+
+    told = str(raised.value)
+    assert told.startswith(f"{file}, [patches.stocks]: cannot find 'corner_shop:stok': ")
+    assert told.endswith("did you mean 'stock'?")
+    assert names(project.registry) == []
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(project):
+    file = project.configure(BOTH)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+
+    assert sorted(safepatch.startup.names()) == ["prices", "stocks"]
 
 
 def test_a_registry_of_your_own_reads_no_configuration(project, patches):
