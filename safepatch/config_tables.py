@@ -147,15 +147,24 @@ def _wrong_recipe(name: str, table: Table) -> Iterator[Wrong]:
     except Exception as error:
         yield "recipe" if "recipe" in table else "", str(error)
         return
-    options, said = table.get("with", {}), []
+    options, said, label = table.get("with", {}), [], f"the recipe {_recipe(name, table)!r}"
     if callable(recipe) and not isinstance(recipe, Patch):
-        said = [*catalogue.wrong_options(recipe, f"the recipe {_recipe(name, table)!r}", options)]
+        said = [*catalogue.wrong_options(recipe, label, options)]
     yield from ((f"with.{option}", text) for option, text in said)
     if not said:
         try:
             offers.declared(recipe, **options)
         except Exception as error:
-            yield "with" if options else "", str(error)
+            told = [(f"with.{key}", text) for key, text in _wrong_values_of(recipe, label, options)]
+            yield from told or [("with" if options else "", str(error))]
+
+
+def _wrong_values_of(recipe: Any, label: str, options: Table) -> list[Wrong]:
+    """The options that may have made a recipe fail; its type hints may be of any kind."""
+    try:
+        return [*catalogue.wrong_shapes(recipe, label, options)]
+    except Exception:
+        return []
 
 
 def _recipe(name: str, table: Table) -> str:

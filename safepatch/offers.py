@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from safepatch.errors import TargetError
@@ -49,9 +50,22 @@ def find(name: str) -> Any:
 def declared(recipe: Any, /, **options: Any) -> Any:
     """The declared patch, or patches, of a recipe; only a function takes options."""
     if callable(recipe) and not isinstance(recipe, Patch):
-        return recipe(**options)
+        return _patches(recipe(**options), f"{recipe!r} returned")
+    recipe = _patches(recipe, "there is")
     if options:
         raise TypeError(f"{recipe!r} takes no options: it is declared already")
     if isinstance(recipe, Patch):  # made once, and perhaps in use by another registry
         return recipe.anew()
     return [patch.anew() for patch in recipe]
+
+
+def _patches(found: Any, told: str) -> Any:
+    """A declared patch or several, as they were found; raises TypeError for anything else."""
+    if isinstance(found, Patch):
+        return found
+    patches = list(found) if isinstance(found, Iterable) else []
+    if not patches or not all(isinstance(one, Patch) for one in patches):
+        raise TypeError(
+            f"{told} {found!r}, which is no recipe; make declared patches with safepatch.patch()"
+        )
+    return patches

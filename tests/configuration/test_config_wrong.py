@@ -198,6 +198,17 @@ WRONG = {
     "[patches.dns-cache]\nwith = {ttl = -3}": (
         "patches.dns-cache.with: got ttl=-3; give a number of seconds above 0"
     ),
+    '[patches.dns-cache]\nwith = {ttl = "3"}': (
+        "patches.dns-cache.with.ttl: the recipe 'dns-cache': ttl = '3' is not a number"
+    ),
+    '[patches.it]\nrecipe = "string:digits"': (
+        "patches.it: there is '0123456789', which is no recipe; make declared patches with "
+        "safepatch.patch()"
+    ),
+    '[patches.it]\nrecipe = "gc:isenabled"': (
+        "patches.it: <built-in function isenabled> returned True, which is no recipe; "
+        "make declared patches with safepatch.patch()"
+    ),
     '[patches.it]\nrecipe = "shop_patches:recipes"': (
         "patches.it.recipe: cannot find 'shop_patches:recipes': MODULE has no attribute "
         "'recipes'; did you mean 'recipe'?"
