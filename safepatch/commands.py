@@ -3,6 +3,7 @@ started us had started it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -122,7 +123,10 @@ def _attend_plainly(program: str, command: Sequence[str], environ: Mapping[str, 
         child = subprocess.Popen([*command], executable=program, env={**environ}, close_fds=False)  # noqa: S603
         for number in early:
             pass_on(number, None)
-        return _exit_code(child.wait())
+        while True:
+            # A signal that comes just before the wait begins would be heeded only after its end.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return _exit_code(child.wait(0.5))
     finally:
         for number, handler in before:
             signal.signal(number, handler)
