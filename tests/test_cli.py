@@ -23,6 +23,8 @@ def run(capsys, monkeypatch):
     for variable in ("FORCE_COLOR", "SAFEPATCH_CONFIG", "GITHUB_WORKSPACE", "CI_PROJECT_DIR"):
         monkeypatch.delenv(variable, raising=False)
 
+    gc.collect()  # registries of other tests, of whose patches it would tell
+
     def run(*arguments):
         code = main(list(arguments))
         return code, *capsys.readouterr()
@@ -261,8 +263,6 @@ def test_explain_as_json(run, project):
 
 
 def test_explain_of_nothing(run, nothing):
-    gc.collect()  # registries of other tests
-
     assert run("explain") == (0, "nothing is patched\n", "")
 
 

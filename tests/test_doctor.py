@@ -1,5 +1,6 @@
 """What the doctor finds."""
 
+import gc
 import importlib
 import json
 import linecache
@@ -27,6 +28,7 @@ def write(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(safepatch.registry.default, "_named", {})
+    gc.collect()  # registries of other tests, of whose patches it would tell
 
     def write(configured=CONFIGURED, **files):
         (tmp_path / "safepatch.toml").write_text(configured)

@@ -251,7 +251,10 @@ def test_one(leaking):
 
     outcome(result, passed=2, errors=1)
 
-    assert len(re.findall("^the fixture 'leaking' of module", result.stdout.str(), re.M)) == 2
+    told = re.findall(
+        "^the fixture 'leaking' of module.* left the patch '(.*?)'", result.stdout.str(), re.M
+    )
+    assert {*told} == {"leak 1", "leak 2"}
 
 
 def test_warn_tells_and_leaves_the_patch(run_tests):

@@ -91,7 +91,7 @@ def test_without_a_report_the_process_becomes_the_command(bare_python):
         *PATCH,
         "--",
         "-c",
-        f"import os; {TELL.format(where='')}; os.kill(os.getpid(), 15)",
+        f"import os, sys; {TELL.format(where='')}; sys.stdout.flush(); os.kill(os.getpid(), 15)",
     )
 
     assert (code, complaints) == (-15, "")

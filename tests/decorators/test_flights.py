@@ -8,6 +8,7 @@ import threading
 import pytest
 from children import child
 
+from safepatch import decorators
 from safepatch.decorators import flights, memoize, ttl_cache
 
 ENOUGH = 5  # seconds, after which a thread is taken to hang
@@ -384,13 +385,20 @@ def test_forgetting_wins_over_who_goes_on_when_another_has_landed(monkeypatch):
     assert work() == 3
 
 
+OURS = (os.path.dirname(decorators.__file__), "<safepatch")
+
+
+def is_ours(frame):
+    return frame.f_code.co_filename.startswith(OURS)
+
+
 def interrupted(call, error, at):
     """Make a call, and raise an error at one of the lines of the package that it goes through, by
     number; False if it does not go through that many."""
     lines = iter(range(at))
 
     def trace(frame, event, arg):
-        if "safepatch" not in frame.f_code.co_filename:
+        if not is_ours(frame):
             return None
         if linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip() == "try:":
             # An instruction that does nothing, outside of all handlers: what a tracer raises there
@@ -434,7 +442,7 @@ def test_a_finalizer_may_call_the_function_at_any_line_of_it(kept):
         cached = memoize(lambda x: kept)
 
         def trace(frame, event, arg):
-            if "safepatch" in frame.f_code.co_filename and next(lines, None) is None:
+            if is_ours(frame) and next(lines, None) is None:
                 sys.settrace(None)
                 cached(1)
             return trace
@@ -573,6 +581,7 @@ class TestWithGevent:
         pytest.importorskip("gevent")
         start = """
 import safepatch
+from safepatch import decorators
 from safepatch.decorators import flights, memoize, ttl_cache
 flights.PATIENCE = 1e6
 calls = []
