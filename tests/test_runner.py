@@ -336,8 +336,9 @@ def test_a_terminal_interrupts_the_command_itself_and_not_us(leave, times):
     """One that has left the terminal is not interrupted: nothing is passed on."""
     script = (
         f"import os, signal, sys, time; {leave}\n"
-        "signal.signal(signal.SIGINT, lambda *_: print('interrupted', flush=True))\n"
-        "print('ready', flush=True); time.sleep(0.3); time.sleep(0.1); sys.exit(4)"
+        # Not print, which must not be called again while it still writes.
+        "signal.signal(signal.SIGINT, lambda *_: os.write(1, b'interrupted\\n'))\n"
+        "os.write(1, b'ready\\n'); time.sleep(0.3); time.sleep(0.1); sys.exit(4)"
     )
     code = (
         "import os, signal, sys; from safepatch import commands; "
