@@ -77,14 +77,18 @@ def _holders(patch: safepatch.Patch[Any], near: list[str]) -> list[str]:
         held = _aliases(patch)
     except safepatch.PatchError:
         return []
-    found = [alias for alias in held if _module(alias).partition(".")[0] not in _PLUMBING]
-    imported = _imported(near)
+    found = [alias for alias in held if not _is_plumbing(_module(alias))]
+    imported = _imported(name for name in near if not _is_plumbing(name))
     return sorted(
         found, key=lambda alias: (_module(alias) not in near, _module(alias) not in imported)
     )
 
 
-def _imported(names: list[str]) -> set[str]:
+def _is_plumbing(module: str) -> bool:
+    return module.partition(".")[0] in _PLUMBING
+
+
+def _imported(names: Iterable[str]) -> set[str]:
     """The modules that modules of these names have as globals."""
     found = [sys.modules.get(name) for name in names]
     values = [value for module in found if module is not None for value in vars(module).values()]
