@@ -4,8 +4,10 @@ import re
 from unittest import mock
 
 import pytest
+from helpers import pass_through
 
 import safepatch
+from safepatch.pytest_plugin import blame
 
 HEAD = """
 import pytest, safepatch, time
@@ -624,3 +626,17 @@ def test_it(patches):
         ["time:sleep was patched; zealous, *, *, *, * and * more still hold the original: *"]
     )
     result.stdout.fnmatch_lines(["*: patch 'zealous:sleep' or use aliases*"])
+
+
+def test_of_very_many_patches_of_a_run_the_first_are_looked_at():
+    """A failing test is not to take a minute longer for what is unlikely."""
+    looked_at = []
+
+    def many():
+        for number in range(1000):
+            looked_at.append(number)
+            yield safepatch.patch("colorsys:rgb_to_yiq", pass_through)
+
+    blame.told(AssertionError(), [], many())
+
+    assert len(looked_at) == 32

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from types import ModuleType, TracebackType
 from typing import Any
 
 import safepatch
 
 _SHOWN = 5  # holders of an original that are named
+_LOOKED_AT = 32  # patches of the whole run; each takes some milliseconds, at every failing test
 _PLUMBING = ("_pytest", "pytest", "pluggy", "safepatch")
 
 
@@ -21,11 +23,11 @@ def told(
     """A line for each thing that is likely; nothing where nothing is.
 
     The patches are those that were in use in the test; some are undone by now. Of those of the
-    whole run it is told only what the modules that failed have to do with.
+    whole run it is told only what the modules that failed have to do with, and of the first few.
     """
     near = list(_modules(error.__traceback__))
     lines = [line for patch in dict.fromkeys(patches) for line in _reasons(patch, near)]
-    for patch in of_run:
+    for patch in islice(of_run, _LOOKED_AT):
         holders = [holder for holder in _holders(patch, near) if _module(holder) in near]
         if holders and not patch.reached_holders:
             lines.append(_not_reached(patch.text, holders))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,8 +86,11 @@ class Leaks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-        if call.excinfo is not None and (self.diary or self.owners):
-            self._explain(item, call.when, call.excinfo.value)
+        failure = call.excinfo and call.excinfo.value
+        if (self.diary or self.owners) and not isinstance(
+            failure, (NoneType, pytest.skip.Exception)
+        ):
+            self._explain(item, call.when, failure)
         if call.when == "teardown" and (
             self.diary or self.owners or self.watched.targets or self.late
         ):
