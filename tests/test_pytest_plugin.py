@@ -444,12 +444,12 @@ def test_drift_without_a_lock_file_is_a_usage_error(run_tests):
 # How it is installed.
 
 
-def run_alone(pytester):
+def run_alone(pytester, *given):
     """In a process of its own, where safepatch is imported by nobody else."""
     plugins = ["hypothesispytest", "asyncio", "anyio", "xdist", "run-parallel", "randomly"]
     options = [option for plugin in plugins for option in ("-p", f"no:{plugin}")]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *options],
+        [sys.executable, "-m", "pytest", *options, *given],
         capture_output=True,
         text=True,
         timeout=60,
@@ -475,6 +475,37 @@ def test_pytest_loads_it_by_itself_and_it_imports_little(pytester):
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "safepatch-py" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "source"),
+    [
+        (["-p", "safepatch.pytest_plugin"], ""),
+        (["-p", "safepatch", "-p", "safepatch.pytest_plugin"], ""),
+        ([], "pytest_plugins = ['safepatch.pytest_plugin']\n"),
+    ],
+)
+def test_who_names_the_package_as_a_plugin_has_it_once(options, source, pytester):
+    pytester.makeconftest(source)
+    pytester.makepyfile(
+        """
+        import _safepatch_py_pytest
+
+        def test_it(patches, pytestconfig):
+            loaded = pytestconfig.pluginmanager.list_name_plugin()
+            assert [name for name, one in loaded if one is _safepatch_py_pytest] == ["safepatch"]
+        """
+    )
+    ran = run_alone(pytester, *options)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_who_names_the_package_as_a_plugin_may_leave_the_plugin_out(pytester):
+    pytester.makepyfile("def test_it(patches): pass")
+    ran = run_alone(pytester, "-p", "no:safepatch", "-p", "safepatch.pytest_plugin")
+
+    assert "fixture 'patches' not found" in ran.stdout
 
 
 FIRST = """

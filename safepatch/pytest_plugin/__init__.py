@@ -6,31 +6,18 @@ it is needed. PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from _safepatch_py_pytest import (
-    class_patches,
-    marks_of_the_test,
-    module_patches,
-    patches,
-    pytest_addoption,
-    pytest_collection_finish,
-    pytest_collection_modifyitems,
-    pytest_configure,
-    pytest_report_header,
-    session_patches,
-)
+import _safepatch_py_pytest
+import pytest
 
 from safepatch.pytest_plugin.leaks import LeakWarning
 
-__all__ = [
-    "LeakWarning",
-    "class_patches",
-    "marks_of_the_test",
-    "module_patches",
-    "patches",
-    "pytest_addoption",
-    "pytest_collection_finish",
-    "pytest_collection_modifyitems",
-    "pytest_configure",
-    "pytest_report_header",
-    "session_patches",
-]
+__all__ = ["LeakWarning"]
+
+
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Be the plugin `safepatch` for who names this package, as by `-p safepatch.pytest_plugin`.
+
+    Under the name of the entry point, which pytest leaves alone then, and does after it already.
+    """
+    if not pluginmanager.has_plugin("safepatch"):
+        pluginmanager.register(_safepatch_py_pytest, "safepatch")
