@@ -152,6 +152,70 @@ def test_next(): pass
     )
 
 
+@pytest.mark.parametrize(
+    "test",
+    [
+        "@pytest.mark.xfail\ndef test_it(): leak(); assert 0",
+        "@pytest.mark.xfail\ndef test_it(): leak()",
+        "@pytest.mark.xfail(raises=pytest.fail.Exception)\ndef test_it(): leak(); pytest.fail()",
+        "@pytest.mark.xfail\ndef test_it(failing): leak()",
+        "@pytest.mark.xfail\ndef test_it(leaking): pass",
+        "def test_it(leaking, request): request.node.add_marker('xfail')",
+        "def test_it(failing): leak(); pytest.xfail('known')",
+        "def test_it(expecting): leak()",
+        "def test_it(skipping): leak()",
+    ],
+)
+def test_a_test_that_is_expected_to_fail_or_skips_may_not_leave_a_patch_either(test, run_tests):
+    fixtures = """
+@pytest.fixture
+def failing():
+    yield
+    raise RuntimeError("as ever")
+
+@pytest.fixture
+def leaking():
+    yield
+    leak()
+
+@pytest.fixture
+def expecting():
+    yield
+    pytest.xfail("known")
+
+@pytest.fixture
+def skipping():
+    yield
+    pytest.skip("not here")
+
+"""
+    result = run_tests(f"{LEAKS}{fixtures}{test}\n\ndef test_next(): pass")
+
+    assert blamed(result) == ["test_it"]
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["the test left the patch 'time:sleep' live: *; it is undone now"])
+
+
+def test_a_test_that_is_expected_to_fail_and_leaves_nothing_is_as_expected(run_tests):
+    result = run_tests(
+        LEAKS
+        + """
+@pytest.fixture
+def failing():
+    yield
+    raise RuntimeError("as ever")
+
+@pytest.mark.xfail
+@pytest.mark.safepatch("time:sleep", quick)
+def test_it(failing, patches):
+    patches.apply("time:sleep", quick, aliases="ignore")
+    assert 0
+"""
+    )
+
+    outcome(result, xfailed=2)
+
+
 def test_what_wider_fixtures_and_imports_patch_is_theirs(run_tests):
     result = run_tests(
         LEAKS
@@ -274,6 +338,17 @@ def test_two(): assert time.sleep(9) == "quick"
 
     outcome(result, passed=2, warnings=1)
     result.stdout.fnmatch_lines(["*LeakWarning: the test left the patch 'time:sleep' live: *"])
+
+
+def test_warn_tells_of_a_test_that_is_expected_to_fail(run_tests):
+    result = run_tests(
+        f"{LEAKS}@pytest.mark.xfail\ndef test_one():\n    leak()\n    assert 0",
+        "--safepatch-leaks=warn",
+        "-W",
+        "default",
+    )
+
+    outcome(result, xfailed=1, warnings=1)
 
 
 def test_warn_fails_where_warnings_are_errors(run_tests):

@@ -542,6 +542,14 @@ def test_it(narrow): assert False
         ),
         (
             """
+@pytest.mark.xfail
+def test_it(): patch(); assert False
+""",
+            {"xfailed": 1, "errors": 1},
+            ["the test left the patch 'json:dumps' live: applied at *"],
+        ),
+        (
+            """
 @pytest.fixture(scope="module")
 def wide(): patch()
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The states in which a patch is applied, or will be by itself.
 IN_USE = ("applied", "pending")
+#: What tests and fixtures raise that pytest counts as skipped, or as expected.
+_NO_FAILURES = (pytest.skip.Exception, pytest.xfail.Exception)
 
 
 class LeakWarning(pytest.PytestWarning):
@@ -84,8 +86,20 @@ class Leaks:
         """Note what is there already; the diary begins when this begins."""
         self.diary += [part for handle in _every_handle() for part in handle.parts]
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        is_failure = self.look_at(item, call)
+        report = yield
+        if is_failure and hasattr(report, "wasxfail"):
+            # pytest expects a test that is marked so to fail when it is torn down, too.
+            del report.wasxfail
+            report.outcome = "failed"
+        return report
+
+    def look_at(self, item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+        """Tell of a phase of a test what there is to tell; whether it fails for a leak."""
         failure = call.excinfo and call.excinfo.value
         if (self.diary or self.owners) and not isinstance(
             failure, (NoneType, pytest.skip.Exception)
@@ -94,7 +108,8 @@ class Leaks:
         if call.when == "teardown" and (
             self.diary or self.owners or self.watched.targets or self.late
         ):
-            self._look(item, call)
+            return self._look(item, call)
+        return False
 
     def _explain(self, item: pytest.Item, when: str, error: BaseException) -> None:
         from safepatch.pytest_plugin import blame
@@ -109,8 +124,9 @@ class Leaks:
         if text:
             _add_section(item, when, text)
 
-    def _look(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-        """Tell of what the test that just ended left behind, and take it away."""
+    def _look(self, item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+        """Tell of what the test that just ended left behind, and take it away; whether the test is
+        to fail for it."""
         told, self.late = self.late, []
         told += self._left_by_fixtures()
         for handle in self._in_use():
@@ -122,8 +138,9 @@ class Leaks:
             handle: fixture for handle, fixture in self.owners.items() if handle.state in IN_USE
         }
         self.diary.clear()
-        if told and self.mode != "off":
-            self._report(item, call, "\n".join([*told, _ADVICE]))
+        if not told or self.mode == "off":
+            return False
+        return self._report(item, call, "\n".join([*told, _ADVICE]))
 
     def _in_use(self) -> list[Handle]:
         """What was applied since the last look, or waits to be."""
@@ -152,20 +169,22 @@ class Leaks:
             return f", and undoing it failed: {error!r}"
         return "; it is undone now"
 
-    def _report(self, item: pytest.Item, call: pytest.CallInfo[None], text: str) -> None:
+    def _report(self, item: pytest.Item, call: pytest.CallInfo[None], text: str) -> bool:
+        """Warn, or else have the teardown fail; whether it fails."""
         if self.mode == "warn":
             try:
                 item.warn(LeakWarning(text))
-                return
+                return False
             except LeakWarning:  # warnings are errors here
                 pass
-        if call.excinfo is not None:
+        if call.excinfo is not None and not isinstance(call.excinfo.value, _NO_FAILURES):
             _add_section(item, call.when, text)
-            return
+            return True
         try:
             pytest.fail(text, pytrace=False)
         except pytest.fail.Exception:
             call.excinfo = pytest.ExceptionInfo.from_current()
+        return True
 
 
 def _add_section(item: pytest.Item, when: str, text: str) -> None:
