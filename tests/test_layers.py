@@ -62,6 +62,12 @@ CONFIGURING = [
 RUNNING = ["commands", "figures", "reports", "runs", "bootstrap", "runner"]
 # What looks at patches from outside uses the public names, and what is configured.
 LOOKING = ["looks", "drifts", "until", "lock", "doctor"]
+# What Python and pytest find without the package, and what of the package each leads to.
+LEADING = {
+    "path/sitecustomize": {"bootstrap"},
+    "site/_safepatch_py_start": {"bootstrap"},
+    "site/_safepatch_py_pytest": {"__init__", "pytest_plugin"},
+}
 ABOVE = ["__init__", "__main__", "cli", "decorators", "pytest_plugin", "recipes", "testing"]
 
 
@@ -182,6 +188,28 @@ def test_the_pytest_plugin_uses_public_names_and_asks_the_registry_what_is_patch
     allowed = {*safepatch.__all__, "__init__", "pytest_plugin", "registry", "config", "lock"}
     for path in (PACKAGE / "pytest_plugin").glob("*.py"):
         assert set(imported(path)) <= allowed, path
+
+
+def test_what_is_found_without_the_package_imports_only_what_it_leads_to():
+    found = {
+        path.relative_to(PACKAGE / "bootstrap").with_suffix("").as_posix(): set(imported(path))
+        for path in (PACKAGE / "bootstrap").glob("*/*.py")
+    }
+
+    assert found == LEADING
+
+
+def test_only_the_pytest_plugin_imports_what_is_found_without_the_package():
+    names = {pathlib.PurePath(name).name for name in LEADING}
+    importing = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.glob("**/*.py")
+        for node in import_statements(path)
+        if names & {getattr(node, "module", None), *(alias.name for alias in node.names)}
+    }
+
+    # And the file of ours that is named so, which runs the next one of that name.
+    assert importing == {"pytest_plugin/__init__.py", "bootstrap/path/sitecustomize.py"}
 
 
 def test_importing_safepatch_imports_neither_its_dependencies_nor_slow_modules():
