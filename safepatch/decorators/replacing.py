@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def replace(func: F, /) -> Callable[[Callable[..., Any]], F]: ...
 @overload
 def replace(func: F, wrapped: Callable[..., Any], /) -> F: ...
-def replace(func: Any, wrapped: Any = None, /) -> Any:
+def replace(func: Callable[..., Any], wrapped: Any = None, /) -> Any:
     """Make a decorator that gives `func` for whatever it decorates, after a check.
 
         safepatch.apply("time:sleep", replace(lambda seconds: None))

@@ -147,6 +147,10 @@ WRONG = {
     decorated('{use = "ttl_cache", tl = 60}'): (
         "patches.it.decorators[0].tl: ttl_cache has no option 'tl'; did you mean 'ttl'?"
     ),
+    decorated('{use = "replace", func = "shop:fake"}'): (
+        "patches.it.decorators[0].func: replace: func = 'shop:fake' "
+        'is not {object = "module:name"}'
+    ),
     decorated('"ttl_cache(tl=60)"'): (
         "patches.it.decorators[0].tl: ttl_cache has no option 'tl'; did you mean 'ttl'?"
     ),
