@@ -432,6 +432,14 @@ def test_a_target_that_has_changed_fails_its_test(locked, run_tests):
     )
 
 
+def test_a_target_that_has_changed_is_among_those_that_failed_last(locked, run_tests):
+    locked.write_text("def on(one): return one")
+    run_tests("def test_it(): pass", "--safepatch-drift", "-p", "cacheprovider")
+    result = run_tests("def test_it(): pass", "--safepatch-drift", "-p", "cacheprovider", "--lf")
+
+    passed(result, failed=1, deselected=2)
+
+
 def test_drift_without_a_lock_file_is_a_usage_error(run_tests):
     result = run_tests("def test_it(): pass", "--safepatch-drift")
 

@@ -54,7 +54,9 @@ def tests(session: pytest.Session, locked: lock.Lock) -> list[pytest.Item]:
     parent = Targets.from_parent(session, name="safepatch", nodeid="safepatch")
     made: list[pytest.Item] = []
     for target, kept in locked.targets.items():
-        item = Target.from_parent(parent, name=f"drift[{target}]")
+        name = f"drift[{target}]"
+        # Else pytest takes the brackets for a part of the name, which --lf does not find again.
+        item = Target.from_parent(parent, name=name, nodeid=f"safepatch::{name}")
         item.locked = lock.Lock({target: kept}, locked.file)
         made.append(item)
     return made
