@@ -232,11 +232,12 @@ def test_still():
         ("'time:slep', len", "cannot find 'time:slep': *; did you mean *sleep*"),
     ],
 )
-def test_a_mark_that_is_wrong_fails_the_test_and_says_why(mark, message, run_tests):
+def test_a_mark_that_is_wrong_fails_the_test_and_says_why_once(mark, message, run_tests):
     result = run_tests(f"{NAP}\n@pytest.mark.safepatch({mark})\ndef test_it(): pass")
 
     passed(result, errors=1)
     result.stdout.fnmatch_lines([f"*{message}*"])
+    result.stdout.no_fnmatch_line("*direct cause*")
 
 
 def test_the_mark_and_the_options_are_known_to_a_strict_pytest(run_tests):

@@ -36,7 +36,8 @@ def apply(item: pytest.Item, undo: contextlib.ExitStack) -> None:
             _apply(mark, registry, undo)
         except (safepatch.PatchError, TypeError) as error:
             message = f"{type(error).__name__} in the mark {_written(mark)}: {error}"
-            raise pytest.fail.Exception(message, pytrace=False) from error
+            # pytest shows no traceback of a cause, and its text is in the message already.
+            raise pytest.fail.Exception(message, pytrace=False) from None
 
 
 def _apply(mark: pytest.Mark, registry: safepatch.Registry, undo: contextlib.ExitStack) -> None:
