@@ -107,6 +107,8 @@ def _at_site(site: dict[str, Any], unreached: list[str]) -> Iterator[Finding]:
     ours = [line for line in site["lines"] if not line["foreign"]]
     names = ", ".join(dict.fromkeys(line["name"] for line in ours))
     held = [name for name in site["aliases"] if any(name in text for text in unreached)]
+    if _is_of_gevent(site["target"]):  # its own modules hold what it put there, and are to
+        held = [name for name in held if name.partition(":")[0].partition(".")[0] != "gevent"]
     for line in ours:
         for guard in line["guards"]:
             if guard["reason"] is not None:
@@ -190,10 +192,15 @@ def _elsewhere(
             yield _pending(name, target, broken.get(target))
 
 
-def _superseded(name: str, target: str) -> Finding:
+def _is_of_gevent(target: str) -> bool:
+    """Whether gevent has put something of its own there, first or over a patch."""
     module, _, path = target.partition(":")
     monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_object_patched(module, path):
+    return monkey is not None and monkey.is_object_patched(module, path)
+
+
+def _superseded(name: str, target: str) -> Finding:
+    if _is_of_gevent(target):
         return Finding(
             name,
             target,

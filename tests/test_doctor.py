@@ -119,6 +119,33 @@ def test_a_function_replaced_by_gevent_is_told_with_what_to_do(write, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("app", "held"),
+    [("", []), ("from socket import getaddrinfo", ["app:getaddrinfo"])],
+    ids=["modules of gevent", "another as well"],
+)
+def test_modules_of_gevent_hold_what_it_put_there_first_and_others_are_too_late(write, app, held):
+    pytest.importorskip("gevent")
+    write(
+        CONFIGURED.replace("parcel:send", "socket:getaddrinfo"),
+        app=f"from gevent import monkey; monkey.patch_socket(dns=True)\n{app}",
+    )
+
+    printed = child(
+        """
+        import json
+        from safepatch import config, doctor
+        print(json.dumps(doctor.examine(config.load(), ["app"])))
+        """
+    )
+
+    found = [message for _, _, _, message, _ in json.loads(printed)]
+    assert found == [
+        "it was applied after others had taken the original by name, and does not reach "
+        + ", ".join(held)
+    ] * bool(held)
+
+
 def test_a_function_replaced_by_somebody_else_is_told(examine):
     app = """
         import parcel, safepatch
