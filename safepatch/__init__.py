@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE: whoever imports this before pytest is not warned that its a
 
 from typing import Any
 
+from safepatch import started_in  # noqa: F401 - notes where that is
 from safepatch.errors import (
     AliasWarning,
     ConfigError,

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from safepatch import started_in
+
 VARIABLE = "SAFEPATCH_CONFIG"
 
 
@@ -16,18 +18,21 @@ def find(
 
     That is the one that SAFEPATCH_CONFIG names, which need not be there; or else the nearest
     safepatch.toml, or pyproject.toml with a table [tool.safepatch], in the directory or above it.
+    Without a directory, a relative path that was there when safepatch was imported is taken from
+    where the program was then.
     """
     if named := environ.get(VARIABLE):
-        return Path(directory or ".", named).absolute()
+        folder = started_in.directory if named == started_in.config else ""
+        return Path(directory or folder, os.path.expanduser(named)).absolute()
     try:
         start = Path(directory or ".").absolute()
     except FileNotFoundError:  # a current directory that was removed
         return None
-    for folder in (start, *start.parents):
-        if _is_file(folder / "safepatch.toml"):
-            return folder / "safepatch.toml"
-        if _is_file(folder / "pyproject.toml") and _concerns_us(folder / "pyproject.toml"):
-            return folder / "pyproject.toml"
+    for above in (start, *start.parents):
+        if _is_file(above / "safepatch.toml"):
+            return above / "safepatch.toml"
+        if _is_file(above / "pyproject.toml") and _concerns_us(above / "pyproject.toml"):
+            return above / "pyproject.toml"
     return None
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safepatch import bootstrap, commands, config, reports, runs, targets
+from safepatch import bootstrap, commands, config, config_files, reports, runs, targets
 from safepatch.errors import ConfigError
 from safepatch.registry import Registry
 from safepatch.runs import Run
@@ -132,6 +132,8 @@ def _import_of_stdlib(target: str) -> None:
 def environment(asked: Run, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment in which every Python process applies the patches of a run."""
     made = {name: value for name, value in environ.items() if name != REPORT}
+    if made.get(config_files.VARIABLE):  # the processes may be elsewhere when they read it
+        made[config_files.VARIABLE] = str(config_files.find(environ=environ))
     if asked.config is None and not asked.names and not asked.patches:
         return made
     outer = environ.get(runs.VARIABLE)

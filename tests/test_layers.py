@@ -13,6 +13,7 @@ PACKAGE = pathlib.Path(safepatch.__file__).parent
 
 # From the bottom up. A module imports only what stands before it, and never what stands on top.
 CORE = [
+    "started_in",
     "errors",
     "signatures",
     "kinds",

@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 
 import pytest
@@ -109,6 +110,20 @@ def test_a_configuration_that_is_named_and_is_not_there_is_told(refused, monkeyp
     monkeypatch.setenv("SAFEPATCH_CONFIG", "nowhere.toml")
 
     assert "nowhere.toml: there is no such file; SAFEPATCH_CONFIG names it" in refused()
+
+
+def test_a_configuration_that_is_named_from_here_is_found_by_processes_elsewhere(tmp_path):
+    (tmp_path / "mine.toml").write_text(textwrap.dedent(CONFIGURED.format("")))
+    program = (
+        "import os, sys; os.chdir('/'); os.execv(sys.executable, [sys.executable, '-c', "
+        "'import colorsys, safepatch; print(safepatch.apply_all())'])"
+    )
+
+    code, printed, complaints = runner(
+        sys.executable, "--", "-c", program, folder=tmp_path, SAFEPATCH_CONFIG="mine.toml"
+    )
+
+    assert (code, printed, complaints) == (0, "[<Patch 'colours' applied>]\n", "")
 
 
 def test_a_configuration_is_no_matter_where_expressions_alone_are_wanted(refused, tmp_path):

@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+from children import child
 
 import safepatch
 from safepatch import config
@@ -49,6 +50,30 @@ def test_the_variable_goes_before_both_and_is_taken_from_where_the_program_start
 
     assert found == project.folder / "etc" / "other.toml"
     assert config.find(environ={"SAFEPATCH_CONFIG": ""}) == project.file
+
+
+def test_a_path_in_the_variable_may_begin_with_the_home_directory(project, monkeypatch):
+    monkeypatch.setenv("HOME", str(project.folder))
+
+    found = config.find(environ={"SAFEPATCH_CONFIG": "~/other.toml"})
+
+    assert found == project.folder / "other.toml"
+
+
+def test_a_path_in_the_variable_is_found_after_the_program_went_elsewhere(project, monkeypatch):
+    project.configure(PRICE, "etc/other.toml")
+    monkeypatch.setenv("SAFEPATCH_CONFIG", "etc/other.toml")
+
+    printed = child(
+        """
+        import os, corner_shop, safepatch
+        os.chdir("/")
+        print([patch.name for patch in safepatch.apply_all()])
+        """,
+        path=[project.folder],
+    )
+
+    assert printed == "['prices']"
 
 
 def test_where_there_is_no_file_nothing_is_configured(project):
