@@ -55,6 +55,11 @@ def make(use: Use) -> Decorator:
         for _, text in wrong_options(found, use.use, use.options):
             raise ConfigError(text)
     made: Decorator = _called(found, use.arguments, use.options)
+    if not callable(made):
+        raise ConfigError(
+            f"{use.use!r} returned {shapes.shown(made)}, which is no decorator; with options, or "
+            "parentheses, it is called, and is to return one"
+        )
     return made
 
 
@@ -170,12 +175,17 @@ def loaded(value: Any) -> Any:
 
 def _called(function: Any, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
     options = {option: loaded(value) for option, value in options.items()}
-    by_position = [
-        options.pop(name)
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is parameter.POSITIONAL_ONLY and name in options
-    ]
+    by_position = [options.pop(name) for name in _given_by_position(function) if name in options]
     return function(*map(loaded, arguments), *by_position, **options)
+
+
+def _given_by_position(function: Any) -> list[str]:
+    """The parameters that cannot be given by name, as far as a function tells."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return []
+    return [one.name for one in parameters if one.kind is one.POSITIONAL_ONLY]
 
 
 def _parameters(function: Any) -> list[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from safepatch import config_tables, expressions
 from safepatch.catalogue import Wrong
 from safepatch.config_files import VARIABLE, find
 from safepatch.errors import ConfigError, nearest
+from safepatch.patches import Patch
 from safepatch.shapes import shown
 
 __all__ = ["Config", "ConfigError", "Configured", "find", "from_expression", "load"]
@@ -126,11 +127,15 @@ def _configured(name: str, table: dict[str, Any], file: Path, key: str, text: st
         try:
             declared = config_tables.declare(name, table)
         except Exception as error:
-            below = getattr(error, "key", "")
-            raise error_of(file, [(f"{key}{below and '.'}{below}", str(error))]) from error
+            raise told(error) from error
         for part in config_tables.parts(declared):
             part.declared_at = place
+            part.blame = _blaming(name, table, part.decorators, told)
         return declared
+
+    def told(error: Exception) -> ConfigError:
+        below = getattr(error, "key", "")
+        return error_of(file, [(f"{key}{below and '.'}{below}", str(error))])
 
     place = f"{file}:{_line(text, name)}"
     enabled = table.get("enabled", True)
@@ -143,6 +148,13 @@ def _configured(name: str, table: dict[str, Any], file: Path, key: str, text: st
         table.get("until"),
         f"{file}, [{key}]",
     )
+
+
+def _blaming(
+    name: str, table: dict[str, Any], made: Sequence[Any], told: Callable[[Exception], ConfigError]
+) -> Callable[[Any, Exception], ConfigError]:
+    """How it is told what a decorator of a patch did when that was applied."""
+    return lambda decorator, error: told(config_tables.blamed(name, table, made, decorator, error))
 
 
 def _line(text: str, name: str) -> int:
@@ -167,8 +179,13 @@ def from_expression(text: str) -> Configured:
 
     def make() -> Any:
         try:
-            return config_tables.declare(name, table)
+            declared: Patch[Any] = config_tables.declare(name, table)
         except Exception as error:
-            raise error_of(None, [(text, str(error))]) from error
+            raise told(error) from error
+        declared.blame = _blaming(name, table, declared.decorators, told)
+        return declared
+
+    def told(error: Exception) -> ConfigError:
+        return error_of(None, [(text, str(error))])
 
     return Configured(name, (target,), make, origin=f"the patch {text!r}")

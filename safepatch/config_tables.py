@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from safepatch import catalogue, expressions, offers, references, shapes
 from safepatch.catalogue import Use, Wrong
-from safepatch.errors import ConfigError, nearest
+from safepatch.errors import ConfigError, PatchError, nearest
 from safepatch.options import Options
 from safepatch.patches import Patch
 from safepatch.registry import default
@@ -196,20 +196,43 @@ def declare(name: str, table: Table) -> Any:
     options: dict[str, Any] = {"when": "import", "name": name}
     decorators = []
     for place, entry in enumerate(table["decorators"]):
-        with _telling(f"decorators[{place}]"):
-            decorators.append(catalogue.make(as_use(entry)))
+        use = as_use(entry)
+        with _telling(f"decorators[{place}]", f"to call {use.use!r}"):
+            decorators.append(catalogue.make(use))
     for key in OPTIONS.keys() & table.keys():
-        with _telling(key):
+        with _telling(key, f"to import {table[key]!r}"):
             options[key] = _loaded(table[key]) if _names_objects(key) else table[key]
     return default.patch(table["target"], *decorators, **options)
 
 
+def blamed(
+    name: str, table: Table, made: Sequence[Any], decorator: Any, error: Exception
+) -> ConfigError:
+    """What one of the decorators that a table made did when it was called with a function, told
+    with the key below the table's."""
+    if uses_recipe(table):
+        return ConfigError(_failed(f"a decorator of the recipe {_recipe(name, table)!r}", error))
+    place = next(place for place, one in enumerate(made) if one is decorator)
+    use = as_use(table["decorators"][place]).use
+    told = _failed(f"the decorator {use!r}", error)
+    if use not in catalogue.names() and not isinstance(error, PatchError):
+        told += "; it is called with a function, and is to return one"
+    return ConfigError(told, key=f"decorators[{place}]")
+
+
+def _failed(what: str, error: Exception) -> str:
+    told = str(error) if isinstance(error, PatchError) else f"{type(error).__name__}: {error}"
+    return f"{what} failed: {told}"
+
+
 @contextlib.contextmanager
-def _telling(key: str) -> Iterator[None]:
+def _telling(key: str, what: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:
+    except ConfigError as error:
         raise ConfigError(str(error), key=key) from error
+    except Exception as error:
+        raise ConfigError(_failed(what, error), key=key) from error
 
 
 def _loaded(value: Any) -> Any:

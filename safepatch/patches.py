@@ -90,6 +90,8 @@ class Patch(Generic[W_co]):
         after = options["fail_open"]
         self.fail_open: int = fail_open.DEFAULT if after is True else after
         self._module = targets.module_of(target) if options["when"] == "import" else None
+        # The error to raise, where a configuration names the decorators, for what one of them did.
+        self.blame: Callable[[Any, Exception], Exception] | None = None
         self._begin()
 
     def _begin(self) -> None:

@@ -39,7 +39,7 @@ def decorate(
     call: Any = link
     below: Any = link
     for decorator in decorators:
-        wrapper = decorator(below)
+        wrapper = _wrapper(patch, decorator, below)
         _check(patch, decorator, wrapper, original)
         wrappers.append(wrapper)
         call = _bound_like_a_method(site, wrapper)
@@ -85,14 +85,24 @@ _OVER = {
 }
 
 
-def _check(patch: Any, decorator: Decorator, wrapper: Any, original: Any) -> None:
-    if not callable(wrapper):
+def _wrapper(patch: Any, decorator: Decorator, below: Any) -> Any:
+    try:
+        wrapper = decorator(below)
+        if callable(wrapper):
+            return wrapper
         raise UnsupportedTargetError(
             f"cannot patch {patch.text!r}: the decorator {decorator!r} returned {wrapper!r}, "
             "which cannot be called; a decorator takes a function and returns one",
             target=patch.target,
             found=wrapper,
         )
+    except Exception as error:
+        if patch.blame is None:
+            raise
+        raise patch.blame(decorator, error) from error
+
+
+def _check(patch: Any, decorator: Decorator, wrapper: Any, original: Any) -> None:
     was, becomes = kinds.kind(original), kinds.kind(wrapper)
     if becomes == kinds.PLAIN and type(wrapper) is not FunctionType:
         becomes = kinds.kind(type(wrapper).__call__)

@@ -1,6 +1,7 @@
 """Applying what is configured: all of it, or nothing."""
 
 import importlib
+import re
 import subprocess
 import sys
 import threading
@@ -229,6 +230,85 @@ def test_what_cannot_be_imported_is_told_for_all_and_nothing_is_registered(proje
         "failed with No module named 'shop_patchs'; did you mean 'shop_patches'?"
     )
     assert names(project.registry) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (
+            '{use = "os:system"}',
+            "the decorator 'os:system' failed: TypeError: expected str, bytes or os.PathLike "
+            "object, not function; it is called with a function, and is to return one",
+        ),
+        (
+            '"builtins:len"',
+            "the decorator 'builtins:len' failed: TypeError: object of type 'function' has no "
+            "len(); it is called with a function, and is to return one",
+        ),
+        (
+            '"builtins:id"',
+            "the decorator 'builtins:id' failed: cannot patch 'corner_shop:price': the decorator "
+            "<built-in function id> returned NUMBER, which cannot be called; a decorator takes a "
+            "function and returns one",
+        ),
+        (
+            '{use = "os:system", command = "true"}',
+            "'os:system' returned 0, which is no decorator; with options, or parentheses, it is "
+            "called, and is to return one",
+        ),
+        (
+            '"types:SimpleNamespace()"',
+            "'types:SimpleNamespace' returned namespace(), which is no decorator; with options, or "
+            "parentheses, it is called, and is to return one",
+        ),
+        (
+            '"random:choice([])"',
+            "to call 'random:choice' failed: IndexError: Cannot choose from an empty sequence",
+        ),
+    ],
+)
+def test_what_is_no_decorator_is_told_with_file_key_and_name(project, entry, told):
+    file = project.configure(
+        f"""
+        [patches.odd]
+        target = "corner_shop:price"
+        decorators = ["shop_patches:shout", {entry}]
+        """
+    )
+    importlib.import_module("corner_shop")
+
+    with pytest.raises(ConfigError) as caught:
+        project.registry.apply_all()
+
+    said = re.sub(r"returned \d{4,}", "returned NUMBER", str(caught.value))
+    assert said == f"{file}: patches.odd.decorators[1]: {told}"
+    assert caught.value.key == "patches.odd.decorators[1]"
+    assert project.registry.handles() == []
+
+
+def test_what_a_decorator_of_a_recipe_raises_is_told_with_file_key_and_recipe(project):
+    (project.folder / "shop_patches.py").write_text(
+        "import safepatch; recipe = safepatch.patch('corner_shop:price', len)"
+    )
+    file = project.configure('[patches.odd]\nrecipe = "shop_patches:recipe"')
+
+    with pytest.raises(ConfigError) as caught:
+        project.registry.apply("odd")
+
+    assert str(caught.value) == (
+        f"{file}: patches.odd: a decorator of the recipe 'shop_patches:recipe' failed: "
+        "TypeError: object of type 'function' has no len()"
+    )
+
+
+def test_what_a_decorator_in_an_expression_raises_is_told_with_the_expression(project):
+    made = config.from_expression("corner_shop:price=os:system").make()
+    importlib.import_module("corner_shop")
+
+    with pytest.raises(
+        ConfigError, match=r"^corner_shop:price=os:system: the decorator 'os:system'"
+    ):
+        made.apply()
 
 
 def test_a_guard_that_says_no_leaves_nothing_applied_nor_registered(project):
