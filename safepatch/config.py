@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 from safepatch import config_tables, expressions
 from safepatch.catalogue import Wrong
 from safepatch.config_files import VARIABLE, find
+from safepatch.config_lines import lines
 from safepatch.errors import ConfigError, nearest
 from safepatch.patches import Patch
 from safepatch.shapes import shown
 
-__all__ = ["Config", "ConfigError", "Configured", "find", "from_expression", "load"]
+__all__ = ["Config", "ConfigError", "Configured", "find", "from_expression", "lines", "load"]
 
 
 class Configured(NamedTuple):
@@ -57,8 +58,11 @@ def load(path: str | os.PathLike[str] | None = None) -> Config:
     problems = [(f"{prefix}{key}", text) for key, text in _wrong(table)]
     if problems:
         raise error_of(file, problems)
+    places = lines(text)
     patches = {
-        name: _configured(name, patch, file, f"{prefix}patches.{_quoted(name)}", text)
+        name: _configured(
+            name, patch, file, f"{prefix}patches.{_quoted(name)}", f"{file}:{places.get(name, 1)}"
+        )
         for name, patch in table.get("patches", {}).items()
     }
     return Config(file, patches)
@@ -122,7 +126,7 @@ def error_of(file: Path | None, problems: Iterable[Wrong]) -> ConfigError:
     return ConfigError(where + message, file=file, key=problems[0][0], problems=problems)
 
 
-def _configured(name: str, table: dict[str, Any], file: Path, key: str, text: str) -> Configured:
+def _configured(name: str, table: dict[str, Any], file: Path, key: str, place: str) -> Configured:
     def make() -> Any:
         try:
             declared = config_tables.declare(name, table)
@@ -137,7 +141,6 @@ def _configured(name: str, table: dict[str, Any], file: Path, key: str, text: st
         below = getattr(error, "key", "")
         return error_of(file, [(f"{key}{below and '.'}{below}", str(error))])
 
-    place = f"{file}:{_line(text, name)}"
     enabled = table.get("enabled", True)
     return Configured(
         name,
@@ -155,13 +158,6 @@ def _blaming(
 ) -> Callable[[Any, Exception], ConfigError]:
     """How it is told what a decorator of a patch did when that was applied."""
     return lambda decorator, error: told(config_tables.blamed(name, table, made, decorator, error))
-
-
-def _line(text: str, name: str) -> int:
-    """The line with the head of a patch's table, so that warnings can point at it; or 1."""
-    head = rf"""^\s*\[[\w."' -]*patches["']?\s*\.\s*["']?{re.escape(name)}["']?\s*\]"""
-    found = re.search(head, text, re.MULTILINE)
-    return text.count("\n", 0, found.end()) + 1 if found else 1
 
 
 def from_expression(text: str) -> Configured:

@@ -199,12 +199,13 @@ class Registry:
                 raise PatchError(
                     f"cannot register {part!r}: it is {part.state} already; undo it first"
                 )
-            for other in all_registries():
-                if any(part in handle.parts for handle in other._named.values()):
-                    raise PatchError(
-                        f"cannot register {part!r} as {name!r}: {other!r} has it under the name "
-                        f"{part.handle.name!r}; declare another"
-                    )
+            other, handle = part.registry, part.handle
+            has_it: bool = other.named(handle.name) is handle
+            if has_it:
+                raise PatchError(
+                    f"cannot register {part!r} as {name!r}: {other!r} has it under the name "
+                    f"{handle.name!r}; declare another"
+                )
         for part in parts:
             part.registry.forget(part)
             part.registry = self

@@ -1,8 +1,10 @@
 """What GitHub and GitLab are told, and at which line."""
 
+import tomllib
+
 import pytest
 
-from safepatch.cli.annotating import github, gitlab, line_of
+from safepatch.cli.annotating import github, gitlab, line_of, places_in
 from safepatch.drifts import Drift
 
 FORMS = {
@@ -17,16 +19,48 @@ FORMS = {
     "one of another tool": ("[tool.other.patches.a]\n[patches.a]\n", 2),
     "values of several lines": ("[patches.b]\nrequires = [\n  'a',\n]\n[patches.a]\n", 5),
     "a table below": ("[patches.a.with]\nttl = 1\n", 1),
-    "nowhere": ("[patches.ab]\n", 1),
+    "an inline table of several": ("[tool]\nsafepatch = {patches = {b = {}, a = {}}}\n", 2),
+    "a value of several lines that looks like it": (
+        '[patches.b]\nuntil = """\n[patches.a]\n"""\n[patches.a]\n',
+        5,
+    ),
+    "an array that looks like it": (
+        "[patches.b]\nrequires = [\n  'x', # ']'\n  [\n'patches.a',\n],\n]\n[patches.a]\n",
+        8,
+    ),
+    "tables in an array": (
+        "[patches.b]\ndecorators = [\n {use = 'retry', on = 'a'},\n {use = 'c'}]\n[patches.a]",
+        5,
+    ),
+    "a text with quotes and a bracket": (
+        '[patches.b]\nuntil = \'a"]\'\nsignature = "(a=\\"[\\")"\n[patches.a]\n',
+        4,
+    ),
+    "a text that ends in quotes": (
+        '[patches.b]\nuntil = """\n"[a]"""""\n[patches.a]\n',
+        4,
+    ),
+    "in a table whose head is quoted": ('["tool" . \'safepatch\'."patches"]\n\na = {}', 3),
+    "a quoted head with an escape": ('[patches.b]\n[patches."\\u0061"]', 2),
+    "a table of another tool by that name": (
+        "[patches.a]\n[tool.safepatch.patches.a]\n",
+        2,
+    ),
+    "an array of tables above": ("[[other]]\nname = 1\n[[other]]\n[patches.a]\n", 4),
+    "lines that end as on Windows": ("[patches.b]\r\nuntil = 'x'\r\n[patches.a]\r\n", 3),
+    "letters that end a line elsewhere": ("[patches.b]\nuntil = 'x\u2028y'\n[patches.a]\n", 3),
+    "a byte order mark": ("\ufeff[patches.a]\n", 1),
+    "nowhere": ("[patches.ab]\n", None),
 }
 
 
 @pytest.mark.parametrize(("text", "line"), FORMS.values(), ids=FORMS)
 def test_the_line_is_where_the_patch_is_written(tmp_path, text, line):
     file = tmp_path / "safepatch.toml"
-    file.write_text(text)
+    file.write_bytes(text.encode())
 
-    assert line_of(file, ["a"]) == line
+    tomllib.loads(text.removeprefix("\ufeff"))  # which it can take for granted
+    assert line_of(places_in(file), ["a"]) == line
 
 
 def test_what_ends_a_message_or_a_property_of_github_is_escaped(tmp_path, monkeypatch):
@@ -36,7 +70,7 @@ def test_what_ends_a_message_or_a_property_of_github_is_escaped(tmp_path, monkey
     file.write_text("")
 
     assert github([Drift("a:b", "gone", "100%\nlost", ("p",))], file) == [
-        "::error file=a%2Cb.toml,line=1,title=safepatch%3A a%3Ab::100%25%0Alost (patches: p)"
+        "::error file=a%2Cb.toml,title=safepatch%3A a%3Ab::100%25%0Alost (patches: p)"
     ]
 
 

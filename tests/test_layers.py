@@ -50,6 +50,7 @@ CORE = [
 # core what it needs, because the front door leads to it.
 CONFIGURING = [
     "config_files",
+    "config_lines",
     "references",
     "shapes",
     "catalogue",

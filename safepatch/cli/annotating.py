@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from safepatch import config
 from safepatch.drifts import Drift
 
 
 def github(drifts: Iterable[Drift], file: Path) -> list[str]:
     """A workflow command for each; notes are notices."""
-    shown = _in_repository(file, "GITHUB_WORKSPACE")
+    shown, places = _in_repository(file, "GITHUB_WORKSPACE"), places_in(file)
     return [
         f"::{'notice' if drift.note else 'error'} file={_property(shown)},"
-        f"line={line_of(file, drift.patches)},"
+        f"{_line(line_of(places, drift.patches))}"
         f"title={_property(f'safepatch: {drift.target}')}::{_data(_told(drift))}"
         for drift in drifts
     ]
@@ -31,7 +31,7 @@ def github(drifts: Iterable[Drift], file: Path) -> list[str]:
 
 def gitlab(drifts: Iterable[Drift], file: Path) -> list[dict[str, Any]]:
     """An entry of the code quality report for each; notes are of severity "info"."""
-    shown = _in_repository(file, "CI_PROJECT_DIR")
+    shown, places = _in_repository(file, "CI_PROJECT_DIR"), places_in(file)
     return [
         {
             "description": f"{drift.target}: {_told(drift)}",
@@ -39,10 +39,14 @@ def gitlab(drifts: Iterable[Drift], file: Path) -> list[dict[str, Any]]:
             # Two findings with the same one are shown once; it must not change from run to run.
             "fingerprint": hashlib.sha256(_identity(drift).encode()).hexdigest(),
             "severity": "info" if drift.note else "major",
-            "location": {"path": shown, "lines": {"begin": line_of(file, drift.patches)}},
+            "location": {"path": shown, "lines": {"begin": line_of(places, drift.patches) or 1}},
         }
         for drift in drifts
     ]
+
+
+def _line(number: int | None) -> str:
+    return f"line={number}," if number else ""  # an annotation without one is of the whole file
 
 
 def _identity(drift: Drift) -> str:
@@ -69,31 +73,11 @@ def _in_repository(file: Path, variable: str) -> str:
     return Path(os.path.relpath(file.resolve(), Path(top).resolve())).as_posix()
 
 
-def line_of(file: Path, patches: Iterable[str]) -> int:
-    """The line where the first of these patches is written, or 1."""
-    tables = {
-        ("tool", "safepatch", "patches", name) for name in patches
-    } | {("patches", name) for name in patches}  # fmt: skip
-    above: tuple[str, ...] = ()
-    for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        keys = _keys(text)
-        if text.lstrip().startswith("["):
-            above, here = keys, keys
-        else:
-            here = above + keys
-        if any(here[: len(table)] == table for table in tables):
-            return number
-    return 1
+def places_in(file: Path) -> dict[str, int]:
+    """The lines where the patches in a file are written."""
+    return config.lines(file.read_text(encoding="utf-8-sig"))
 
 
-def _keys(text: str) -> tuple[str, ...]:
-    """The keys that one line of TOML leads to, as far as the line tells by itself."""
-    try:
-        table: Any = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:  # a line of a longer value
-        return ()
-    keys = []
-    while isinstance(table, dict) and len(table) == 1:
-        [(key, table)] = table.items()
-        keys.append(key)
-    return tuple(keys)
+def line_of(places: Mapping[str, int], patches: Iterable[str]) -> int | None:
+    """The line where the first of these patches is written, if one is."""
+    return min((places[name] for name in patches if name in places), default=None)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 import pytest
 from children import child
@@ -370,6 +371,34 @@ def test_a_patch_that_has_no_line_of_its_own_is_at_the_first(project):
     patch = config.load().patches["prices"].make()
 
     assert patch.declared_at == f"{file}:1"
+
+
+def test_a_patch_within_an_inline_table_is_at_its_line(project):
+    file = project.configure(
+        """
+        [tool.safepatch]
+        patches.other = {target = "corner_shop:stock", decorators = ["count_calls"]}
+        patches.prices = {target = "corner_shop:price", decorators = ["count_calls"]}
+        """,
+        "pyproject.toml",
+    )
+
+    patch = config.load().patches["prices"].make()
+
+    assert patch.declared_at == f"{file}:4"
+
+
+def test_to_read_eight_times_as_many_tables_takes_less_than_twenty_times_as_long(project):
+    def seconds(number):
+        tables = [f"[patches.p{each}]\nenabled = false" for each in range(number)]
+        file, best = project.configure("\n".join(tables)), 1e9
+        for _ in range(3):
+            started = time.process_time()
+            config.load(file)
+            best = min(best, time.process_time() - started)
+        return best
+
+    assert seconds(4000) < 20 * seconds(500)
 
 
 def test_a_current_directory_that_is_gone_has_no_configuration(project, monkeypatch):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from children import child
@@ -230,6 +231,23 @@ def test_what_cannot_be_imported_is_told_for_all_and_nothing_is_registered(proje
         "failed with No module named 'shop_patchs'; did you mean 'shop_patches'?"
     )
     assert names(project.registry) == []
+
+
+def test_to_register_eight_times_as_many_takes_less_than_twenty_times_as_long(project):
+    def seconds(number):
+        def make():
+            return safepatch.patch("corner_shop:price", len, when="import")
+
+        configured = [config.Configured(f"p{each}", (), make) for each in range(number)]
+        best = 1e9
+        for _ in range(3):
+            started = time.process_time()
+            startup.register(configured, safepatch.Registry())
+            best = min(best, time.process_time() - started)
+        return best
+
+    few = seconds(250)
+    assert seconds(2000) < 20 * few
 
 
 @pytest.mark.parametrize(
