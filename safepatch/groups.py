@@ -92,17 +92,23 @@ class Group:
         return patched_while_running(self, function)
 
 
-def apply_each(patches: Sequence[Patch[Any]], default_aliases: str) -> list[Patch[Any]]:
+def apply_each(
+    patches: Sequence[Patch[Any]], default_aliases: str, *, by_tool: bool = False
+) -> list[Patch[Any]]:
     """Apply those that are not, and return them: all guards first, then all decorators; all, or
-    none."""
-    where = callers.where()
+    none.
+
+    Whoever asks for it has applied them, but for a tool of ours, whose line would tell nobody
+    anything: then it is where they are declared.
+    """
+    where = None if by_tool else callers.where()
     before = {patch: (patch.state, patch.reason) for patch in patches}
     with stacks.lock:  # another thread may be in the middle of it
         stood = {patch: patch.live for patch in patches}
     entries: list[Any] = []
     try:
         planned = [
-            (patch, stood[patch], patch.plan(default_aliases, where))
+            (patch, stood[patch], patch.plan(default_aliases, where or patch.declared_at))
             for patch in patches
             if stood[patch] is None or patch.superseded
         ]

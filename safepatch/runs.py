@@ -81,7 +81,8 @@ def apply(
         try:
             handles = [handle for name in added if (handle := registry.named(name)) is not None]
             prepare(handles)
-            groups.apply_each([part for handle in handles for part in handle.parts], "warn")
+            parts = [part for handle in handles for part in handle.parts]
+            groups.apply_each(parts, "warn", by_tool=True)
         except BaseException as error:
             startup.tell_origin(error, registry)
             for name in added:

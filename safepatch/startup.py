@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from safepatch import config_files, kill_switch
+from safepatch import config_files, groups, kill_switch
 from safepatch.errors import ConfigError, PatchError
 from safepatch.registry import Registry, default
 
 if TYPE_CHECKING:
     from safepatch.config import Configured
 
-apply_all = default.apply_all
 #: The patches that were registered here, and where they are written.
 _origins: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
@@ -71,6 +70,17 @@ def _register(one: Configured, patches: Any, registry: Registry) -> bool:
     handle.declared_at = handle.parts[0].declared_at
     _origins[handle] = one.origin
     return True
+
+
+def apply(configured: Iterable[Configured]) -> None:
+    """Apply patches that are registered, for a tool: all or none, from where they are written."""
+    handles = [handle for one in configured if (handle := default.named(one.name)) is not None]
+    try:
+        parts = [part for handle in handles for part in handle.parts]
+        groups.apply_each(parts, "warn", by_tool=True)
+    except BaseException as error:
+        tell_origin(error, default)
+        raise
 
 
 def tell_origin(error: BaseException, registry: Registry) -> None:

@@ -1,10 +1,12 @@
 """`safepatch`: what each command prints, where, and with which exit code."""
 
 import gc
+import importlib
 import importlib.metadata
 import json
 import re
 import sys
+import types
 
 import parcels
 import pytest
@@ -252,7 +254,29 @@ def test_explain_tells_what_is_configured_as_if_applied(run, project, target):
     code, printed, _ = run("explain", "--apply", *target)
 
     assert code == 0
-    assert re.search(r"^@count_calls.*  # patch 'counted' applied from ", printed, re.MULTILINE)
+    place = rf"{re.escape(str(project / 'safepatch.toml'))}:\d+$"
+    line = rf"^@count_calls.*  # patch 'counted' applied from {place}"
+    assert re.search(line, printed, re.MULTILINE)
+
+
+def test_explain_tells_whom_a_patch_does_not_reach_and_warns_of_nobody(run, project, monkeypatch):
+    taker = types.ModuleType("taker")
+    taker.send = importlib.import_module("parcel").send
+    monkeypatch.setitem(sys.modules, "taker", taker)
+
+    code, printed, complaints = run("explain", "--apply", "parcel:send")
+
+    assert (code, complaints) == (0, "")
+    assert "\n# not reached: taker:send\n" in printed
+
+
+def test_explain_applies_what_is_configured_in_the_file_that_is_named_alone(run, project, tmp_path):
+    (tmp_path / "other.toml").write_text(parcels.CONFIGURED.replace("counted", "other"))
+
+    _, printed, _ = run("explain", "--apply", "--config", str(tmp_path / "other.toml"))
+
+    assert "patch 'other' applied from" in printed
+    assert "counted" not in printed
 
 
 def test_explain_as_json(run, project):

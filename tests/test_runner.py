@@ -126,6 +126,18 @@ def test_a_configuration_that_is_named_from_here_is_found_by_processes_elsewhere
     assert (code, printed, complaints) == (0, "[<Patch 'colours' applied>]\n", "")
 
 
+def test_patches_of_a_run_are_applied_from_where_they_are_configured(tmp_path):
+    (tmp_path / "safepatch.toml").write_text(textwrap.dedent(CONFIGURED.format("")))
+    program = (
+        "import colorsys, safepatch; print(safepatch.explain().to_dict()"
+        "['sites'][0]['lines'][0]['applied_from'])"
+    )
+
+    code, printed, complaints = runner(sys.executable, "--", "-c", program, folder=tmp_path)
+
+    assert (code, printed, complaints) == (0, f"{tmp_path}/safepatch.toml:2\n", "")
+
+
 def test_a_configuration_is_no_matter_where_expressions_alone_are_wanted(refused, tmp_path):
     (tmp_path / "safepatch.toml").write_text("[patches.nonsense]\nnonsense = 1\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,11 @@ def explained(config: Config, target: str | None, applied: bool) -> Any:
         safepatch.explain(target)  # imports its module, so that its own line is told as well
     startup.register(enabled)
     if applied:
-        safepatch.apply_all()
-        _import_those_of(patch for patch in enabled if target in (None, patch.name))
+        with warnings.catch_warnings():
+            for told_below in (safepatch.AliasWarning, safepatch.GuardWarning):
+                warnings.simplefilter("ignore", told_below)
+            startup.apply(enabled)
+            _import_those_of(patch for patch in enabled if target in (None, patch.name))
     return safepatch.explain() if target is None else safepatch.explain(target)
 
 
