@@ -11,13 +11,22 @@ from typing import Any, NamedTuple
 
 from safepatch import config_tables, expressions
 from safepatch.catalogue import Wrong
-from safepatch.config_files import VARIABLE, find
+from safepatch.config_files import VARIABLE, absolute, find, here
 from safepatch.config_lines import lines
 from safepatch.errors import ConfigError, nearest
 from safepatch.patches import Patch
 from safepatch.shapes import shown
 
-__all__ = ["Config", "ConfigError", "Configured", "find", "from_expression", "lines", "load"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Configured",
+    "find",
+    "from_expression",
+    "here",
+    "lines",
+    "load",
+]
 
 
 class Configured(NamedTuple):
@@ -50,7 +59,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Config:
     Raises ConfigError, which names everything that is wrong. Imports the recipes that are named,
     to know their targets, and nothing else; applies nothing.
     """
-    file = find() if path is None else Path(path).absolute()
+    file = find() if path is None else absolute(path)
     if file is None:
         return Config(None, {})
     text = _read(file, path is None and VARIABLE in os.environ)

@@ -7,8 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safepatch import started_in
+from safepatch.errors import ConfigError
 
 VARIABLE = "SAFEPATCH_CONFIG"
+
+
+def here() -> Path:
+    """The current directory. Raises ConfigError if it was removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigError("the current directory was removed; go to one that there is") from error
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """A path, a relative one from the current directory, whose removal raises ConfigError."""
+    return Path(path) if os.path.isabs(path) else here() / path
 
 
 def find(
@@ -19,11 +33,12 @@ def find(
     That is the one that SAFEPATCH_CONFIG names, which need not be there; or else the nearest
     safepatch.toml, or pyproject.toml with a table [tool.safepatch], in the directory or above it.
     Without a directory, a relative path that was there when safepatch was imported is taken from
-    where the program was then.
+    where the program was then. Raises ConfigError for one from a current directory that was
+    removed.
     """
     if named := environ.get(VARIABLE):
         folder = started_in.directory if named == started_in.config else ""
-        return Path(directory or folder, os.path.expanduser(named)).absolute()
+        return absolute(Path(directory or folder, os.path.expanduser(named)))
     try:
         start = Path(directory or ".").absolute()
     except FileNotFoundError:  # a current directory that was removed

@@ -75,13 +75,13 @@ def _refuse(message: str, code: int) -> int:
 
 
 def _asked(names: tuple[str, ...], patches: tuple[str, ...], strict: bool) -> Run:
-    nearby = config.find()
+    here, nearby = str(config.here()), config.find()
     # Where expressions alone are wanted, what else is configured is no matter.
     file = config.load().file if names or not patches else None
-    path = dict.fromkeys([*([str(nearby.parent)] if nearby else []), os.getcwd()])
+    path = dict.fromkeys([*([str(nearby.parent)] if nearby else []), here])
     if file is None and not names and not patches:
         print(
-            f"safepatch run: nothing is configured in {os.getcwd()} or above it; the command runs "
+            f"safepatch run: nothing is configured in {here} or above it; the command runs "
             "unpatched",
             file=sys.stderr,
         )

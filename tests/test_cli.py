@@ -88,6 +88,20 @@ def test_what_is_no_command_is_told_with_exit_code_2(run, arguments, said):
     assert complaints.endswith(f"{said}\n")
 
 
+@pytest.mark.parametrize("command", [["list"], ["doctor"], ["run", "--", sys.executable, "-V"]])
+def test_a_current_directory_that_was_removed_is_told_with_exit_code_2(
+    run, tmp_path, monkeypatch, command
+):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert run(*command) == (
+        2, "", "safepatch: the current directory was removed; go to one that there is\n",
+    )  # fmt: skip
+
+
 COMMANDS = ["check", "diff", "doctor", "explain", "list", "lock", "run"]
 
 

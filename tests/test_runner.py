@@ -101,6 +101,17 @@ def test_a_configuration_that_is_wrong_is_told_before_anything_is_started(
     assert all(part in complaints for part in parts), complaints
 
 
+def test_a_current_directory_that_was_removed_is_told(refused, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert refused() == (
+        "safepatch run: the current directory was removed; go to one that there is\n"
+    )
+
+
 def test_nothing_to_run_is_told(capsys):
     assert running.run([]) == 2
     assert capsys.readouterr().err == "safepatch run: say which command to run\n"

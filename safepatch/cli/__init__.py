@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     _print_anything()
     try:
-        _find_modules_here()
+        _find_modules_from(str(config.here()))
         program.main(_spelled(arguments), prog_name=_name())
     except safepatch.PatchError as error:
         complain(str(error))
@@ -37,12 +36,12 @@ def _name() -> str:
     return "safepatch-py" if Path(sys.argv[0]).stem == "safepatch-py" else "safepatch"
 
 
-def _find_modules_here() -> None:
+def _find_modules_from(here: str) -> None:
     """Modules in the current directory are found, as by `python -m`; scripts do not look there.
     Those beside the configuration are found too, as by the runner."""
     if sys.flags.safe_path:
         return
-    here, file = os.getcwd(), config.find()
+    file = config.find()
     if not {"", here} & {*sys.path}:
         sys.path.insert(0, here)
     if file is not None and str(file.parent) not in (here, *sys.path):

@@ -8,7 +8,7 @@ import pytest
 from children import child
 
 import safepatch
-from safepatch import config
+from safepatch import ConfigError, config
 
 PRICE = """
     [patches.prices]
@@ -409,3 +409,5 @@ def test_a_current_directory_that_is_gone_has_no_configuration(project, monkeypa
 
     assert config.find() is None
     assert config.find(environ={"SAFEPATCH_CONFIG": "/etc/of-this-program.toml"}) is not None
+    with pytest.raises(ConfigError, match=r"^the current directory was removed; go to one that"):
+        config.find(environ={"SAFEPATCH_CONFIG": "of-this-program.toml"})
