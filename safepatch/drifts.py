@@ -73,7 +73,12 @@ def _source_in_words(locked: Look, found: Look, remark: str, target: str) -> str
         return f"it has no Python source any more{remark}"
     if locked.source is None:
         return f"it has Python source now, and had none{remark}"
-    return f"the source changed{remark}; see it with `safepatch diff {target}`"
+    return f"the source changed{remark}; {seen_with(target)}"
+
+
+def seen_with(target: str) -> str:
+    """The advice on a source that changed."""
+    return f"see it with `safepatch diff {target}`"
 
 
 def unified_diff(target: str, locked: Look, found: Look) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import safepatch
-from safepatch.drifts import Drift, changes
+from safepatch.drifts import Drift, changes, seen_with
 from safepatch.looks import Look, is_installed, look
 from safepatch.until import no_longer_needed
 
@@ -90,6 +90,14 @@ def drift(lock: Lock, config: Config | None = None, *, strict: bool = False) -> 
     return sorted(found, key=lambda each: each.target)
 
 
+def without_advice(drift: Drift) -> Drift:
+    """What has drifted, for who is locking it, which no advice to lock or to compare is for."""
+    message = drift.message.removesuffix(f"; {_ADVICE}").removesuffix(
+        f"; {seen_with(drift.target)}"
+    )
+    return drift._replace(message=message)
+
+
 def _drift_at(target: str, lock: Lock, strict: bool) -> list[Drift]:
     patches, before = lock.targets[target]
     if before is None:
@@ -113,11 +121,13 @@ def _disagreements(lock: Lock, config: Config) -> list[Drift]:
     wanted = relied_on(enabled(config))
     disabled = {patch.name for patch in config.patches.values() if not patch.enabled}
     return [
-        Drift(target, "new", f"it is configured and not locked; {_ADVICE}", patches)
+        Drift(target, "new", f"it is configured and was not locked; {_ADVICE}", patches)
         for target, patches in wanted.items()
         if target not in lock.targets
     ] + [
-        Drift(target, "stale", f"it is locked and no longer configured; {_ADVICE}", locked.patches)
+        Drift(
+            target, "stale", f"it was locked and is no longer configured; {_ADVICE}", locked.patches
+        )
         for target, locked in lock.targets.items()
         if target not in wanted and not disabled & {*locked.patches}  # those may stay or go
     ]

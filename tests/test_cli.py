@@ -340,6 +340,25 @@ def test_lock_says_when_nothing_is_to_be_written(run, project):
     assert run("lock") == (0, "safepatch.lock is up to date: 1 target\n", "")
 
 
+def test_lock_tells_what_it_locks_anew_without_advice_to_lock_it(run, project, upgrade):
+    run("lock")
+    upgrade("1.0", parcels.NEW)
+    (project / "safepatch.toml").write_text(parcels.CONFIGURED + 'depends_on = ["parcel:helper"]\n')
+
+    code, printed, _ = run("lock")
+
+    assert (code, printed.splitlines()) == (
+        0,
+        [
+            "parcel:helper (counted) new: it is configured and was not locked",
+            "parcel:send (counted) signature: the signature changed: parameter 'insured' is new, "
+            "keyword-only, by default False",
+            "parcel:send (counted) source: the source changed",
+            "locked 2 targets in safepatch.lock",
+        ],
+    )
+
+
 def test_lock_tells_what_was_otherwise_in_the_last_one(run, project, upgrade):
     run("lock")
     upgrade("1.1", parcels.OLD)

@@ -511,7 +511,7 @@ def test_what_is_configured_and_not_locked_is_drift(old):
         (
             "parcel:send",
             "new",
-            "it is configured and not locked; look at it, and run `safepatch lock`",
+            "it is configured and was not locked; look at it, and run `safepatch lock`",
             False,
         )
     ]
@@ -524,7 +524,7 @@ def test_what_is_locked_and_no_longer_configured_is_drift(old):
         (
             "parcel:send",
             "stale",
-            "it is locked and no longer configured; look at it, and run `safepatch lock`",
+            "it was locked and is no longer configured; look at it, and run `safepatch lock`",
             False,
         )
     ]

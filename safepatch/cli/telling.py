@@ -95,7 +95,8 @@ def _import_those_of(patches: Iterable[Configured]) -> None:
 def since(file: Path, config: Config) -> list[Drift]:
     """What has drifted from a lock file that is about to be written anew, if it can be read."""
     try:
-        return locking.drift(locking.read(file), config, strict=True)
+        drifts = locking.drift(locking.read(file), config, strict=True)
+        return [*map(locking.without_advice, drifts)]
     except LockError:
         return []
 
