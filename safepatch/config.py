@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -123,7 +124,9 @@ def _wrong(table: dict[str, Any]) -> Iterator[Wrong]:
 
 
 def _quoted(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else f'"{name}"'
+    if re.fullmatch("[A-Za-z0-9_-]+", name):
+        return name
+    return json.dumps(name, ensure_ascii=not name.isprintable())  # TOML quotes as JSON does
 
 
 def error_of(file: Path | None, problems: Iterable[Wrong]) -> ConfigError:

@@ -12,7 +12,7 @@ from safepatch.catalogue import Use, Wrong
 from safepatch.errors import ConfigError, PatchError, nearest
 from safepatch.options import Options
 from safepatch.patches import Patch
-from safepatch.registry import default
+from safepatch.registry import default, wrong_name
 
 Table = Mapping[str, Any]
 
@@ -46,8 +46,9 @@ def uses_recipe(table: Table) -> bool:
 
 def wrong(name: str, table: Table) -> Iterator[Wrong]:
     """What is wrong with a table: pairs of a key, below the table's, and a sentence."""
-    if not name or ":" in name or "." in name:
-        yield "", f"{name!r} is no name for a patch: leave out ':' and '.'"
+    no_name = wrong_name(name)
+    if no_name is not None:
+        yield "", no_name
     sound, known = {}, {**COMMON, **(RECIPE if uses_recipe(table) else TARGET)}
     for key, value in table.items():
         if key not in known:

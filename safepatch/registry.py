@@ -161,8 +161,9 @@ class Registry:
         For a target written as text its default is `when="import"`. Raises PatchError if the name
         is taken, or if another registry has one of the patches.
         """
-        if not _is_name(name):
-            raise PatchError(f"{name!r} is no name for a patch: leave out ':' and '.'", name=name)
+        wrong = wrong_name(name)
+        if wrong is not None:
+            raise PatchError(wrong, name=name)
         made: Any
         if _is_recipe(target, decorators):
             if decorators or options:
@@ -384,6 +385,15 @@ def all_registries() -> list[Registry]:
     """Every registry there is."""
     with stacks.lock:  # a set must not grow while it is walked along
         return list(_registries)
+
+
+def wrong_name(name: str) -> str | None:
+    """Why a patch cannot have a name: it looks like a target, or would not stay on its line."""
+    if not name or not _is_name(name):
+        return f"{name!r} is no name for a patch: leave out ':' and '.'"
+    if not name.isprintable():
+        return f"{name!r} is no name for a patch: leave out what does not print, such as line ends"
+    return None
 
 
 def _is_name(text: str) -> bool:

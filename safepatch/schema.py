@@ -55,7 +55,7 @@ def schema() -> Shape:
         "properties": {
             "patches": {
                 "type": "object",
-                "propertyNames": {"pattern": "^[^:.]+$"},
+                "propertyNames": {"pattern": r"^[^:.\u0000-\u001f\u007f-\u009f]+$"},
                 "additionalProperties": {"$ref": "#/definitions/patch"},
             }
         },

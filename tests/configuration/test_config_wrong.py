@@ -31,6 +31,10 @@ WRONG = {
     '[patches."a:b"]\ntarget = "m:f"\ndecorators = ["count_calls"]': (
         "patches.\"a:b\": 'a:b' is no name for a patch: leave out ':' and '.'"
     ),
+    '[patches."a\\nb"]\ntarget = "m:f"\ndecorators = ["count_calls"]': (
+        "patches.\"a\\nb\": 'a\\nb' is no name for a patch: "
+        "leave out what does not print, such as line ends"
+    ),
     '[patches.it]\ntaret = "m:f"\ndecorators = ["count_calls"]': (
         "patches.it.taret: there is no such key; did you mean 'target'?"
     ),

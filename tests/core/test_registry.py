@@ -167,6 +167,14 @@ def test_a_name_that_looks_like_a_target_is_refused(shop, patches, name):
     assert caught.value.name == name
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "bell\a", "escape\x1b[31m", "end\u2028", ""])
+def test_a_name_that_does_not_stay_on_its_line_is_refused(shop, patches, name):
+    with pytest.raises(PatchError, match="is no name for a patch: leave out") as caught:
+        patches.register(name, ONE, pass_through)
+
+    assert caught.value.name == name
+
+
 def test_a_refused_registration_leaves_its_name_free(shop, patches):
     with pytest.raises(safepatch.TargetError):
         patches.register("first", "no target", pass_through)
