@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-#: Exit codes of shells for a command that cannot be run, and for one that there is not.
+#: Exit codes of shells for a command that is there and cannot be run, and for one that is not.
 CANNOT_RUN, NOT_FOUND = 126, 127
 # Python ignores these, and what is ignored stays so in another program.
 _IGNORED_BY_PYTHON = [
@@ -37,9 +37,17 @@ def find(name: str, environ: Mapping[str, str]) -> str | None:
     return shutil.which(name, path=environ.get("PATH")) or shutil.which(name, path=scripts)
 
 
-def missing(name: str) -> int:
-    """The exit code for a program that was not found."""
-    return CANNOT_RUN if os.path.exists(name) and os.path.dirname(name) else NOT_FOUND
+def why_not(name: str, environ: Mapping[str, str]) -> tuple[str, int]:
+    """Why `find` finds no program of that name, and the exit code of shells for that."""
+    if os.path.dirname(name) and os.path.isdir(name):
+        return "it is a directory", CANNOT_RUN
+    file = shutil.which(name, os.F_OK, environ.get("PATH"))
+    if file is None:
+        return "there is no such program", NOT_FOUND
+    what = "it" if file == name else repr(file)
+    return (
+        f"{what} is not executable; make it so with `chmod +x`, or write before it what runs it"
+    ), CANNOT_RUN
 
 
 def become(program: str, command: Sequence[str], environ: Mapping[str, str]) -> int:

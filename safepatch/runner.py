@@ -58,9 +58,8 @@ def run(
     argv = commands.line(command)
     program = commands.find(argv[0], os.environ)
     if program is None:
-        return _refuse(
-            f"cannot run {argv[0]!r}: there is no such program", commands.missing(argv[0])
-        )
+        why, code = commands.why_not(argv[0], os.environ)
+        return _refuse(f"cannot run {argv[0]!r}: {why}", code)
     try:
         if not report and where is None:
             return commands.become(program, argv, environment(asked, os.environ))

@@ -244,11 +244,18 @@ def test_a_patch_that_is_switched_off_is_told_by_the_program_alone(tmp_path):
     assert complaints.count("SAFEPATCH_DISABLE names it") == 1
 
 
+NOT_EXECUTABLE = "not executable; make it so with `chmod +x`, or write before it what runs it"
+
+
 @pytest.mark.parametrize(
     ("command", "code", "why"),
     [
         ("no-such-program", 127, "there is no such program"),
-        ("./a-file", 126, "there is no such program"),
+        ("./no-such-program", 127, "there is no such program"),
+        ("./a-file", 126, f"it is {NOT_EXECUTABLE}"),
+        ("a-file", 126, f"'./a-file' is {NOT_EXECUTABLE}"),
+        ("./a-folder", 126, "it is a directory"),
+        ("a-folder", 127, "there is no such program"),
         ("./nonsense", 126, "Exec format error"),
     ],
 )
@@ -258,9 +265,11 @@ def test_a_command_that_cannot_be_run_has_the_exit_code_of_shells(
     tmp_path, monkeypatch, capsys, command, code, why, report
 ):
     (tmp_path / "a-file").write_text("")
+    (tmp_path / "a-folder").mkdir()
     (tmp_path / "nonsense").write_bytes(b"\x00nonsense")
     (tmp_path / "nonsense").chmod(0o755)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}.")
 
     assert running.run([command], patches=PATCH[1:], report=report) == code
     assert capsys.readouterr().err == f"safepatch run: cannot run {command!r}: {why}\n"

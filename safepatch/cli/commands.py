@@ -171,7 +171,8 @@ def diff(
 
 @program.command(
     context_settings={"allow_interspersed_args": False},
-    epilog="The exit code is that of the command; 2 if the patches are wrong.",
+    epilog="The exit code is that of the command; 2 if the patches are wrong, 126 if the command "
+    "cannot be run, 127 if there is no such program.",
 )
 @click.option(
     "-p",
