@@ -202,10 +202,10 @@ def check(original: Any, text: str, target: Any) -> None:
     if kind == kinds.PLAIN and not kinds.marked_coroutine(original):
         return
     if kind != kinds.COROUTINE:
-        what = "function that is marked as a coroutine function"
+        what = "a function that is marked as a coroutine function"
         what = kinds.NAMES[kind] if kind != kinds.PLAIN else what
         raise UnsupportedTargetError(
-            f"cannot patch {text!r}, a {what}, with fail_open: its body runs after the call, and "
+            f"cannot patch {text!r}, {what}, with fail_open: its body runs after the call, and "
             "when the decorator fails in the middle nobody can tell how to go on; leave it out",
             target=target,
             found=original,

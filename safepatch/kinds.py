@@ -28,11 +28,11 @@ FILE = "<safepatch>"
 PLAIN, GENERATOR, COROUTINE, ITERABLE_COROUTINE, ASYNC_GENERATOR = 0, 0x20, 0x80, 0x120, 0x200
 _MASK = GENERATOR | COROUTINE | ITERABLE_COROUTINE | ASYNC_GENERATOR
 NAMES = {
-    PLAIN: "plain function",
-    GENERATOR: "generator function",
-    COROUTINE: "coroutine function",
-    ITERABLE_COROUTINE: "generator-based coroutine function",
-    ASYNC_GENERATOR: "async generator function",
+    PLAIN: "a plain function",
+    GENERATOR: "a generator function",
+    COROUTINE: "a coroutine function",
+    ITERABLE_COROUTINE: "a generator-based coroutine function",
+    ASYNC_GENERATOR: "an async generator function",
 }
 
 

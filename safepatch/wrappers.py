@@ -113,8 +113,8 @@ def _check(patch: Any, decorator: Decorator, wrapper: Any, original: Any) -> Non
         fits = kinds.marked_coroutine(original)
     if not fits:
         raise UnsupportedTargetError(
-            f"cannot patch {patch.text!r}, a {kinds.NAMES[was]}: the decorator {decorator!r} "
-            f"returned one that is a {kinds.NAMES[becomes]}, which its callers neither expect "
+            f"cannot patch {patch.text!r}, {kinds.NAMES[was]}: the decorator {decorator!r} "
+            f"returned one that is {kinds.NAMES[becomes]}, which its callers neither expect "
             "nor await",
             target=patch.target,
             found=wrapper,

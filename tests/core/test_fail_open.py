@@ -442,14 +442,16 @@ def test_a_function_patched_in_place_fails_open(shop, patches):
     assert shop.calls == [2]
 
 
-@pytest.mark.parametrize("name", ["count", "acount"])
-def test_generator_functions_are_refused(shop, patches, name):
+@pytest.mark.parametrize(
+    ("name", "what"), [("count", "a generator function"), ("acount", "an async generator function")]
+)
+def test_generator_functions_are_refused(shop, patches, name, what):
     before = getattr(shop, name)
 
     with pytest.raises(safepatch.UnsupportedTargetError) as caught:
         patches.apply((shop, name), pass_through, fail_open=True)
 
-    assert "generator function, with fail_open: its body runs after the call" in str(caught.value)
+    assert f", {what}, with fail_open: its body runs after the call" in str(caught.value)
     assert getattr(shop, name) is before
 
 

@@ -961,6 +961,14 @@ def test_a_visibly_async_wrapper_over_a_target_that_is_not_is_refused(name, wrap
     assert caught.value.found is wrapper
 
 
+def test_a_refusal_names_what_the_target_is_and_what_the_wrapper_is():
+    with pytest.raises(safepatch.UnsupportedTargetError) as caught:
+        safepatch.apply((Shop, "plain"), lambda wrapped: asyncgen)
+
+    assert ":Shop.plain', a plain function: the decorator" in str(caught.value)
+    assert "returned one that is an async generator function, which" in str(caught.value)
+
+
 def test_an_async_wrapper_over_a_coroutine_function_is_welcome():
     def decorate(wrapped):
         async def wrapper(*args):
