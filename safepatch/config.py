@@ -150,7 +150,7 @@ def _configured(name: str, table: dict[str, Any], file: Path, key: str, place: s
         return declared
 
     def told(error: Exception) -> ConfigError:
-        below = getattr(error, "key", "")
+        below = getattr(error, "key", "") or getattr(error, "option", "")
         return error_of(file, [(f"{key}{below and '.'}{below}", str(error))])
 
     enabled = table.get("enabled", True)

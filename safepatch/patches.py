@@ -88,6 +88,8 @@ class Patch(Generic[W_co]):
         self.seen_by = options["scope"], options["only_from"], options["only_if"]
         self._in_context = options["scope"] == "context"
         after = options["fail_open"]
+        if after:
+            wrappers.check_observers(self.text, decorators)
         self.fail_open: int = fail_open.DEFAULT if after is True else after
         self._module = targets.module_of(target) if options["when"] == "import" else None
         # The error to raise, where a configuration names the decorators, for what one of them did.

@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any
 
 from safepatch import fail_open, kinds, scopes
-from safepatch.errors import UnsupportedTargetError
+from safepatch.errors import OptionError, UnsupportedTargetError
 from safepatch.examine import binding
 from safepatch.in_place import InPlace
 from safepatch.sites import Site
@@ -64,6 +64,26 @@ def check_decorators(text: str, target: Any, decorators: Sequence[Any]) -> None:
                 "returns one; to call something else in its place use replace(func)",
                 target=target,
                 found=decorator,
+            )
+
+
+#: Decorators of ours that do.
+_RAISE_ON_PURPOSE = ("circuit_breaker", "fault", "rate_limit", "timeout")
+
+
+def check_observers(text: str, decorators: Sequence[Any]) -> None:
+    """Refuse those of ours that raise on purpose: their refusals would be taken for failures.
+
+    They are known by their names; this imports none of them.
+    """
+    for decorator in decorators:
+        function = getattr(decorator, "func", decorator)  # of a partial, which options make
+        name, module = getattr(function, "__name__", None), str(getattr(function, "__module__", ""))
+        if name in _RAISE_ON_PURPOSE and module.startswith("safepatch.decorators."):
+            raise OptionError(
+                f"cannot patch {text!r} with {name} and fail_open: what it raises on purpose would "
+                "be taken for a failure, and calls go through; leave it out",
+                option="fail_open",
             )
 
 

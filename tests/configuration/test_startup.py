@@ -304,6 +304,26 @@ def test_what_is_no_decorator_is_told_with_file_key_and_name(project, entry, tol
     assert project.registry.handles() == []
 
 
+def test_a_breaker_that_is_to_fail_open_is_told_with_file_and_key(project):
+    file = project.configure(
+        """
+        [patches.odd]
+        target = "corner_shop:price"
+        decorators = [{use = "timeout", seconds = 3}]
+        fail_open = true
+        """
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        project.registry.apply_all()
+
+    assert str(caught.value) == (
+        f"{file}: patches.odd.fail_open: cannot patch 'corner_shop:price' with timeout and "
+        "fail_open: what it raises on purpose would be taken for a failure, and calls go through; "
+        "leave it out"
+    )
+
+
 def test_what_a_decorator_of_a_recipe_raises_is_told_with_file_key_and_recipe(project):
     (project.folder / "shop_patches.py").write_text(
         "import safepatch; recipe = safepatch.patch('corner_shop:price', len)"

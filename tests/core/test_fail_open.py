@@ -21,8 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import safepatch
-from safepatch import fail_open, kinds, testing
+from safepatch import decorators, fail_open, kinds, testing
 from safepatch.decorators import count_calls, log_calls
+from safepatch.errors import OptionError
 
 SOURCE = """
 import asyncio
@@ -440,6 +441,35 @@ def test_a_function_patched_in_place_fails_open(shop, patches):
 
     assert held[0](2) == 4
     assert shop.calls == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("circuit_breaker", decorators.circuit_breaker()),
+        ("circuit_breaker", decorators.circuit_breaker),
+        ("fault", decorators.fault(error=OSError)),
+        ("rate_limit", decorators.rate_limit(rate=1)),
+        ("timeout", decorators.timeout(seconds=1)),
+    ],
+)
+def test_decorators_of_ours_that_raise_on_purpose_are_refused(shop, patches, name, made):
+    with pytest.raises(OptionError) as caught:
+        patches.patch((shop, "double"), pass_through, made, fail_open=True)
+
+    assert str(caught.value).endswith(
+        f":double' with {name} and fail_open: what it raises on purpose would be taken for a "
+        "failure, and calls go through; leave it out"
+    )
+    assert caught.value.option == "fail_open"
+    assert patches.patch((shop, "double"), made).state == "declared"
+
+
+def test_one_that_has_such_a_name_and_is_not_ours_is_none_of_them(shop, patches):
+    def timeout(wrapped):
+        return wrapped
+
+    assert patches.apply((shop, "double"), timeout, fail_open=True).state == "applied"
 
 
 @pytest.mark.parametrize(
