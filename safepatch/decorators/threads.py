@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,3 +16,7 @@ get_ident: Callable[[], int] = (
 )
 #: `threading.local`, the native one as well.
 Local: Any = _thread._local if _monkey is None else _monkey.get_original("_thread", "_local")
+#: `time.sleep` of a thread, which blocks it as a whole.
+sleep: Callable[[float], None] = (
+    time.sleep if _monkey is None else _monkey.get_original("time", "sleep")
+)

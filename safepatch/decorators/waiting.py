@@ -17,24 +17,24 @@ from safepatch.decorators.threads import get_ident
 
 def may_wait(thread: int | None) -> bool:
     """Say whether one may block here until work in a thread is done; None: it has yet to begin."""
-    hub = _hub()
-    if hub is None:
+    here = hub()
+    if here is None:
         # Two bare greenlets in a thread: the other one runs only if this one goes on.
         return thread != get_ident()
-    return hub is not sys.modules["greenlet"].getcurrent()  # the hub must never block
+    return here is not sys.modules["greenlet"].getcurrent()  # the hub must never block
 
 
 def event() -> tuple[Callable[[float], object], Callable[[], object]]:
     """Functions to wait, some seconds at most, and to wake that one waiter from any thread."""
-    hub = _hub()
-    if hub is None:
+    here = hub()
+    if here is None:
         import threading
 
         made = threading.Event()
         return made.wait, made.set
     # Such an event is for one thread only; the loop is where other threads may come in.
     in_hub = importlib.import_module("gevent.event").Event()
-    return in_hub.wait, functools.partial(hub.loop.run_callback_threadsafe, in_hub.set)
+    return in_hub.wait, functools.partial(here.loop.run_callback_threadsafe, in_hub.set)
 
 
 def event_async(loop: Any) -> tuple[Callable[[float], Awaitable[None]], Callable[[], object]]:
@@ -87,7 +87,7 @@ def in_background(work: Callable[[], object], give_up: Callable[[], object]) -> 
     `give_up` is called if it cannot begin.
     """
     try:
-        if _hub() is not None:
+        if hub() is not None:
             # A greenlet that is killed before it begins runs nothing, no `finally` either.
             importlib.import_module("gevent").spawn(work).rawlink(lambda greenlet: give_up())
             return
@@ -122,7 +122,7 @@ def in_background_async(work: Coroutine[Any, Any, object], give_up: Callable[[],
             raise
 
 
-def _hub() -> Any:
+def hub() -> Any:
     """gevent's hub of this thread, or None; never makes one."""
     existing = getattr(sys.modules.get("gevent._hub_local"), "get_hub_if_exists", None)
     return None if existing is None else existing()

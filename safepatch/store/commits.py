@@ -1,0 +1,131 @@
+"""Group commit: what waits for the disk goes to it together.
+
+One batch is under way at a time, and what comes meanwhile is the next one: so the time that the
+disk takes decides how many share a write, and nobody waits for a timer. Whoever comes first writes;
+under gevent a thread does, so that the loop goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Generic, TypeVar
+
+from safepatch.decorators.locks import give_lock
+from safepatch.decorators.threads import get_ident
+from safepatch.decorators.waiting import event, hub
+from safepatch.store.errors import FailedError
+
+T = TypeVar("T")
+# How to wait and to wake, for each hub of gevent, and for threads without one (None).
+Events = dict[Any, tuple[Callable[[float], object], Callable[[], object]]]
+_LONG = 3600.0  # seconds; who waits looks again then
+
+
+class Commits(Generic[T]):
+    """Transactions on their way to the disk.
+
+    `append` gives a ticket, and `wait` returns when all up to it is on disk. Safe in threads and
+    greenlets. When a write fails, all that wait for it and all that come later get FailedError.
+    """
+
+    def __init__(self, write: Callable[[list[T]], None]) -> None:
+        self._write = write
+        self.appended = self.durable = 0  # tickets
+        self.batches = 0
+        self.failure: BaseException | None = None
+        self.lock: Any
+        give_lock(self)
+        self._next: list[T] = []
+        self._under_way = 0  # the last ticket of the batch that is being written
+        self._busy = False
+        self._now_events: Events = {}
+        self._next_events: Events = {}
+        self._threads: dict[Any, Any] = {}  # of gevent, by hub
+
+    def need_working(self) -> None:
+        """Raise FailedError if a write has failed."""
+        if self.failure is not None:
+            raise FailedError(
+                f"the store stopped, because a write failed with {self.failure!r}; see to the "
+                "cause, and start again from what is on disk"
+            ) from self.failure
+
+    def append(self, transaction: T) -> int:
+        """Put a transaction into the next batch; its ticket."""
+        with self.lock:
+            self.need_working()
+            self._next.append(transaction)
+            self.appended += 1
+            return self.appended
+
+    def wait(self, ticket: int) -> None:
+        """Return when a transaction and all before it are on disk; write them, if nobody does."""
+        while self.durable < ticket:
+            here = hub()
+            with self.lock:
+                self.need_working()
+                if self.durable >= ticket:
+                    return
+                lead, self._busy = not self._busy, True
+                wait = None if lead and here is None else self._join(here, ticket)
+            if wait is None:
+                self._write_next(more=False)
+                continue
+            if lead:
+                self._thread(here).spawn(self._write_all)
+            wait(_LONG)
+
+    def _join(self, here: Any, ticket: int) -> Callable[[float], object]:
+        """How to wait for the batch in which a ticket is; under the lock."""
+        events = self._next_events if ticket > self._under_way else self._now_events
+        key = get_ident() if here is None else here
+        if key not in events:
+            events[key] = event()
+        return events[key][0]
+
+    def _thread(self, here: Any) -> Any:
+        # Of our own, for the loop's may all be busy with slow lookups of names.
+        if here not in self._threads:
+            self._threads[here] = import_module("gevent.threadpool").ThreadPool(1, hub=here)
+        return self._threads[here]
+
+    def _write_all(self) -> None:
+        while self._write_next(more=True):
+            pass
+
+    def _write_next(self, *, more: bool) -> bool:
+        """Write a batch; whether `more` is wanted, and there is another one."""
+        failure: BaseException | None = None
+        with self.lock:
+            batch, self._next = self._next, []
+            self._under_way = self.appended
+            self._now_events, self._next_events = self._next_events, {}
+        try:
+            self._write(batch)
+        except BaseException as error:  # not even a KeyboardInterrupt leaves it as if written
+            failure = error
+        with self.lock:
+            woken = [*self._now_events.values()]
+            self._now_events = {}
+            if failure is None:
+                self.durable = self._under_way
+                self.batches += 1
+            else:
+                self.failure = failure
+            self._busy = more and failure is None and bool(self._next)
+            if not self._busy:  # one of those that wait for the next batch is to write it
+                woken += self._next_events.values()
+                self._next_events = {}
+            busy = self._busy
+        for _, wake in woken:
+            wake()
+        if failure is not None and not isinstance(failure, Exception):
+            raise failure
+        return busy
+
+    def close(self) -> None:
+        """Let the threads go."""
+        for thread in self._threads.values():
+            thread.kill()
+        self._threads = {}

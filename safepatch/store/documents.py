@@ -1,0 +1,208 @@
+"""The root and its collections: dicts that tell the running transaction what is looked at."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from safepatch.decorators.threads import get_ident
+from safepatch.store.errors import ConflictError
+
+if TYPE_CHECKING:
+    from safepatch.store.transactions import Transaction
+
+# The open transactions of a store, by the thread or greenlet that each belongs to.
+Open = dict[Any, "Transaction"]
+
+
+def runner() -> Any:
+    """What runs here: a greenlet where there are any, or else a thread."""
+    greenlet = sys.modules.get("greenlet")
+    return get_ident() if greenlet is None else greenlet.getcurrent()
+
+
+if TYPE_CHECKING:
+    Documents = dict[str, Any]
+else:
+
+    class Documents(MutableMapping, dict):
+        """A dict whose methods are those of MutableMapping, but for what is said otherwise."""
+
+        __slots__ = ()
+
+
+class Collection(Documents):
+    """Documents by their keys, in the order in which they came.
+
+    Where no transaction is open it works as a dict does. In a transaction each way to a document
+    touches it: what the document was is kept, and nobody else may touch it until the end. All ways
+    are those of MutableMapping, which lead through the few methods below. `len()`, and iterating
+    over keys, touch nothing.
+    """
+
+    __slots__ = ("held", "name", "open", "sums")
+
+    def __init__(self, name: str, open_: Open) -> None:
+        self.name = name
+        self.open = open_
+        self.held: dict[str, Transaction] = {}  # who has touched what, until his transaction ends
+        self.sums: dict[str, int] = {}  # checksums of documents as last written
+
+    def __getitem__(self, key: str) -> Any:
+        if self.open:
+            self._touch(key)
+        return dict.__getitem__(self, key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if self.open:
+            self._touch(key)
+        return dict.get(self, key, default)
+
+    def __contains__(self, key: object) -> bool:
+        if self.open:
+            self._touch(key)
+        return dict.__contains__(self, key)
+
+    def __setitem__(self, key: str, document: Any) -> None:
+        if type(key) is not str:
+            raise TypeError(f"got the key {key!r} for {self.name!r}; keys are of type str")
+        if self.open:
+            self._change(key)
+        dict.__setitem__(self, key, document)
+
+    def __delitem__(self, key: str) -> None:
+        if self.open:
+            self._change(key)
+        dict.__delitem__(self, key)
+
+    __iter__ = dict.__iter__
+    __len__ = dict.__len__
+    __reversed__ = dict.__reversed__
+
+    def _touch(self, key: Any) -> None:
+        transaction = self.open.get(runner())
+        if transaction is not None:
+            transaction.touch(self, key)
+
+    def _change(self, key: str) -> None:
+        transaction = self.open.get(runner())
+        if transaction is not None:
+            transaction.change(self, key)
+        elif key in self.held:
+            raise ConflictError(self.name, key)
+
+    # -- what a dict does at once, where nobody has to be told
+
+    def values(self) -> Any:
+        return MutableMapping.values(self) if self.open else dict.values(self)
+
+    def items(self) -> Any:
+        return MutableMapping.items(self) if self.open else dict.items(self)
+
+    def keys(self) -> Any:
+        return MutableMapping.keys(self) if self.open else dict.keys(self)
+
+    def popitem(self) -> tuple[str, Any]:
+        key: str | None = next(reversed(self), None)
+        if key is None:
+            raise KeyError(f"there are no documents in {self.name!r}")
+        return key, self.pop(key)
+
+    def copy(self) -> dict[str, Any]:
+        """A plain dict of the documents, which are not copied."""
+        return dict(self.items())
+
+    def __or__(self, other: Any) -> dict[Any, Any]:
+        return self.copy() | dict(other)
+
+    def __ror__(self, other: Any) -> dict[Any, Any]:
+        return dict(other) | self.copy()
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[override, misc]
+        self.update(other)
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return dict, (self.copy(),)
+
+
+class Root(Documents):
+    """The collections by their names. One that is missing reads as empty; an empty one is missing.
+
+    A mapping that is assigned takes the place of all documents of a collection.
+    """
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open: Open = {}
+        # What the store notes for itself, which no iteration shows.
+        dict.__setitem__(self, "", self._make(""))
+
+    # Not of MutableMapping: so reading a collection takes no longer than of a dict.
+    __getitem__ = dict.__getitem__
+
+    def __missing__(self, name: str) -> Any:
+        if type(name) is not str or not name:
+            raise TypeError(f"got {name!r} for a collection; names are of type str, and not empty")
+        # Two threads may come here at once, and must get the same one.
+        made: Collection = dict.setdefault(self, name, self._make(name))
+        return made
+
+    def _make(self, name: str) -> Collection:
+        return Collection(name, self.open)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, documents in dict.items(self).__iter__() if name and documents)
+
+    def __len__(self) -> int:
+        return sum(1 for name in self)
+
+    def __contains__(self, name: object) -> bool:
+        documents: Collection | None = dict.get(self, name, None)  # type: ignore[misc]
+        return bool(name and documents)
+
+    def __setitem__(self, name: str, documents: Mapping[str, Any]) -> None:
+        if not isinstance(documents, Mapping):
+            raise TypeError(
+                f"got {documents!r} for the collection {name!r}; give a mapping of documents, "
+                f"and a single value a key of its own: root[{name!r}]['value'] = ..."
+            )
+        collection = self[name]
+        if documents is not collection:  # which `root[name] |= ...` assigns
+            for key in [key for key in collection if key not in documents]:
+                del collection[key]
+            collection.update(documents)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise KeyError(name)
+        self[name].clear()
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """Remove a collection; its documents as a dict."""
+        if name not in self:
+            empty: dict[str, Any] = {}
+            return empty.pop(name, *default)
+        documents = self[name].copy()
+        del self[name]
+        return documents
+
+    def popitem(self) -> tuple[str, Any]:
+        for name in [*self][-1:]:
+            return name, self.pop(name)
+        raise KeyError("there are no collections")
+
+    __or__ = Collection.__or__
+    __ror__ = Collection.__ror__
+    __ior__ = Collection.__ior__  # type: ignore[assignment]
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self.items())
+
+    def __repr__(self) -> str:
+        return repr(self.copy())
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return dict, ({name: documents.copy() for name, documents in self.items()},)

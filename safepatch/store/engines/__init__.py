@@ -1,0 +1,52 @@
+"""Where a store keeps its documents: files of its own, or an existing engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from safepatch.store.documents import Root
+from safepatch.store.values import Op
+
+
+class Engine(Protocol):
+    """What a store asks of whatever keeps its documents."""
+
+    def open(self) -> Root:
+        """Create or recover, and read. Raises LockedError, CorruptError, with nothing changed."""
+
+    def write(self, batch: Sequence[Sequence[Op]]) -> None:
+        """Write transactions; they are on disk when it returns, all of a transaction or nothing.
+
+        Called from any thread, one at a time, and never again after it has raised.
+        """
+
+    def close(self) -> None:
+        """Let go of what is open, after a failed write too."""
+
+    def forget(self) -> None:
+        """In the child of a fork: let go of what is the parent's, without a trace."""
+
+    def backup(self, path: str) -> None:
+        """Copy all that is on disk, to be opened as a store. May block, and run beside `write`."""
+
+    def compact(self) -> None:
+        """Make what is on disk no larger than it must be. May block, and run beside `write`."""
+
+    def verify(self) -> dict[str, Any]:
+        """Read all that is on disk, and count it. Raises CorruptError. May block, as above."""
+
+    def stats(self) -> dict[str, Any]:
+        """Numbers about what is on disk, quickly."""
+
+
+def engine_for(path: str, *, segment: int, keep: float) -> Engine:
+    """The engine that a path or an address asks for; nothing is opened yet."""
+    _, separator, _ = path.partition("://")
+    if not separator:
+        from safepatch.store.journal import Journal
+
+        return Journal(path, segment=segment, keep=keep)
+    raise ValueError(
+        f"got the store {path!r}; give a directory, sqlite:///FILE or postgresql://HOST/DATABASE"
+    )

@@ -1,0 +1,97 @@
+"""Frames: what a file of the store consists of, each with a checksum.
+
+::
+
+    magic 4 | length u32 | CRC32C of (length, sequence, payload) u32 | sequence u64 | payload
+
+A frame without a payload is a mark: all that stands before it is known to be on disk. A frame that
+is damaged before a mark, or before another frame, was damaged later, since only one is ever being
+written; one at the end of a file without a mark may be what a crash has left of a write that nobody
+was told of.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from safepatch.store.errors import CorruptError
+from safepatch.store.values import checksum
+
+# No text in UTF-8 has these bytes, so no document can look like a frame.
+MAGIC = b"\xf5SP\x01"
+HEADER = struct.Struct("<4sIIQ")
+_COUNTED = struct.Struct("<IQ")
+
+
+def frame(sequence: int, payload: bytes) -> bytes:
+    """The bytes of a frame, or, without a payload, of a mark."""
+    return HEADER.pack(MAGIC, len(payload), _crc(sequence, payload), sequence) + payload
+
+
+def _crc(sequence: int, payload: bytes) -> int:
+    return checksum(payload, checksum(_COUNTED.pack(len(payload), sequence)))
+
+
+class Frames:
+    """The frames of a file, read one by one.
+
+    While iterating, `sequence` is that of the next frame, `end` where it begins, in bytes. After
+    it, `marked` says whether a mark ends the file, and `torn` is the number of bytes at the end
+    that are no frame. Raises CorruptError for what a crash cannot explain.
+    """
+
+    def __init__(self, path: str, first: int) -> None:
+        self.path, self.sequence = path, first
+        self.end = self.torn = 0
+        self.marked = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        with open(self.path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            while not self.marked and (payload := self._next(file, size)) is not None:
+                self.end += HEADER.size + len(payload)
+                if payload:
+                    self.sequence += 1
+                    yield payload
+                else:
+                    self.marked = True
+            self.torn = size - self.end
+            if self.torn:
+                self._need_torn(file)
+
+    def _next(self, file: BinaryIO, size: int) -> bytes | None:
+        file.seek(self.end)
+        header = file.read(HEADER.size)
+        if len(header) < HEADER.size:
+            return None
+        magic, length, crc, sequence = HEADER.unpack(header)
+        if magic != MAGIC or length > size - self.end - HEADER.size or sequence != self.sequence:
+            return None
+        payload = file.read(length)
+        return payload if crc == _crc(sequence, payload) else None
+
+    def _need_torn(self, file: BinaryIO) -> None:
+        """Raise CorruptError if what follows the last good frame was ever known to be on disk."""
+        if self.marked:
+            raise CorruptError(self.path, self.end, f"{self.torn} bytes follow the end")
+        file.seek(self.end)
+        rest = memoryview(file.read())
+        at = bytes(rest).find(MAGIC)
+        while at >= 0:
+            if (sequence := _intact(rest[at:])) is not None:
+                found = f"frame {self.sequence} is damaged, but frame {sequence} after it is intact"
+                raise CorruptError(self.path, self.end, found)
+            at = bytes(rest).find(MAGIC, at + 1)
+
+
+def _intact(data: memoryview) -> int | None:
+    """The sequence of the frame with which some bytes begin, or None."""
+    if len(data) < HEADER.size:
+        return None
+    _, length, crc, sequence = HEADER.unpack(data[: HEADER.size])
+    payload = bytes(data[HEADER.size : HEADER.size + length])
+    intact = len(payload) == length and crc == _crc(sequence, payload)
+    return int(sequence) if intact else None

@@ -1,0 +1,241 @@
+"""The documents of an open store, and their transactions."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+from safepatch.decorators.locks import give_lock
+from safepatch.store.commits import Commits
+from safepatch.store.documents import Collection, Root, runner
+from safepatch.store.engines import Engine
+from safepatch.store.errors import NotStorableError, ReadOnlyError, StoreError
+from safepatch.store.threads import off_loop, pause
+from safepatch.store.transactions import Reading, Transaction
+from safepatch.store.values import Op, checksum, encoded, need_storable
+
+logger = logging.getLogger("safepatch.store")
+_SLICE = 200  # documents that are looked at in one go
+_MOST = 1 << 30  # bytes of a transaction
+
+
+class Kept:
+    """What `Store` does while it is open. Safe in threads and greenlets."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.root = engine.open()
+        self.commits = Commits(engine.write)
+        self.rolled_back = self.found = 0
+        # Held while a transaction's body runs. A thread may take it again, so that it keeps out
+        # other threads, but not the greenlets of one; and it is native, whatever gevent patches.
+        self.lock: Any
+        give_lock(self)
+
+    # -- transactions
+
+    def begin(self, reads_only: bool) -> tuple[Any, Transaction]:
+        """Begin a transaction of what runs here; to be given to `commit` or `undo`."""
+        self.commits.need_working()
+        self.lock.acquire()
+        who = runner()
+        above = self.root.open.get(who)
+        if isinstance(above, Reading) and not reads_only:
+            self.lock.release()
+            raise ReadOnlyError("cannot begin a transaction that writes within one that only reads")
+        transaction = (Reading if reads_only else Transaction)(above)
+        self.root.open[who] = transaction
+        return who, transaction
+
+    def commit(self, who: Any, transaction: Transaction) -> int:
+        """End a transaction; a ticket to wait for, 0 within another one.
+
+        Raises NotStorableError, after all was brought back.
+        """
+        try:
+            if transaction.above is not None:
+                transaction.end()
+                return 0
+            ops = transaction.ops()
+            ticket = self._append(ops) if ops else self.commits.appended
+            transaction.end()
+            return ticket
+        except BaseException:
+            self.rolled_back += 1
+            transaction.undo()
+            raise
+        finally:
+            self._leave(who, transaction)
+
+    def undo(self, who: Any, transaction: Transaction) -> None:
+        """End a transaction, and bring back what it touched."""
+        try:
+            self.rolled_back += 1
+            transaction.undo()
+        finally:
+            self._leave(who, transaction)
+
+    def _leave(self, who: Any, transaction: Transaction) -> None:
+        if transaction.above is None:
+            del self.root.open[who]
+        else:
+            self.root.open[who] = transaction.above
+        self.lock.release()
+
+    def _append(self, ops: list[Op]) -> int:
+        size = sum(len(document) for _, _, document in ops if document is not None)
+        if size > _MOST:
+            raise StoreError(
+                f"cannot commit {size} bytes of documents at once; the most is {_MOST}"
+            )
+        ticket = self.commits.append(ops)
+        for name, key, document in ops:
+            sums = self.root[name].sums
+            if document is None:
+                sums.pop(key, None)
+            else:
+                sums[key] = checksum(document)
+        return ticket
+
+    # -- what was changed outside of transactions
+
+    def scrub(self) -> Iterator[list[tuple[str, str]]]:
+        """Find documents that were changed outside of transactions, and commit them, in slices.
+
+        Yields the collections and keys that were found, after each slice. Documents that an open
+        transaction holds are left to it. Raises NotStorableError, after all others were committed.
+        """
+        refused: NotStorableError | None = None
+        for collection in [*dict.values(self.root)]:
+            gone = collection.sums.keys() - dict.keys(collection)
+            for keys in _sliced([*dict.keys(collection), *gone]):
+                with self.lock:
+                    ops: list[Op] = []
+                    for key in keys:
+                        try:
+                            ops += _changed(collection, key)
+                        except NotStorableError as error:
+                            refused = error
+                    if ops:
+                        self._append(ops)
+                        self.found += len(ops)
+                yield [(name, key) for name, key, _ in ops]
+        if refused is not None:
+            raise refused
+
+    def sync(self) -> list[tuple[str, str]]:
+        """Have all changes on disk, also those that were made outside of transactions."""
+        found = []
+        try:
+            for part in self.scrub():
+                found += part
+                pause()
+        finally:
+            self.commits.wait(self.commits.appended)
+        return found
+
+    def tick(self) -> None:
+        """What is done every so often: look for changes behind the store's back, and tell."""
+        if found := self.sync():
+            named = ", ".join(f"{name}/{key}" for name, key in found[:20])
+            more = f" and {len(found) - 20} more" if len(found) > 20 else ""
+            logger.warning("changed outside of transactions, and committed: %s%s", named, more)
+
+    # -- the rest
+
+    def migrate(self, steps: Sequence[Callable[[Root], object]]) -> None:
+        """Call what was not called yet with the root, each in a transaction of its own."""
+        meta = self.root[""]
+        done = meta.get("migrations", 0)
+        if done > len(steps):
+            raise StoreError(
+                f"the store went through {done} migrations, but {len(steps)} are given; it was "
+                "written by a newer program, and only that can read it rightly"
+            )
+        for number, step in enumerate(steps[done:], done + 1):
+            with Block(lambda: self, False):
+                step(self.root)
+                meta["migrations"] = number
+
+    def forget(self) -> None:
+        self.engine.forget()
+
+    def backup(self, path: str) -> None:
+        self.sync()
+        off_loop(self.engine.backup, path)
+
+    def compact(self) -> None:
+        off_loop(self.engine.compact)
+
+    def verify(self) -> dict[str, Any]:
+        return off_loop(self.engine.verify)
+
+    def stats(self) -> dict[str, Any]:
+        commits = self.commits
+        return {
+            "documents": {name: len(documents) for name, documents in self.root.items()},
+            "commits": commits.appended,
+            "batches": commits.batches,
+            "waiting": commits.appended - commits.durable,
+            "open": len(self.root.open),
+            "rolled_back": self.rolled_back,
+            "found_by_scrub": self.found,
+            "failure": None if commits.failure is None else repr(commits.failure),
+            **self.engine.stats(),
+        }
+
+    def close(self) -> None:
+        try:
+            if self.commits.failure is None:
+                self.sync()
+        finally:
+            self.commits.close()
+            self.engine.close()
+
+
+class Block:
+    """A transaction for `with`; see `Store.transaction`."""
+
+    __slots__ = ("_begun", "_kept", "_opened", "_reads_only")
+
+    def __init__(self, opened: Callable[[], Kept], reads_only: bool) -> None:
+        self._opened, self._reads_only = opened, reads_only
+
+    def __enter__(self) -> None:
+        self._kept = self._opened()
+        self._begun = self._kept.begin(self._reads_only)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._kept.commits.wait(self._kept.commit(*self._begun))
+        else:
+            self._kept.undo(*self._begun)
+
+
+def _changed(collection: Collection, key: str) -> Iterator[Op]:
+    if key in collection.held:
+        return
+    try:
+        document = dict.__getitem__(collection, key)
+    except KeyError:
+        if key in collection.sums:
+            yield collection.name, key, None
+        return
+    now = encoded(collection.name, key, document)
+    if checksum(now) != collection.sums.get(key):
+        need_storable(collection.name, key, document)
+        yield collection.name, key, now
+
+
+def _sliced(keys: list[str]) -> Iterator[list[str]]:
+    remaining = iter(keys)
+    while part := [*itertools.islice(remaining, _SLICE)]:
+        yield part

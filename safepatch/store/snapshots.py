@@ -1,0 +1,119 @@
+"""A plain dict, and an image of it on disk every so often."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from safepatch.store import directories
+from safepatch.store.commits import Commits
+from safepatch.store.errors import CorruptError, StoreError
+from safepatch.store.threads import off_loop
+
+# What would come back as something else is refused; but tuples come back as lists, and floats that
+# are not finite as None.
+_STRICT = (
+    orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+
+
+class Snapshots:
+    """What `Store` does in snapshot mode while it is open. Safe in threads and greenlets."""
+
+    def __init__(self, directory: str) -> None:
+        directories.make(directory)
+        self.directory = directory
+        self.file = os.path.join(directory, "snapshot.json")
+        self._lock = directories.lock(directory, "lock")
+        try:
+            if os.path.lexists(f"{self.file}.tmp"):
+                os.unlink(f"{self.file}.tmp")
+            self.root = self._read()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        # Images that come while one is being written are one, the last.
+        self.commits: Commits[bytes] = Commits(self._write)
+        self._error: OSError | None = None
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            with open(self.file, "rb") as file:
+                root = orjson.loads(file.read())
+        except FileNotFoundError:
+            return {}
+        except orjson.JSONDecodeError as error:
+            raise CorruptError(self.file, error.pos, f"it is no JSON: {error.msg}") from error
+        if not isinstance(root, dict):
+            raise CorruptError(self.file, 0, f"it is a {type(root).__name__}, not an object")
+        return root
+
+    def _write(self, images: list[bytes]) -> None:
+        # A failed write does not stop the store: each image is a new file, and the last one that
+        # was written as a whole stays until then.
+        try:
+            directories.put(self.file, [images[-1]])
+            self._error = None
+        except OSError as error:
+            self._error = error
+
+    def _image(self) -> bytes:
+        """All of the root, at one moment: nothing else runs while it is being made."""
+        try:
+            return orjson.dumps(self.root, option=_STRICT)
+        except TypeError as error:
+            raise StoreError(
+                f"cannot write a snapshot: {error}; have in it dicts with keys of type str, lists, "
+                "str, int of 64 bits, float, bool and None"
+            ) from error
+
+    def sync(self) -> list[tuple[str, str]]:
+        """Write an image now."""
+        self.commits.wait(self.commits.append(self._image()))
+        if self._error is not None:
+            raise StoreError(
+                f"cannot write a snapshot: {self._error}; the last one is as it was"
+            ) from self._error
+        return []
+
+    def tick(self) -> None:
+        self.sync()
+
+    def migrate(self, steps: Sequence[Callable[[Any], object]]) -> None:
+        if steps:
+            raise ValueError(
+                "a store of snapshots has no migrations; change the root after opening"
+            )
+
+    def backup(self, path: str) -> None:
+        if os.path.lexists(path):
+            raise FileExistsError(f"there is something at {path!r} already; name a new place")
+        image = self._image()
+        off_loop(directories.make, path)
+        off_loop(directories.put, os.path.join(path, "snapshot.json"), [image])
+
+    def compact(self) -> None:
+        """Nothing: an image is as large as it must be."""
+
+    def verify(self) -> dict[str, Any]:
+        root = self._read()
+        return {"files": 1, "bytes": self.stats()["image_bytes"], "entries": len(root)}
+
+    def stats(self) -> dict[str, Any]:
+        size = os.path.getsize(self.file) if os.path.exists(self.file) else 0
+        return {"entries": len(self.root), "image_bytes": size, "images": self.commits.batches}
+
+    def forget(self) -> None:
+        os.close(self._lock)
+
+    def close(self) -> None:
+        try:
+            self.sync()
+        finally:
+            self.commits.close()
+            os.close(self._lock)

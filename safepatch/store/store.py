@@ -1,0 +1,224 @@
+"""The store: state as plain dicts and lists in one process, with what it takes to keep it."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import math
+import os
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Literal
+
+from safepatch.decorators.locks import give_lock
+from safepatch.store.engines import engine_for
+from safepatch.store.errors import ClosedError
+from safepatch.store.keeping import Block, Kept, logger
+from safepatch.store.snapshots import Snapshots
+
+Mode = Literal["journal", "snapshot"]
+
+
+class Store:
+    """Collections of documents that are kept, in a directory or by another engine.
+
+    ::
+
+        store = Store("state/")
+
+        @durable(store)
+        def subscribe(address):
+            store.root["users"].setdefault(address, {})["newsletter"] = True
+
+    `path` is a directory, or `sqlite:///FILE`, or `postgresql://...`. Nothing is opened, and no
+    disk touched, before the first use of `.root`, a transaction or `with`. With
+    `mode="snapshot"` the root is a plain dict, of which an image is written every so often, and
+    there are no transactions.
+
+    `every`, in seconds, is how often an image is written, or, with a journal, how often documents
+    are looked for that were changed outside of transactions; 0 for never. `segment` is the size in
+    bytes at which a new file of the journal begins; when the closed ones have become larger than
+    the documents, another process merges them. `keep`, in seconds, is how long files are kept that
+    are not needed any more, for `safepatch store restore --at`. `migrations` are functions that
+    are called with the root, each once in the life of a store, in this order.
+
+    Opening raises LockedError if the store is open elsewhere, CorruptError for files that a crash
+    does not explain, and changes nothing then. A child of a fork cannot use its parent's store.
+    Safe in threads and greenlets; tasks of asyncio use it by `asyncio.to_thread()`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        mode: Mode = "journal",
+        every: float = 60.0,
+        *,
+        segment: int = 32 << 20,
+        keep: float = 0.0,
+        migrations: Sequence[Callable[[Any], object]] = (),
+    ) -> None:
+        if mode not in ("journal", "snapshot"):
+            raise ValueError(f"got mode={mode!r}; give 'journal' or 'snapshot'")
+        for option, value in {"every": every, "segment": segment, "keep": keep}.items():
+            if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+                raise ValueError(f"got {option}={value!r}; give a number that is not negative")
+        self.path, self.mode, self.every = os.fspath(path), mode, every
+        self._migrations = migrations
+        self._make = functools.partial(
+            _snapshots if mode == "snapshot" else _kept, self.path, segment=segment, keep=keep
+        )
+        engine_for(self.path, segment=segment, keep=keep)  # a wrong address is told at once
+        self.lock: Any
+        give_lock(self)
+        self._kept: Any = None
+        self._over: str | None = None  # why it cannot be used any more
+        self._stop = threading.Event()
+
+    @property
+    def root(self) -> Any:
+        """The collections; opens the store. Raises ClosedError, and what opening raises."""
+        return (self._kept or self.opened()).root
+
+    def opened(self) -> Any:
+        """Open the store, if it is not; what does the work, for `durable` and the like."""
+        with self.lock:
+            if self._over is not None:
+                raise ClosedError(f"cannot use the store {self.path!r}: {self._over}")
+            if self._kept is None:
+                kept = self._make()
+                try:
+                    kept.migrate(self._migrations)
+                except BaseException:
+                    kept.close()
+                    raise
+                self._kept = kept
+                _open.add(self)
+                if self.every:
+                    self._begin_ticking(kept)
+            return self._kept
+
+    def _begin_ticking(self, kept: Any) -> None:
+        stop, every = threading.Event(), self.every
+
+        def run() -> None:
+            while not stop.wait(every):
+                try:
+                    kept.tick()
+                except Exception:
+                    logger.exception("%s: what is done every %s seconds failed", self.path, every)
+
+        self._stop = stop
+        threading.Thread(target=run, name="safepatch-store", daemon=True).start()
+
+    def transaction(self, *, reads_only: bool = False) -> Block:
+        """A block that is a transaction, as a call of a function under `durable` is."""
+        self.need_transactions()
+        return Block(self.opened, reads_only)
+
+    def need_transactions(self) -> None:
+        """Raise ValueError where there are none."""
+        if self.mode == "snapshot":
+            raise ValueError(
+                f"the store {self.path!r} writes a snapshot every {self.every} seconds, so that "
+                "nothing is on disk when a function returns; use mode='journal' for transactions"
+            )
+
+    def sync(self) -> list[tuple[str, str]]:
+        """Have all changes on disk, also those made outside of transactions.
+
+        Those are found by comparing all documents with what was last written: about a second for
+        a million. Returns their collections and keys. Raises NotStorableError for documents that
+        cannot be stored, after all others are on disk.
+        """
+        found: list[tuple[str, str]] = self.opened().sync()
+        return found
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write all that there is now to a new place, which can be opened as a store.
+
+        Raises FileExistsError if there is something already. The store goes on meanwhile.
+        """
+        self.opened().backup(os.fspath(path))
+
+    def compact(self) -> None:
+        """Make what is on disk no larger than it must be; the store goes on meanwhile."""
+        self.opened().compact()
+
+    def verify(self) -> dict[str, Any]:
+        """Read all that is on disk, and count it. Raises CorruptError."""
+        counted: dict[str, Any] = self.opened().verify()
+        return counted
+
+    def stats(self) -> dict[str, Any]:
+        """Numbers: documents, commits, batches, bytes; quickly."""
+        numbers: dict[str, Any] = self.opened().stats()
+        return numbers
+
+    def close(self) -> None:
+        """Have all changes on disk, as `sync` does, and let others open the store. Idempotent.
+
+        `with store:` opens it again. It is called when the program ends, too.
+        """
+        with self.lock:
+            kept, self._kept = self._kept, None
+            self._over = self._over or "it was closed"
+            self._stop.set()
+            _open.discard(self)
+            if kept is not None:
+                kept.close()
+
+    def __enter__(self) -> Store:
+        with self.lock:
+            if self._over == "it was closed":
+                self._over = None
+        self.opened()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.path!r}, {self._over or ('open' if self._kept else 'not yet open')}>"
+
+    def forget(self) -> None:
+        """In the child of a fork: leave the store to the parent."""
+        kept, self._kept = self._kept, None
+        self._over = (
+            "it belongs to the process that this one was forked from; open a store of its own in "
+            "each process, or let one process serve the others"
+        )
+        if kept is not None:
+            kept.forget()
+
+
+def _kept(path: str, **options: Any) -> Kept:
+    return Kept(engine_for(path, **options))
+
+
+def _snapshots(path: str, **options: Any) -> Snapshots:
+    return Snapshots(path)
+
+
+_open: set[Store] = set()
+
+
+def _close_all() -> None:
+    for store in [*_open]:
+        store.close()
+
+
+def _forget_all() -> None:
+    for store in [*_open]:
+        store.forget()
+    _open.clear()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

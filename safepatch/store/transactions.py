@@ -1,0 +1,132 @@
+"""Transactions: what was touched, what it was before, and what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from safepatch.store.documents import Collection
+from safepatch.store.errors import ConflictError, ReadOnlyError
+from safepatch.store.values import Op, decode, encode, encoded, need_storable
+
+MISSING: Any = object()
+
+
+class Transaction:
+    """One transaction, or one within another; it belongs to a thread or a greenlet.
+
+    The first touch of a document keeps its bytes: they show at the end whether it was changed, and
+    bring it back if the transaction fails.
+    """
+
+    __slots__ = ("above", "touched")
+
+    def __init__(self, above: Transaction | None) -> None:
+        self.above = above
+        # (collection, key, object, its bytes, who held it before), oldest first
+        self.touched: list[tuple[Collection, str, Any, bytes | None, Transaction | None]] = []
+
+    def touch(self, collection: Collection, key: str) -> None:
+        """Keep what a document is. Raises ConflictError if somebody else holds it."""
+        holder = collection.held.get(key)
+        if holder is self:
+            return
+        if holder is not None and not is_around(holder, self):
+            raise ConflictError(collection.name, key)
+        document = dict.get(collection, key, MISSING)
+        before = None if document is MISSING else encoded(collection.name, key, document)
+        collection.held[key] = self
+        self.touched.append((collection, key, document, before, holder))
+
+    change = touch
+
+    def ops(self) -> list[Op]:
+        """What is to be written. Raises NotStorableError, with nothing changed."""
+        found: list[Op] = []
+        for collection, key, _, before, _ in self.touched:
+            document = dict.get(collection, key, MISSING)
+            if document is MISSING:
+                if before is not None:
+                    found.append((collection.name, key, None))
+            elif (after := encoded(collection.name, key, document)) != before:
+                need_storable(collection.name, key, document)
+                found.append((collection.name, key, after))
+        return found
+
+    def before(self, collection: Collection, key: str) -> bytes | None:
+        """What a document was that the transaction holds."""
+        return next(
+            before
+            for touched, touched_key, _, before, _ in self.touched
+            if touched is collection and touched_key == key
+        )
+
+    def end(self) -> None:
+        """Let go of what was touched, or hand it to the transaction around this one."""
+        for collection, key, document, before, holder in self.touched:
+            if self.above is None:
+                del collection.held[key]
+                continue
+            collection.held[key] = self.above
+            if holder is not self.above:
+                self.above.touched.append((collection, key, document, before, holder))
+
+    def undo(self) -> None:
+        """Bring all back that was touched, and let go of it."""
+        for collection, key, document, before, holder in self.touched:
+            if before is None:
+                dict.pop(collection, key, None)
+            else:
+                dict.__setitem__(collection, key, _as_it_was(document, before))
+            if holder is None:
+                del collection.held[key]
+            else:
+                collection.held[key] = holder
+
+
+class Reading(Transaction):
+    """One that keeps nothing and changes nothing, so that it may look at all documents quickly."""
+
+    __slots__ = ()
+
+    def touch(self, collection: Collection, key: str) -> None:
+        """Raise ConflictError for a document that somebody else has changed and not committed."""
+        holder = collection.held.get(key)
+        if holder is None or is_around(holder, self):
+            return
+        document = dict.get(collection, key, MISSING)
+        now = None if document is MISSING else encoded(collection.name, key, document)
+        if now != next(
+            touch[3] for touch in holder.touched if touch[0] is collection and touch[1] == key
+        ):
+            raise ConflictError(collection.name, key)
+
+    def change(self, collection: Collection, key: str) -> None:
+        raise ReadOnlyError(
+            f"cannot change document {key!r} of {collection.name!r} in a transaction that only "
+            "reads; use one without reads_only=True"
+        )
+
+
+def is_around(transaction: Transaction, inner: Transaction) -> bool:
+    """Say whether one is within the other, however deep."""
+    above = inner.above
+    while above is not None and above is not transaction:
+        above = above.above
+    return above is not None
+
+
+def _as_it_was(document: Any, before: bytes) -> Any:
+    """The same object, for others may refer to it; with its old content, if it has another."""
+    with contextlib.suppress(Exception):  # there may be something in it that cannot be stored
+        if encode(document) == before:
+            return document
+    old = decode(before)
+    if type(document) is dict and type(old) is dict:
+        document.clear()
+        document.update(old)
+        return document
+    if type(document) is list and type(old) is list:
+        document[:] = old
+        return document
+    return old
