@@ -119,7 +119,7 @@ class Collection(Documents):
     def __ror__(self, other: Any) -> dict[Any, Any]:
         return dict(other) | self.copy()
 
-    def __ior__(self, other: Any) -> Any:  # type: ignore[override, misc]
+    def __ior__(self, other: Any) -> Any:
         self.update(other)
         return self
 
@@ -196,7 +196,7 @@ class Root(Documents):
 
     __or__ = Collection.__or__
     __ror__ = Collection.__ror__
-    __ior__ = Collection.__ior__  # type: ignore[assignment]
+    __ior__ = Collection.__ior__
 
     def copy(self) -> dict[str, Any]:
         return dict(self.items())
