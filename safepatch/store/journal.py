@@ -280,12 +280,13 @@ def verify(directory: str, before: int) -> dict[str, Any]:
 
 
 def _apply(root: Root, batch: Batch) -> None:
+    put, pop = dict.__setitem__, dict.pop  # of dict, since nobody has to be told
     for transaction in batch[1]:
         for name, key, document in transaction:
             documents = root[name]
             if document is None:
-                dict.pop(documents, key, None)
+                pop(documents, key, None)
                 documents.sums.pop(key, None)
             else:
-                dict.__setitem__(documents, key, decode(document))
+                put(documents, key, decode(document))
                 documents.sums[key] = checksum(document)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from safepatch.store.values import Op, checksum, encoded, need_storable
 
 logger = logging.getLogger("safepatch.store")
 _SLICE = 200  # documents that are looked at in one go
+_MANY = 50_000  # documents
 _MOST = 1 << 30  # bytes of a transaction
 
 
@@ -27,7 +29,7 @@ class Kept:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.root = engine.open()
+        self.root = _read(engine)
         self.commits = Commits(engine.write)
         self.rolled_back = self.found = 0
         # Held while a transaction's body runs. A thread may take it again, so that it keeps out
@@ -194,6 +196,22 @@ class Kept:
         finally:
             self.commits.close()
             self.engine.close()
+
+
+def _read(engine: Engine) -> Root:
+    """Open an engine, without looking for garbage again and again among what was just made."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        root = engine.open()
+        if sum(map(len, root.values())) > _MANY:
+            # Documents are no garbage, yet each collection would look at them all, which takes half
+            # a second for a million.
+            gc.freeze()
+    finally:
+        if enabled:
+            gc.enable()
+    return root
 
 
 class Block:
