@@ -70,7 +70,16 @@ LEADING = {
     "site/_safepatch_py_start": {"bootstrap"},
     "site/_safepatch_py_pytest": {"__init__", "pytest_plugin"},
 }
-ABOVE = ["__init__", "__main__", "cli", "decorators", "pytest_plugin", "recipes", "testing"]
+ABOVE = [
+    "__init__",
+    "__main__",
+    "cli",
+    "decorators",
+    "pytest_plugin",
+    "recipes",
+    "store",
+    "testing",
+]
 
 
 def import_statements(path):
@@ -158,7 +167,9 @@ def test_decorators_import_nothing_of_the_core():
         assert set(imported(path)) <= {"decorators"}, path
 
 
-@pytest.mark.parametrize("package", ["cli", "decorators", "pytest_plugin", "recipes", "testing"])
+@pytest.mark.parametrize(
+    "package", ["cli", "decorators", "pytest_plugin", "recipes", "store", "testing"]
+)
 def test_no_file_imports_one_that_imports_it(package):
     """Nor by way of others: sorting them raises an error that names the circle."""
     files = {path.stem: path for path in (PACKAGE / package).glob("*.py")}
@@ -179,6 +190,12 @@ def test_the_command_line_uses_public_names_and_what_it_is_to_show():
     shown = {"config", "startup", "runner", "errors", *LOOKING}
     for path in (PACKAGE / "cli").glob("*.py"):
         assert set(imported(path)) <= {*safepatch.__all__, "__init__", "cli", *shown}, path
+
+
+def test_the_store_uses_public_names_and_decorators_alone():
+    for path in (PACKAGE / "store").rglob("*.py"):
+        allowed = {*safepatch.__all__, "__init__", "decorators", "store"}
+        assert set(imported(path)) <= allowed, path
 
 
 def test_the_conformance_kit_uses_public_names_alone():

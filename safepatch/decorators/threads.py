@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,3 @@ get_ident: Callable[[], int] = (
 )
 #: `threading.local`, the native one as well.
 Local: Any = _thread._local if _monkey is None else _monkey.get_original("_thread", "_local")
-#: `time.sleep` of a thread, which blocks it as a whole.
-sleep: Callable[[float], None] = (
-    time.sleep if _monkey is None else _monkey.get_original("time", "sleep")
-)

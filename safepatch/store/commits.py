@@ -34,6 +34,7 @@ class Commits(Generic[T]):
         self.appended = self.durable = 0  # tickets
         self.batches = 0
         self.failure: BaseException | None = None
+        self.inline = False  # whether no loop is to go on meanwhile
         self.lock: Any
         give_lock(self)
         self._next: list[T] = []
@@ -68,7 +69,8 @@ class Commits(Generic[T]):
                 if self.durable >= ticket:
                     return
                 lead, self._busy = not self._busy, True
-                wait = None if lead and here is None else self._join(here, ticket)
+                inline = here is None or self.inline
+                wait = None if lead and inline else self._join(here, ticket)
             if wait is None:
                 self._write_next(more=False)
                 continue

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from safepatch.decorators.locks import give_lock
-from safepatch.decorators.threads import sleep
 from safepatch.store import directories
 from safepatch.store.documents import Root
 from safepatch.store.errors import CorruptError, StoreError
 from safepatch.store.frames import HEADER, Frames, frame
+from safepatch.store.threads import native
 from safepatch.store.values import Op, checksum, decode
 
 logger = logging.getLogger("safepatch.store")
@@ -165,14 +165,12 @@ class Journal:
 
     def compact(self) -> None:
         """Merge all that was written so far into one image. Blocks; writes go on meanwhile."""
-        while self._is_merging():
-            sleep(0.01)
+        self._wait_for_merging()
         with self.lock:
             self._rotate()
             before = self.sequence
             self._merge()
-        while self._is_merging():
-            sleep(0.01)
+        self._wait_for_merging()
         newest = directories.history(self.directory)[0]
         if before and (newest is None or newest[0] < before):
             raise StoreError(
@@ -187,17 +185,22 @@ class Journal:
         ]  # fmt: skip
         package = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        # Not subprocess: gevent puts another in its place, which must not be used in threads, and
-        # the more documents there are, the longer its fork takes.
-        self._merging = os.posix_spawn(sys.executable, command, {**os.environ, "PYTHONPATH": path})
+        # Not subprocess, which forks under gevent: that takes longer the more documents there are.
+        # What gevent puts in the place of these needs a loop that runs.
+        spawn = native("os", "posix_spawn")
+        self._merging = spawn(sys.executable, command, {**os.environ, "PYTHONPATH": path})
         self._merged = self._closed
+
+    def _wait_for_merging(self) -> None:
+        while self._is_merging():
+            native("time", "sleep")(0.01)
 
     def _is_merging(self) -> bool:
         with self.lock:
             if self._merging is None:
                 return False
             try:
-                process, status = os.waitpid(self._merging, os.WNOHANG)
+                process, status = native("os", "waitpid")(self._merging, os.WNOHANG)
             except ChildProcessError:  # somebody else, such as a loop, has waited for it
                 process, status = self._merging, 0
             if not process:
@@ -254,7 +257,7 @@ class Journal:
                     self._rotate()
                 if self._is_merging() and self._merging is not None:
                     os.kill(self._merging, signal.SIGTERM)
-                    os.waitpid(self._merging, 0)
+                    native("os", "waitpid")(self._merging, 0)
         finally:
             self.forget()
 

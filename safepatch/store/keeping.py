@@ -189,7 +189,9 @@ class Kept:
             **self.engine.stats(),
         }
 
-    def close(self) -> None:
+    def close(self, *, last: bool = False) -> None:
+        """Have all on disk, and end; `last` if the program ends, and with it all loops."""
+        self.commits.inline = last
         try:
             if self.commits.failure is None:
                 self.sync()

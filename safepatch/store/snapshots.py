@@ -111,7 +111,8 @@ class Snapshots:
     def forget(self) -> None:
         os.close(self._lock)
 
-    def close(self) -> None:
+    def close(self, *, last: bool = False) -> None:
+        self.commits.inline = last
         try:
             self.sync()
         finally:

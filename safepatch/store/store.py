@@ -160,13 +160,16 @@ class Store:
 
         `with store:` opens it again. It is called when the program ends, too.
         """
+        self._close(last=False)
+
+    def _close(self, *, last: bool) -> None:
         with self.lock:
             kept, self._kept = self._kept, None
             self._over = self._over or "it was closed"
             self._stop.set()
             _open.discard(self)
             if kept is not None:
-                kept.close()
+                kept.close(last=last)
 
     def __enter__(self) -> Store:
         with self.lock:
@@ -210,7 +213,7 @@ _open: set[Store] = set()
 
 def _close_all() -> None:
     for store in [*_open]:
-        store.close()
+        store._close(last=True)
 
 
 def _forget_all() -> None:

@@ -1,0 +1,285 @@
+"""Under gevent: no locks, conflicts instead of lost updates, and a loop that goes on."""
+
+import textwrap
+from importlib.util import find_spec
+
+import pytest
+from children import child
+
+pytestmark = pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
+
+BEGIN = """
+import tempfile, time, threading, sys, os
+{patch}
+import gevent
+from safepatch.store import *
+from safepatch.store.threads import native
+directory = tempfile.mkdtemp()
+store = Store(directory, every=0)
+
+@durable(store)
+def increment():
+    counters = store.root["counters"]
+    counters["n"] = counters.get("n", 0) + 1
+
+def together(count, function):
+    gevent.joinall([gevent.spawn(function) for _ in range(count)], raise_error=True)
+
+sleep = native("time", "sleep")
+
+def closed():
+    store.close()
+    with store:
+        return {{name: dict(documents) for name, documents in store.root.items()}}
+"""
+PATCHES = {
+    "not patched": "",
+    "patched": "from gevent import monkey; monkey.patch_all()",
+}
+
+
+@pytest.fixture(params=PATCHES)
+def run(request):
+    def run(source):
+        return child(BEGIN.format(patch=PATCHES[request.param]) + textwrap.dedent(source))
+
+    return run
+
+
+def test_counts_are_exact_and_writes_are_shared(run):
+    printed = run(
+        """
+        together(100, lambda: [increment() for _ in range(5)])
+        print(store.stats()["batches"] < 250, closed())
+        """
+    )
+
+    assert printed == "True {'counters': {'n': 500}}"
+
+
+def test_the_loop_goes_on_while_the_disk_works(run):
+    printed = run(
+        """
+        fdatasync = os.fdatasync
+        os.fdatasync = lambda descriptor: (sleep(0.2), fdatasync(descriptor))
+        ticks = 0
+        def tick():
+            global ticks
+            while True:
+                gevent.sleep(0.001)
+                ticks += 1
+        ticker = gevent.spawn(tick)
+        increment()
+        print(ticks > 20)
+        ticker.kill()
+        """
+    )
+
+    assert printed == "True"
+
+
+def test_touching_what_another_one_holds_conflicts_and_leaves_both_right(run):
+    printed = run(
+        """
+        @durable(store)
+        def slow():
+            n = store.root["counters"]["n"]
+            gevent.sleep(0.01)
+            store.root["counters"]["n"] = n + 1
+
+        increment()
+        held = gevent.spawn(slow)
+        gevent.sleep(0)
+        for _ in range(2):
+            try:
+                increment()
+            except ConflictError as error:
+                print(error.collection, error.key)
+        try:
+            store.root["counters"]["n"] = 5
+        except ConflictError as error:
+            print("outside")
+        held.get()
+        increment()
+        print(closed())
+        """
+    )
+
+    assert printed.splitlines() == ["counters n"] * 2 + ["outside", "{'counters': {'n': 3}}"]
+
+
+@pytest.mark.parametrize(
+    "look", ["'n' in counters", "counters.get('n')", "list(counters.values())"]
+)
+def test_what_was_found_missing_is_held_too(run, look):
+    """Else two would both find nothing there, and one write would be lost."""
+    printed = run(
+        f"""
+        counters = store.root["counters"]
+        counters["other"] = 1
+
+        @durable(store)
+        def slow():
+            {look}
+            counters.get("n")
+            gevent.sleep(0.01)
+            counters["n"] = 1
+
+        held = gevent.spawn(slow)
+        gevent.sleep(0)
+        try:
+            durable(store)(counters.__setitem__)("n", 2)
+        except ConflictError:
+            print("conflict")
+        held.get()
+        print(counters["n"])
+        """
+    )
+
+    assert printed.split() == ["conflict", "1"]
+
+
+def test_who_only_reads_sees_nothing_that_is_not_committed(run):
+    printed = run(
+        """
+        counters = store.root["counters"]
+        counters["n"] = 1
+        counters["m"] = 1
+
+        @durable(store)
+        def slow():
+            counters["n"] = 2
+            counters["new"] = 1
+            counters.pop("m")
+            counters.get("looked at")
+            gevent.sleep(0.01)
+            raise LookupError
+
+        def quiet():
+            try:
+                slow()
+            except LookupError:
+                pass
+
+        held = gevent.spawn(quiet)
+        gevent.sleep(0)
+        for look in (
+            lambda: counters["n"], lambda: counters.get("new"), lambda: "m" in counters,
+            lambda: sum(counters.values()), lambda: counters.get("looked at"),
+        ):
+            try:
+                print(durable(store, reads_only=True)(look)())
+            except ConflictError:
+                print("conflict")
+        held.join()
+        print(counters)
+        """
+    )
+
+    assert printed.splitlines() == ["conflict"] * 4 + ["None", "{'n': 1, 'm': 1}"]
+
+
+def test_one_that_is_killed_is_brought_back(run):
+    printed = run(
+        """
+        @durable(store)
+        def slow():
+            store.root["counters"]["n"] = 5
+            gevent.sleep(10)
+
+        increment()
+        held = gevent.spawn(slow)
+        gevent.sleep(0)
+        held.kill()
+        increment()
+        print(store.root.open, store.root["counters"].held, closed())
+        """
+    )
+
+    assert printed == "{} {} {'counters': {'n': 2}}"
+
+
+def test_a_timeout_while_it_waits_for_the_disk_leaves_the_write_under_way(run):
+    printed = run(
+        """
+        fdatasync = os.fdatasync
+        os.fdatasync = lambda descriptor: (sleep(0.1), fdatasync(descriptor))
+        try:
+            with gevent.Timeout(0.02):
+                increment()
+        except gevent.Timeout:
+            print("timeout")
+        increment()
+        print(closed())
+        """
+    )
+
+    assert printed.splitlines() == ["timeout", "{'counters': {'n': 2}}"]
+
+
+def test_threads_and_greenlets_together_count_exactly(run):
+    printed = run(
+        """
+        pool = gevent.get_hub().threadpool
+        jobs = [pool.spawn(lambda: [increment() for _ in range(20)]) for _ in range(4)]
+        together(10, lambda: [increment() for _ in range(20)])
+        gevent.wait(jobs)
+        print(closed())
+        """
+    )
+
+    assert printed == "{'counters': {'n': 280}}"
+
+
+def test_a_failed_write_is_told_to_all(run):
+    printed = run(
+        """
+        increment()
+        def failing(descriptor):
+            raise OSError(28, "No space left on device")
+        os.fdatasync = failing
+        def told():
+            try:
+                increment()
+            except FailedError as error:
+                return str(error.__cause__)
+        print({greenlet.get() for greenlet in [gevent.spawn(told) for _ in range(10)]})
+        """
+    )
+
+    assert printed == "{'[Errno 28] No space left on device'}"
+
+
+def test_what_is_done_every_so_often_lets_others_run(run):
+    printed = run(
+        """
+        import logging
+        logging.disable()
+        store.close()
+        store = Store(directory, every=0.01)
+        documents = store.root["c"]
+        for n in range(1000):
+            documents[str(n)] = {"n": n}
+        while store.stats()["found_by_scrub"] < 1000:
+            gevent.sleep(0.001)
+        print(store.stats()["waiting"] >= 0)
+        store.close()
+        """
+    )
+
+    assert printed.splitlines()[-1] == "True"
+
+
+def test_backup_compact_and_verify_work_in_a_greenlet(run):
+    printed = run(
+        """
+        increment()
+        store.backup(directory + "-copy")
+        store.compact()
+        print(store.verify()["documents"])
+        with Store(directory + "-copy") as copy:
+            print(copy.root)
+        """
+    )
+
+    assert printed.splitlines() == ["{'counters': 1}", "{'counters': {'n': 1}}"]

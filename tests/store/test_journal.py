@@ -1,0 +1,314 @@
+"""The files of a store: what a crash leaves is read, and what it cannot leave is refused."""
+
+import os
+import shutil
+import struct
+
+import pytest
+
+from safepatch.store import CorruptError, FailedError, Store, StoreError, durable
+from safepatch.store.frames import HEADER, frame
+
+COUNT = 5
+
+
+def files(directory, kind="journal"):
+    return sorted(directory.glob(f"{kind}-*.log"))
+
+
+def write(directory, count=COUNT, **options):
+    """A store in which `count` batches were written, each with a number."""
+    with Store(directory, every=0, **options) as store:
+        for number in range(count):
+            durable(store)(store.root["c"].__setitem__)("n", number)
+
+
+def content(directory):
+    with Store(directory, every=0) as store:
+        return {name: dict(documents) for name, documents in store.root.items()}
+
+
+@pytest.fixture
+def cut(directory):
+    """A store as a crash leaves it: no mark ends its file."""
+    write(directory)
+    [file] = files(directory)
+    os.truncate(file, file.stat().st_size - HEADER.size)
+    return file
+
+
+@pytest.mark.parametrize("lost", [1, 7, 19, 20, 21, 30])
+def test_a_torn_write_is_taken_away_and_told(directory, cut, lost, caplog):
+    os.truncate(cut, cut.stat().st_size - lost)
+
+    with Store(directory, every=0) as store:
+        assert store.root == {"c": {"n": COUNT - 2}}
+        torn = store.stats()["torn_bytes"]
+
+    assert torn > 0
+    assert f"took away {torn} bytes" in caplog.text
+    assert content(directory) == {"c": {"n": COUNT - 2}}
+
+
+def test_a_write_of_which_only_the_size_arrived_is_taken_away(directory, cut):
+    with cut.open("ab") as file:
+        file.write(bytes(500))
+
+    assert content(directory) == {"c": {"n": COUNT - 1}}
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_any_flipped_bit_is_refused_or_harmless(directory, cut, closed, tmp_path):
+    """In a file that was closed also within the last write."""
+    if closed:
+        content(directory)  # opening and closing puts a mark at its end
+    whole = bytearray(cut.read_bytes())
+    last = [at for at in range(len(whole)) if whole.startswith(b"\xf5SP\x01", at)][-1]
+    for at in range(len(whole)):
+        for bit in (1, 128):
+            damaged = whole.copy()
+            damaged[at] ^= bit
+            cut.write_bytes(damaged)
+            try:
+                found = content_of_copy(directory, tmp_path)
+            except CorruptError as error:
+                assert error.file.endswith(cut.name)
+                assert at < last or closed
+            else:
+                # The mark was damaged, which loses nothing; or the one write that is not proven.
+                assert at >= last
+                assert found == {"c": {"n": COUNT - (1 if closed else 2)}}
+
+
+def content_of_copy(directory, tmp_path):
+    """Opening a store seals it, so that a copy is opened."""
+    copy = tmp_path / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(directory, copy)
+    return content(copy)
+
+
+def test_opening_a_damaged_store_changes_nothing(directory, cut):
+    damaged = bytearray(cut.read_bytes())
+    damaged[30] ^= 1
+    cut.write_bytes(damaged)
+    before = {file.name: file.read_bytes() for file in directory.iterdir()}
+
+    for _ in range(2):
+        with pytest.raises(
+            CorruptError, match="frame 0 is damaged, but frame 1 after it is intact"
+        ):
+            content(directory)
+
+    assert {file.name: file.read_bytes() for file in directory.iterdir()} == {
+        "compacting": b""
+    } | before
+
+
+def test_a_torn_write_with_what_looks_like_a_frame_in_it_is_taken_away(directory):
+    """Texts are UTF-8, in which the first byte of a frame does not occur."""
+    with Store(directory, every=0) as store:
+        durable(store)(store.root["c"].__setitem__)("k", 1)
+        durable(store)(store.root["c"].__setitem__)("l", [frame(9, b"x").decode("latin-1")])
+    [file] = files(directory)
+    os.truncate(file, file.stat().st_size - HEADER.size - 1)
+
+    assert content(directory) == {"c": {"k": 1}}
+
+
+class TestMissing:
+    def test_a_journal_in_the_middle_is_missed(self, directory):
+        write(directory, segment=1)
+        files(directory)[2].unlink()
+
+        with pytest.raises(CorruptError, match="begins with batch 3 where 2 was to come"):
+            content(directory)
+
+    def test_the_first_journal_is_missed(self, directory):
+        write(directory, segment=1)
+        files(directory)[0].unlink()
+
+        with pytest.raises(CorruptError, match="batches 0 to 0 are missing"):
+            content(directory)
+
+    def test_an_image_is_missed(self, directory):
+        write(directory)
+        with Store(directory, every=0) as store:
+            assert store.root == {"c": {"n": COUNT - 1}}
+            store.compact()
+            durable(store)(store.root["c"].__setitem__)("n", 99)
+        files(directory, "image")[0].unlink()
+
+        with pytest.raises(CorruptError, match=f"batches 0 to {COUNT - 1} are missing"):
+            content(directory)
+
+    def test_the_end_of_a_closed_journal_is_missed(self, directory):
+        write(directory, segment=1)
+        file = files(directory)[1]
+        os.truncate(file, file.stat().st_size - 1)
+
+        with pytest.raises(CorruptError, match="does not go on to its mark"):
+            content(directory)
+
+    def test_the_end_of_an_image_is_missed(self, directory):
+        write(directory)
+        with Store(directory, every=0) as store:
+            store.compact()
+        [file] = files(directory, "image")
+        os.truncate(file, file.stat().st_size - 1)
+
+        with pytest.raises(CorruptError, match="does not go on to its mark"):
+            content(directory)
+
+
+class TestCompacting:
+    def test_merges_all_into_one_image(self, directory):
+        write(directory, segment=1)
+        with Store(directory, every=0) as store:
+            del store.root["c"]["n"]
+            store.root["d"]["k"] = {"x": 1}
+            store.sync()
+            store.compact()
+            assert store.verify() == {
+                "files": 1, "bytes": files(directory, "image")[0].stat().st_size,
+                "documents": {"d": 1},
+            }  # fmt: skip
+
+        assert (len(files(directory)), len(files(directory, "image"))) == (0, 1)
+        assert content(directory) == {"d": {"k": {"x": 1}}}
+
+    def test_begins_by_itself_when_closed_journals_are_larger_than_the_documents(self, directory):
+        text = "x" * 1000
+        with Store(directory, every=0, segment=10_000) as store:
+            for number in range(100):
+                durable(store)(store.root["c"].__setitem__)("k", f"{number}{text}")
+            store.opened().engine.compact()  # waits for what has begun
+            durable(store)(store.root["c"].__setitem__)("k", "end")
+            used = sum(file.stat().st_size for file in directory.iterdir())
+
+        assert files(directory, "image")
+        assert used < 5_000
+        assert content(directory) == {"c": {"k": "end"}}
+
+    def test_goes_on_while_transactions_are_committed(self, directory):
+        with Store(directory, every=0) as store:
+            for number in range(50):
+                durable(store)(store.root["c"].__setitem__)(str(number), number)
+                if number % 20 == 10:
+                    store.compact()
+
+        assert content(directory) == {"c": {str(number): number for number in range(50)}}
+
+    def test_keeps_old_files_as_long_as_told(self, directory):
+        with Store(directory, every=0, keep=3600, segment=1) as store:
+            for number in range(3):
+                durable(store)(store.root["c"].__setitem__)("n", number)
+                store.compact()
+
+        assert (len(files(directory)), len(files(directory, "image"))) == (3, 3)
+        assert content(directory) == {"c": {"n": 2}}
+
+    def test_a_process_that_fails_is_told_and_changes_nothing(self, directory, monkeypatch):
+        write(directory)
+        with Store(directory, every=0) as store:
+            assert store.root
+            monkeypatch.setattr("sys.executable", shutil.which("false"))
+            with pytest.raises(StoreError, match="the process that merges files failed"):
+                store.compact()
+
+        assert content(directory) == {"c": {"n": COUNT - 1}}
+
+    def test_what_was_left_unfinished_is_removed(self, directory):
+        write(directory)
+        (directory / "image-0000000000000001.log.tmp").write_bytes(b"half")
+
+        assert content(directory) == {"c": {"n": COUNT - 1}}
+        assert not list(directory.glob("*.tmp"))
+
+
+class TestFailing:
+    """After a failed write nothing is accepted, and what was acknowledged is there."""
+
+    @pytest.mark.parametrize("call", ["write", "fdatasync"])
+    def test_a_failed_write_stops_the_store(self, directory, patches, call):
+        from safepatch.decorators import fault
+
+        with Store(directory, every=0) as store:
+            put = durable(store)(store.root["c"].__setitem__)
+            put("n", 1)
+            failing = patches.apply(
+                f"os:{call}", fault(error=OSError(28, "No space left on device"))
+            )
+            with pytest.raises(FailedError, match="No space left") as raised:
+                put("n", 2)
+            failing.undo()
+
+            assert isinstance(raised.value.__cause__, OSError)
+            for use in (
+                lambda: put("n", 3),
+                store.sync,
+                durable(store, reads_only=True)(lambda: 1),
+            ):
+                with pytest.raises(FailedError):
+                    use()
+            assert "No space left" in store.stats()["failure"]
+
+        found = content(directory)["c"]["n"]
+        assert found == 1 if call == "write" else found in (1, 2)
+
+    def test_few_bytes_written_at_a_time_are_all_written(self, directory, patches):
+        def few(write):
+            return lambda descriptor, data: write(descriptor, data[:3])
+
+        with Store(directory, every=0) as store, patches.patch("os:write", few):
+            durable(store)(store.root["c"].__setitem__)("n", "a longer text")
+
+        assert content(directory) == {"c": {"n": "a longer text"}}
+
+
+class TestBackup:
+    def test_is_a_store_of_all_there_was(self, directory, tmp_path):
+        with Store(directory, every=0) as store:
+            store.root["c"]["k"] = 1
+            store.backup(tmp_path / "b" / "copy")
+            store.root["c"]["k"] = 2
+
+        assert content(tmp_path / "b" / "copy") == {"c": {"k": 1}}
+        assert content(directory) == {"c": {"k": 2}}
+
+    def test_refuses_a_place_that_is_taken(self, store, tmp_path):
+        (tmp_path / "copy").mkdir()
+
+        with pytest.raises(FileExistsError, match="name a new place"):
+            store.backup(tmp_path / "copy")
+
+
+def test_verify_finds_damage_in_what_is_on_disk(directory):
+    write(directory)
+    with Store(directory, every=0) as store:
+        assert store.verify()["documents"] == {"c": 1}
+        [file] = files(directory)
+        damaged = bytearray(file.read_bytes())
+        damaged[-30] ^= 1
+        file.write_bytes(damaged)
+
+        with pytest.raises(CorruptError):
+            store.verify()
+
+
+def test_the_format_is_what_the_documents_say(directory):
+    """Other programs may read it: magic, length, CRC32C, sequence, MessagePack."""
+    import msgspec
+    from crc32c import crc32c
+
+    write(directory, 1)
+    [file] = files(directory)
+    data = file.read_bytes()
+    magic, length, crc, sequence = HEADER.unpack(data[: HEADER.size])
+    payload = data[HEADER.size :][:length]
+
+    assert (magic, sequence) == (b"\xf5SP\x01", 0)
+    assert crc == crc32c(struct.pack("<IQ", length, sequence) + payload)
+    seconds, transactions = msgspec.msgpack.decode(payload)
+    assert seconds > 1.7e9
+    assert transactions == [[["c", "n", msgspec.msgpack.encode(0)]]]

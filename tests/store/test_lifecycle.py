@@ -1,0 +1,248 @@
+"""Opening and closing: by one at a time, and nothing before the first use."""
+
+import os
+
+import pytest
+from children import child
+
+from safepatch.store import ClosedError, LockedError, Store, StoreError, durable
+
+
+def test_making_a_store_touches_no_disk(directory):
+    store = Store(directory)
+    durable(store)(print)
+    store.transaction()
+
+    assert not directory.exists()
+
+    assert store.root == {}
+    assert directory.exists()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.root,
+        lambda store: durable(store)(lambda: None)(),
+        lambda store: store.sync(),
+        lambda store: store.stats(),
+        lambda store: store.__enter__(),
+    ],
+)
+def test_the_first_use_opens_it_with_all_directories(tmp_path, use):
+    store = Store(tmp_path / "a" / "b")
+    use(store)
+
+    assert (tmp_path / "a" / "b").is_dir()
+    store.close()
+
+
+def test_a_second_opener_is_refused_in_this_process_and_in_another(store, directory):
+    assert store.root == {}
+
+    with pytest.raises(LockedError, match="it is open already"):
+        Store(directory).root
+    printed = child(
+        f"""
+        from safepatch.store import *
+        try:
+            Store({str(directory)!r}).root
+        except LockedError as error:
+            print(type(error).__name__, isinstance(error, OSError))
+        """
+    )
+
+    assert printed == "LockedError True"
+    store.root["c"]["k"] = 1  # and the first one goes on
+    store.sync()
+
+
+def test_who_was_refused_leaves_nothing_locked(store, directory):
+    assert store.root == {}
+    with pytest.raises(LockedError):
+        Store(directory).root
+    store.close()
+
+    with Store(directory) as again:
+        assert again.root == {}
+
+
+def test_a_closed_store_is_refused_until_it_is_opened_again(store):
+    store.root["c"]["k"] = 1
+    store.close()
+    store.close()
+
+    with pytest.raises(ClosedError, match="it was closed"):
+        store.root
+    with pytest.raises(ClosedError):
+        durable(store)(lambda: None)()
+    with store:
+        assert store.root == {"c": {"k": 1}}
+
+
+def test_writes_outside_of_transactions_are_kept_by_close_sync_and_the_end_of_the_program(
+    directory,
+):
+    child(
+        f"""
+        from safepatch.store import Store
+        store = Store({str(directory)!r})
+        store.root["c"]["k"] = {{"n": [1]}}
+        """
+    )
+
+    with Store(directory) as store:
+        assert store.root == {"c": {"k": {"n": [1]}}}
+        store.root["c"]["k"]["n"].append(2)
+        assert store.sync() == [("c", "k")]
+        assert store.sync() == []
+        del store.root["c"]["k"]
+        store.root["d"]["l"] = 1
+    with Store(directory) as store:
+        assert store.root == {"d": {"l": 1}}
+
+
+def test_the_child_of_a_fork_is_refused_and_does_not_keep_the_parents_lock(directory):
+    printed = child(
+        f"""
+        import os, time
+        from safepatch.store import *
+        store = Store({str(directory)!r})
+        store.root["c"]["k"] = 1
+        read, write = os.pipe()
+        if not os.fork():
+            try:
+                store.root
+            except ClosedError as error:
+                os.write(write, str(error).encode())
+            time.sleep(1)
+            os._exit(0)
+        print(os.read(read, 1000).decode())
+        store.close()
+        with store:
+            print(store.root)
+        """
+    )
+
+    assert "the process that this one was forked from" in printed
+    assert "{'c': {'k': 1}}" in printed
+
+
+def test_a_child_may_open_a_store_that_its_parent_only_made(directory):
+    printed = child(
+        f"""
+        import os
+        from safepatch.store import *
+        store = Store({str(directory)!r})
+        if not os.fork():
+            store.root["c"]["k"] = 1
+            store.close()
+            os._exit(0)
+        os.wait()
+        print(store.root)
+        """
+    )
+
+    assert printed == "{'c': {'k': 1}}"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"mode": "fast"}, "'journal' or 'snapshot'"),
+        ({"every": -1}, "every=-1"),
+        ({"every": "often"}, "every='often'"),
+        ({"segment": float("nan")}, "segment=nan"),
+        ({"keep": -0.5}, "keep=-0.5"),
+    ],
+)
+def test_wrong_options_are_refused_when_it_is_made(directory, options, told):
+    with pytest.raises(ValueError, match=told):
+        Store(directory, **options)
+
+
+def test_an_unknown_address_is_refused_when_the_store_is_made():
+    with pytest.raises(ValueError, match=r"give a directory, sqlite:///FILE"):
+        Store("mysql://localhost/db")
+
+
+def test_a_file_in_the_place_of_the_directory_is_told(tmp_path):
+    (tmp_path / "state").write_text("")
+
+    with pytest.raises(OSError, match="state"):
+        Store(tmp_path / "state").root
+
+
+def test_importing_safepatch_does_not_import_the_store():
+    printed = child("import safepatch, sys; print('safepatch.store' in sys.modules)")
+
+    assert printed == "False"
+
+
+def test_importing_the_store_imports_no_gevent():
+    printed = child("import safepatch.store, sys; print('gevent' in sys.modules)")
+
+    assert printed == "False"
+
+
+class TestMigrations:
+    @staticmethod
+    def add_names(root):
+        for user in root["users"].values():
+            user["name"] = "?"
+
+    @staticmethod
+    def count(root):
+        root["counts"]["users"] = len(root["users"])
+
+    def test_each_is_called_once_in_order(self, store, directory):
+        store.root["users"] = {"a": {}, "b": {}}
+        store.close()
+
+        for _ in range(2):
+            with Store(directory, migrations=[self.add_names]) as migrated:
+                assert migrated.root["users"] == {"a": {"name": "?"}, "b": {"name": "?"}}
+                migrated.root["users"].pop("b", None)
+                migrated.root["users"]["b"] = {"name": "?"}
+        with Store(directory, migrations=[self.add_names, self.count]) as migrated:
+            assert migrated.root["counts"] == {"users": 2}
+        with Store(directory, migrations=[self.add_names, self.count]) as migrated:
+            assert list(migrated.root) == ["users", "counts"]
+
+    def test_one_that_fails_changes_nothing_and_leaves_the_store_closed(self, store, directory):
+        store.root["users"] = {"a": {}}
+        store.close()
+
+        def fail(root):
+            root["users"]["a"]["half"] = True
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            Store(directory, migrations=[self.count, fail]).root
+
+        with Store(directory, migrations=[self.count]) as store:
+            assert store.root == {"users": {"a": {}}, "counts": {"users": 1}}
+
+    def test_a_program_that_knows_fewer_is_refused(self, directory):
+        with Store(directory, migrations=[self.count]):
+            pass
+
+        with pytest.raises(StoreError, match="1 migrations, but 0 are given"):
+            Store(directory).root
+
+
+def test_nothing_is_left_open(directory):
+    def descriptors():
+        return {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
+                if os.path.exists(f"/proc/self/fd/{fd}")}  # fmt: skip
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("no /proc here")
+    with Store(directory) as store:
+        store.root["c"]["k"] = 1
+        store.compact()
+        store.backup(directory.with_name("copy"))
+        store.verify()
+
+    assert not [name for name in descriptors() if str(directory.parent) in name]

@@ -1,0 +1,276 @@
+"""A transaction is kept as a whole, or brought back as a whole."""
+
+import collections
+import datetime
+import decimal
+import enum
+import math
+
+import pytest
+
+from safepatch.store import (
+    ConflictError,
+    NotStorableError,
+    ReadOnlyError,
+    Store,
+    StoreError,
+    durable,
+)
+
+
+class PlannedError(Exception):
+    pass
+
+
+def test_what_a_call_wrote_is_in_the_files_when_it_returns(store, directory, tmp_path):
+    """As they are at that moment, with no closing: they are copied."""
+    import shutil
+
+    durable(store)(lambda: store.root["users"].update(me={"n": 1}))()
+    shutil.copytree(directory, tmp_path / "copy")
+
+    with Store(tmp_path / "copy") as copied:
+        assert copied.root == {"users": {"me": {"n": 1}}}
+
+
+def test_an_exception_brings_back_everything(store, read):
+    before = {"kept": {"n": [1, 2]}, "gone": {"n": 2}, "new": 3}
+    store.root["c"] = {"kept": {"n": [1, 2]}, "gone": {"n": 2}, "new": 3}
+    store.sync()
+
+    @durable(store)
+    def fail():
+        documents = store.root["c"]
+        documents["kept"]["n"].append(3)
+        documents["kept"]["more"] = 1
+        del documents["gone"]
+        documents["new"] = 4
+        documents["added"] = 5
+        store.root["other"]["x"] = 6
+        raise PlannedError
+
+    with pytest.raises(PlannedError):
+        fail()
+
+    assert {"c": before} == store.root
+    assert store.stats()["rolled_back"] == 1
+    assert read() == {"c": before}
+
+
+@pytest.mark.parametrize("document", [{"n": [1]}, [1, [2]]])
+def test_a_document_that_is_brought_back_is_the_same_object(store, document):
+    """So who refers to it still sees what is stored."""
+    store.root["c"]["k"] = document
+
+    with pytest.raises(PlannedError), store.transaction():
+        store.root["c"]["k"].clear()
+        store.root["c"]["k"] = "another"
+        raise PlannedError
+
+    assert store.root["c"]["k"] is document
+    assert document in ({"n": [1]}, [1, [2]])
+
+
+def test_a_block_is_a_transaction(store, read):
+    with store.transaction():
+        store.root["c"]["k"] = 1
+    with pytest.raises(PlannedError), store.transaction():
+        store.root["c"]["k"] = 2
+        raise PlannedError
+
+    assert read() == {"c": {"k": 1}}
+
+
+def test_what_was_not_changed_is_not_written(store):
+    store.root["c"] = {"k": {"n": 1}}
+    store.sync()
+    commits = store.stats()["commits"]
+
+    with store.transaction():
+        store.root["c"]["k"]["n"] += 1
+        store.root["c"]["k"]["n"] -= 1
+
+    assert store.stats()["commits"] == commits
+
+
+class TestWithin:
+    """A transaction within another is part of it."""
+
+    def test_both_are_kept_together(self, store):
+        with store.transaction():
+            store.root["c"]["outer"] = 1
+            with store.transaction():
+                store.root["c"]["inner"] = 2
+            commits = store.stats()["commits"]
+
+        assert (commits, store.stats()["commits"]) == (0, 1)
+        assert store.root == {"c": {"outer": 1, "inner": 2}}
+
+    def test_an_exception_outside_brings_back_what_was_done_inside(self, store):
+        store.root["c"] = {"k": [0]}
+
+        with pytest.raises(PlannedError), store.transaction():
+            with store.transaction():
+                store.root["c"]["k"].append(1)
+                store.root["c"]["new"] = 2
+            raise PlannedError
+
+        assert store.root == {"c": {"k": [0]}}
+
+    def test_an_exception_inside_brings_back_that_alone(self, store, read):
+        store.root["c"] = {"k": [0]}
+
+        with store.transaction():
+            store.root["c"]["k"].append(1)
+            with pytest.raises(PlannedError), store.transaction():
+                store.root["c"]["k"].append(2)
+                store.root["c"]["new"] = 3
+                raise PlannedError
+            assert store.root["c"]["k"] == [0, 1]
+
+        assert read() == {"c": {"k": [0, 1]}}
+
+    def test_three_deep_an_exception_in_the_middle_brings_back_the_inner_two(self, store, read):
+        store.root["c"] = {"k": [0], "l": [0]}
+
+        with store.transaction():
+            store.root["c"]["k"].append(1)
+            with pytest.raises(PlannedError), store.transaction():
+                with store.transaction():
+                    store.root["c"]["k"].append(2)
+                    store.root["c"]["l"].append(2)
+                raise PlannedError
+            assert store.root["c"] == {"k": [0, 1], "l": [0]}
+
+        assert read() == {"c": {"k": [0, 1], "l": [0]}}
+
+    def test_nothing_is_held_in_the_end(self, store):
+        with store.transaction(), store.transaction(), store.transaction():
+            store.root["c"]["k"] = 1
+
+        assert store.root["c"].held == {}
+        assert store.root.open == {}
+
+
+class TestOnlyReading:
+    def test_reads(self, store):
+        store.root["c"] = {"k": 1}
+
+        assert durable(store, reads_only=True)(lambda: sum(store.root["c"].values()))() == 1
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda root: root["c"].update(k=2),
+            lambda root: root["c"].pop("k"),
+            lambda root: root.__setitem__("c", {}),
+            lambda root: root["new"].setdefault("k", 1),
+        ],
+    )
+    def test_refuses_to_write_before_anything_changes(self, store, write):
+        store.root["c"] = {"k": 1}
+
+        with pytest.raises(ReadOnlyError, match="only reads"):
+            durable(store, reads_only=True)(write)(store.root)
+
+        assert store.root == {"c": {"k": 1}}
+
+    def test_refuses_one_within_it_that_writes(self, store):
+        with store.transaction(reads_only=True):
+            with (
+                pytest.raises(ReadOnlyError, match="within one that only reads"),
+                store.transaction(),
+            ):
+                pass
+            with store.transaction(reads_only=True):
+                pass
+
+        assert store.root.open == {}
+
+    def test_may_be_within_one_that_writes_and_sees_what_that_did(self, store):
+        with store.transaction():
+            store.root["c"]["k"] = 1
+            with store.transaction(reads_only=True):
+                assert store.root["c"]["k"] == 1
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Text(str):
+    pass
+
+
+UNSTORABLE = [
+    ({"a": [1, {"b": (1,)}]}, ["a", 1, "b"], "of type tuple"),
+    ({"a": {1: 2}}, ["a"], "the key 1 is of type int"),
+    ({"a": {Text("k"): 2}}, ["a"], "the key 'k' is of type Text"),
+    ({1, 2}, [], "of type set"),
+    ([math.nan], [0], "not finite"),
+    (math.inf, [], "not finite"),
+    (1 << 64, [], "more than 64 bits"),
+    ([-(1 << 63) - 1], [0], "more than 64 bits"),
+    (Colour.RED, [], "of type Colour"),
+    ({"t": Text("x")}, ["t"], "of type Text"),
+    (collections.OrderedDict(a=1), [], "of type OrderedDict"),
+    (collections.defaultdict(list), [], "of type defaultdict"),
+    (b"bytes", [], "of type bytes"),
+    (decimal.Decimal(1), [], "of type Decimal"),
+    (datetime.date(2024, 1, 1), [], "of type date"),
+    (object, [], "of type type"),
+    ("\ud800", [], "no valid Unicode|surrogates"),
+    ({"\ud800": 1}, [], "no valid Unicode|surrogates"),
+]
+
+
+@pytest.mark.parametrize(("document", "path", "found"), UNSTORABLE)
+def test_what_cannot_be_stored_is_refused_with_its_path(store, read, document, path, found):
+    with pytest.raises(NotStorableError, match=found) as raised, store.transaction():
+        store.root["c"]["good"] = 1
+        store.root["c"]["bad"] = document
+
+    assert (raised.value.collection, raised.value.key, raised.value.path) == ("c", "bad", path)
+    assert isinstance(raised.value, TypeError)
+    assert read() == {}
+
+
+def test_a_document_that_contains_itself_is_refused(store):
+    document = []
+    document.append(document)
+
+    with pytest.raises(NotStorableError, match="contains itself"), store.transaction():
+        store.root["c"]["k"] = document
+
+
+def test_the_path_is_written_as_one_writes_it(store):
+    with pytest.raises(NotStorableError, match=r"cannot store root\['c'\]\['k'\]\['a'\]\[0\]: "):
+        durable(store)(lambda: store.root["c"].update(k={"a": [{1}]}))()
+
+
+def test_a_transaction_that_is_too_large_is_refused_and_brought_back(store, monkeypatch):
+    monkeypatch.setattr("safepatch.store.keeping._MOST", 1000)
+
+    with pytest.raises(StoreError, match="the most is 1000"), store.transaction():
+        store.root["c"]["k"] = "x" * 1000
+
+    assert store.root == {}
+
+
+def test_writing_outside_to_what_a_transaction_holds_conflicts(store):
+    """In one thread this takes greenlets; here the open transaction is made another's."""
+    store.root["c"]["k"] = 1
+    with store.transaction():
+        store.root["c"]["k"]
+        [(who, transaction)] = store.root.open.items()
+        del store.root.open[who]
+        store.root.open["somebody else"] = transaction
+        try:
+            with pytest.raises(ConflictError) as raised:
+                store.root["c"]["k"] = 2
+        finally:
+            del store.root.open["somebody else"]
+            store.root.open[who] = transaction
+
+    assert (raised.value.collection, raised.value.key) == ("c", "k")
+    assert store.root["c"]["k"] == 1
