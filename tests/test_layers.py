@@ -111,10 +111,10 @@ def imported(path):
             )
 
 
-def imported_beside(path):
-    """The files of its own package that a file imports."""
-    package = f"safepatch.{path.parent.name}"
-    files = {file.stem for file in path.parent.glob("*.py")}
+def imported_beside(path, folder):
+    """The files and folders of a package that a file imports."""
+    package = f"safepatch.{folder.name}"
+    files = {file.stem for file in folder.iterdir()}
     for node in import_statements(path):
         named = [alias.name for alias in node.names]
         if isinstance(node, ast.ImportFrom) and node.module == package:
@@ -172,8 +172,10 @@ def test_decorators_import_nothing_of_the_core():
 )
 def test_no_file_imports_one_that_imports_it(package):
     """Nor by way of others: sorting them raises an error that names the circle."""
-    files = {path.stem: path for path in (PACKAGE / package).glob("*.py")}
-    below = {name: set(imported_beside(path)) for name, path in files.items()}
+    folder = PACKAGE / package
+    files = {path.stem: path for path in folder.glob("*.py")}
+    files |= {path.parent.name: path for path in folder.glob("*/__init__.py")}
+    below = {name: set(imported_beside(path, folder)) for name, path in files.items()}
 
     in_order = [*graphlib.TopologicalSorter(below).static_order()]
 
