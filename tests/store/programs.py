@@ -50,7 +50,9 @@ class Log:
             length, checksum = HEADER.unpack_from(content, place)
             data = content[place + HEADER.size :][:length]
             is_whole = len(data) == length and length > 0
-            if not is_whole or ("no checksum" not in self.mistakes and zlib.crc32(data) != checksum):
+            if not is_whole or (
+                "no checksum" not in self.mistakes and zlib.crc32(data) != checksum
+            ):
                 break
             texts.append(data.decode())
             place += HEADER.size + length

@@ -142,14 +142,17 @@ def subsets(disk: Disk, limit: int, random: Random) -> list[frozenset[int]]:
 def _some_subsets(
     unsafe: list[int], needs: Mapping[int, list[int]], limit: int, random: Random
 ) -> Iterator[Iterable[int]]:
+    """Each step alone, all but each, and all up to each; and combinations by chance."""
+    extremes: list[list[int]] = []
     for number in unsafe:
-        yield [number]
         without = {number}
         for later in unsafe:
             if not without.isdisjoint(needs[later]):
                 without.add(later)
-        yield [other for other in unsafe if other not in without]
-        yield [other for other in unsafe if other <= number]
+        extremes.append([number])
+        extremes.append([other for other in unsafe if other not in without])
+        extremes.append([other for other in unsafe if other <= number])
+    yield from random.sample(extremes, min(limit // 2, len(extremes)))
     for _ in range(limit):
         yield [number for number in unsafe if random.random() < 0.5]
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
+from typing import TypeVar
+
+T = TypeVar("T")
 
 #: A block's content, or a file's size, and the number of the call that made it so.
 Block = tuple[int, bytes]
@@ -33,7 +36,7 @@ class File:
         end = offset + len(data)
         touched = range(offset // self.block, (end - 1) // self.block + 1)
         self._keep(touched)
-        if end > len(self.content):
+        if end > len(self.content) or (self.doubt and end == len(self.content)):
             self.content.extend(bytes(end - len(self.content)))
             self.sizes.append((call, end))
         self.content[offset:end] = data
@@ -78,7 +81,7 @@ class File:
         return bytes(made)
 
     def synced(self) -> bytes:
-        return self.build(self.sizes[0][1], lambda versions: versions[0][1])
+        return self.build(self.sizes[0][1], _oldest)
 
     def _at(self, number: int) -> bytes:
         start = number * self.block
@@ -99,29 +102,38 @@ def contents(file: File, limit: int, random: Random) -> list[bytes]:
     newest = bytes(file.content)
     if file.is_synced():
         return [newest]
-    found = dict.fromkeys([file.synced(), newest])
-    found.update(dict.fromkeys(_sizes(file)))
-    sure = min(len(found), limit)
+    found = dict.fromkeys([file.synced(), newest, file.build(len(newest), _oldest)])
     rest: dict[bytes, None] = {}
-    for some in (_prefixes(file), _cuts(file, limit, random), _mixes(file, limit, random)):
-        rest.update(dict.fromkeys(itertools.islice(some, limit)))
+    for some in (_sizes, _prefixes, _cuts, _mixes):
+        rest.update(dict.fromkeys(some(file, limit, random)))
     more = [content for content in rest if content not in found]
-    if sure + len(more) > limit:
-        more = random.sample(more, limit - sure)
-    return [*itertools.islice(found, sure), *more]
+    return [*found, *_some(more, max(0, limit - len(found)), random)][:limit]
 
 
-def _sizes(file: File) -> Iterator[bytes]:
+def _some(items: Sequence[T], limit: int, random: Random) -> Sequence[T]:
+    return items if len(items) <= limit else random.sample(items, limit)
+
+
+def _oldest(versions: list[Block]) -> bytes:
+    return versions[0][1]
+
+
+def _newest(versions: list[Block]) -> bytes:
+    return versions[-1][1]
+
+
+def _sizes(file: File, limit: int, random: Random) -> Iterator[bytes]:
     """Of each size it had, with no block written, and with all."""
-    for _, size in file.sizes[-1:] + file.sizes[:-1]:
-        yield file.build(size, lambda versions: versions[0][1])
-        yield file.build(size, lambda versions: versions[-1][1])
+    for _, size in _some(file.sizes, limit, random):
+        yield file.build(size, _oldest)
+        yield file.build(size, _newest)
 
 
-def _prefixes(file: File) -> Iterator[bytes]:
+def _prefixes(file: File, limit: int, random: Random) -> Iterator[bytes]:
     """As it was after each call."""
     calls = {call for versions in file.blocks.values() for call, _ in versions}
-    for call in sorted(calls | {call for call, _ in file.sizes}):
+    calls.update(call for call, _ in file.sizes)
+    for call in _some(sorted(calls), limit, random):
         size = [size for made, size in file.sizes if made <= call][-1]
         yield file.build(size, functools.partial(_until, call))
 
@@ -135,17 +147,17 @@ def _cuts(file: File, limit: int, random: Random) -> Iterator[bytes]:
     old, new = file.synced(), bytes(file.content)
     first = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), None)
     start = min(len(old), len(new)) if first is None else first
-    places = range(start, len(new))
-    for place in places if 2 * len(places) <= limit else _some(places, limit // 2, random):
+    for place in _places(range(start, len(new)), limit, random):
         if place >= len(old):
             yield new[:place]
         yield new[:place] + old[place:].ljust(len(new) - place, b"\0")
 
 
-def _some(places: range, limit: int, random: Random) -> list[int]:
-    """The first and last few, and some between."""
-    ends = {*places[:8], *places[-8:]}
-    return sorted({*ends, *random.sample(places, min(limit, len(places)))})
+def _places(places: range, limit: int, random: Random) -> Sequence[int]:
+    """All, if they are few, else the first and last, and some between."""
+    if len(places) <= limit:
+        return places
+    return sorted({*places[:8], *places[-8:], *random.sample(places, limit)})
 
 
 def _mixes(file: File, limit: int, random: Random) -> Iterator[bytes]:
