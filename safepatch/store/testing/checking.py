@@ -98,12 +98,13 @@ def _need_changes(trace: Trace) -> None:
 def _check_recoveries(
     judge: _Judge, states: Iterable[State], limit: int, block: int, seed: int
 ) -> None:
-    seen: set[int] = set()
+    seen: dict[str, set[int]] = {}  # by what was promised before
     with seeing() as see:
         for state in states:
             trace = judge.judge(state, see)
             if trace is not None:
-                for later in trace.states(limit=limit, block=block, seed=seed, seen=seen):
+                same = seen.setdefault(repr(state.notes), set())
+                for later in trace.states(limit=limit, block=block, seed=seed, seen=same):
                     judge.judge(_after(state, later))
             if judge.has_enough():
                 return

@@ -43,20 +43,24 @@ class Recorder:
 
     def start(self, directory: str) -> Trace:
         """Begin anew, with what is in the directory, which counts as synced."""
-        self.trace, self.nodes, self.paths = Trace(), {}, {}
+        tree = read_tree(directory)  # before anything is ours, and may fail on purpose
+        self.trace, self.nodes, self.paths = Trace(), {}, {ROOT: ""}
         self.directory, self.count = directory, ROOT
-        self.nodes[_inode(os.stat(directory))] = ROOT
-        self.paths[ROOT] = ""
-        for name, content in read_tree(directory).items():
-            about = os.lstat(os.path.join(directory, name))
-            parent, base = os.path.split(os.path.join(directory, name))
-            known = self.nodes.get(_inode(about))
-            node = self.new(about, name) if known is None else known
-            self.trace.names[self.nodes[_inode(os.stat(parent))], base] = node
+        nodes = {_inode(os.stat(directory)): ROOT}
+        for name, content in tree.items():
+            path = os.path.join(directory, name)
+            inode, parent = _inode(os.lstat(path)), os.path.dirname(path)
+            if inode not in nodes:
+                self.count += 1
+                nodes[inode] = self.count
+                self.paths[self.count] = name
+            node = nodes[inode]
+            self.trace.names[nodes[_inode(os.stat(parent))], os.path.basename(path)] = node
             if isinstance(content, bytes):
                 self.trace.files[node] = content
             elif isinstance(content, str):
                 self.trace.links[node] = content
+        self.nodes = nodes
         return self.trace
 
     def stop(self) -> None:
