@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 
 import safepatch
 import safepatch.decorators
+import safepatch.store.testing
 import safepatch.testing
 from safepatch.errors import TargetError
 
@@ -84,7 +85,7 @@ def test_type_checkers_are_told_that_it_is_typed():
     assert importlib.resources.files("safepatch").joinpath("py.typed").is_file()
 
 
-FRONT_DOORS = [safepatch, safepatch.decorators, safepatch.testing]
+FRONT_DOORS = [safepatch, safepatch.decorators, safepatch.testing, safepatch.store.testing]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ MODULES = [
     "safepatch.metrics",
     "safepatch.testing",
     "safepatch.recipes.dns",
+    "safepatch.store.testing",
 ]
 # Objects made from docstrings by autodoc, and what is told by hand.
 DIRECTIVE = re.compile(r"^\.\. (auto\w+|py:data):: ([\w.]+)(?:\(\))?\n((?: +:.*\n)*)", re.MULTILINE)

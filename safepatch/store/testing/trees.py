@@ -53,16 +53,20 @@ def write_tree(tree: Tree, directory: str) -> None:
 
 
 def _write(path: str, content: bytes) -> None:
+    # Nothing is truncated to nothing: ext4 takes that for a replacement, and goes to the disk.
+    if not content and os.path.lexists(path):
+        os.unlink(path)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         # Times would not tell: a file of the same size may have been changed a moment ago.
         size = os.fstat(file).st_size
         if size == len(content) and os.pread(file, size, 0) == content:
             return
-        os.ftruncate(file, 0)
         left = memoryview(content)
         while left:
             left = left[os.write(file, left) :]
+        if size > len(content):
+            os.ftruncate(file, len(content))
     finally:
         os.close(file)
 
