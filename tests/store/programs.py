@@ -37,7 +37,8 @@ class Log:
             self.texts, end = self._recover(content)
             if end < len(content):
                 os.ftruncate(self.file, end)
-            os.fsync(self.file)
+            if "recovery not synced" not in mistakes:
+                os.fsync(self.file)
             if "directory not synced" not in mistakes:
                 sync_directory(directory)
         except BaseException:

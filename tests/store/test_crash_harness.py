@@ -5,7 +5,9 @@ import os
 import pytest
 from programs import Log, save
 
-from safepatch.store.testing import NotCrashSafe, check_crashes, check_faults
+import safepatch
+from safepatch.decorators import fault
+from safepatch.store.testing import NotCrashSafe, check_crashes, check_faults, record
 
 TEXTS = ["one", "two", "three"]
 
@@ -101,3 +103,42 @@ def test_mistakes_of_a_replacement_are_found(mistake):
         check_crashes(save_workload(mistake), save_check)
 
     assert caught.value.violations
+
+
+class Killed(BaseException):
+    """A process that is killed loses nothing that it wrote: another one reads it."""
+
+
+def seen_and_lost(directory, crashed, *mistakes):
+    """How often a log that was killed before a sync, and opened again, has shown what is lost."""
+    killed = safepatch.patch("os:fdatasync", fault(error=Killed, schedule={2}))
+    with record(directory) as trace:
+        log = Log(directory, *mistakes)
+        with killed, pytest.raises(Killed):
+            log_and_note(log, trace)
+        log.close()
+        log = Log(directory, *mistakes)
+        trace.note(log.texts)
+        log.close()
+
+    lost = 0
+    for state in trace.states():
+        state.write(crashed)
+        log = Log(crashed)
+        log.close()
+        lost += bool(state.notes) and log.texts[: len(state.notes[-1])] != state.notes[-1]
+    return lost
+
+
+def log_and_note(log, trace):
+    for text in TEXTS:
+        log.append(text)
+        trace.note([*log.texts])
+
+
+def test_a_program_that_is_killed_and_started_again_may_crash_in_the_same_trace(tmp_path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "other").mkdir()
+
+    assert seen_and_lost(tmp_path / "log", tmp_path / "crashed") == 0
+    assert seen_and_lost(tmp_path / "other", tmp_path / "crashed", "recovery not synced") > 0
