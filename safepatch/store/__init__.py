@@ -18,10 +18,18 @@ try:
 except ModuleNotFoundError as error:
     if error.name not in ("crc32c", "msgspec", "orjson"):
         raise
-    raise ModuleNotFoundError(
-        f"safepatch.store needs {error.name!r}; install it with pip install 'safepatch-py[store]'",
-        name=error.name,
-    ) from error
+    _missing = error.name
+
+    # Only when it is asked for, for `safepatch.store.testing` is of use without.
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise ModuleNotFoundError(
+            f"safepatch.store needs {_missing!r}; install it with "
+            "pip install 'safepatch-py[store]'",
+            name=_missing,
+        )
+
 
 __all__ = [
     "ClosedError",
