@@ -40,6 +40,9 @@ def compact(directory: str, before: int, keep: float = 0.0) -> int:
         if closed:
             state, sequence, seconds = merged(newest, closed)
             put_image(directory, sequence, state, seconds)
+        else:
+            # Who wrote the image may have been killed before it did this.
+            directories.sync_directory(directory)
         remove_old(directory, sequence, keep)
         return sequence
     finally:

@@ -115,11 +115,14 @@ def put(path: str, parts: Iterable[bytes]) -> None:
 
 def make(directory: str) -> None:
     """Make a directory, and those above it, that stays."""
+    above = os.path.dirname(os.path.abspath(directory))
     if not os.path.isdir(directory):
-        above = os.path.dirname(os.path.abspath(directory))
         make(above)
         os.mkdir(directory)
-        sync_directory(above)
+    elif os.listdir(directory):
+        return
+    # Also of one that is there and empty: who made it may have been killed before it did this.
+    sync_directory(above)
 
 
 def unlink(paths: Iterable[str], directory: str) -> None:

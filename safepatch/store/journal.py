@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ import msgspec
 from safepatch.decorators.locks import give_lock
 from safepatch.store import directories
 from safepatch.store.documents import Root
-from safepatch.store.errors import CorruptError, StoreError
+from safepatch.store.errors import CorruptError, FailedError, StoreError
 from safepatch.store.frames import HEADER, Frames, frame
 from safepatch.store.threads import native
 from safepatch.store.values import Op, checksum, decode
@@ -122,19 +123,30 @@ class Journal:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        # Who wrote it may have been killed before it did this; what was read now must stay.
+        directories.sync_directory(self.directory)
 
     # -- writing
 
     def write(self, batch: Sequence[Sequence[Op]]) -> None:
         """Write transactions; they are on disk when it returns."""
-        with self.lock:
-            self._failed = True
+        with self.lock, self._writing():
             self._write(batch)
             if self._size >= self.segment:
                 self._rotate()
                 if self._closed > max(self.segment, self._image) and not self._is_merging():
                     self._merge()
-            self._failed = False
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """After an error nothing is written any more: what would follow half a frame is lost."""
+        if self._failed:
+            raise FailedError(
+                f"cannot write to {self.directory!r}: a write failed before; open the store again"
+            )
+        self._failed = True
+        yield
+        self._failed = False
 
     def _write(self, batch: Sequence[Sequence[Op]]) -> None:
         data = frame(self.sequence, encode((time.time(), batch)))
@@ -166,7 +178,7 @@ class Journal:
     def compact(self) -> None:
         """Merge all that was written so far into one image. Blocks; writes go on meanwhile."""
         self._wait_for_merging()
-        with self.lock:
+        with self.lock, self._writing():
             self._rotate()
             before = self.sequence
             self._merge()
@@ -217,7 +229,7 @@ class Journal:
 
     def backup(self, path: str) -> None:
         """Copy what is closed, which is all that is on disk."""
-        with self.lock:
+        with self.lock, self._writing():
             self._rotate()
             before = self.sequence
         merging = directories.lock(self.directory, "compacting", wait=True)  # so that files stay
@@ -229,7 +241,7 @@ class Journal:
             os.close(merging)
 
     def verify(self) -> dict[str, Any]:
-        with self.lock:
+        with self.lock, self._writing():
             self._rotate()
             before = self.sequence
         return verify(self.directory, before)
