@@ -39,7 +39,7 @@ def promises(found: Any) -> Iterator[Promise]:
     hundred = statistics.median(tables.shares(found["commits"]["100 greenlets"][OURS]))
     yield Promise(f"100 greenlets, of {INLINE}", 20.0, ANY, hundred)
     gaps = {name: row[0] for name, row in tables.stalled(found["stalls"]).items()}
-    compacting, idle = float(gaps["compaction in another process"]), float(gaps["idle"])
+    compacting, idle = float(gaps["safepatch, compaction"]), float(gaps["idle"])
     yield Promise("gap while compacting, of idle", 0.0, 3.0, compacting / idle)
     one_piece = compacting / float(gaps["json in one piece"])
     yield Promise("gap while compacting, of json in one piece", 0.0, 0.1, one_piece)

@@ -9,9 +9,13 @@ from benchmarks.store import tables
 
 
 def plot(found: dict[str, Any]) -> None:
-    _columns("store-requests", {k: tables.served(v) for k, v in found["requests"].items()}, "share")
-    commits = {k: tables.committed(v) for k, v in found["commits"].items()}
-    _columns("store-commits", commits, "times as many as inline (log)")
+    requests = {
+        load: {name: [100 * float(row[0])] for name, row in tables.served(pairs).items()}
+        for load, pairs in found["requests"].items()
+    }
+    _columns("store-requests", requests, "% of the requests with no durability")
+    commits = {load: tables.committed(pairs) for load, pairs in found["commits"].items()}
+    _columns("store-commits", commits, "times fdatasync inline (log)")
     _columns(
         "store-stalls",
         {"1,000,000 documents": tables.stalled(found["stalls"])},

@@ -87,7 +87,7 @@ def ours(directory: pathlib.Path, many: int, turns: int) -> Found:
 
         actions = {
             "idle": lambda: gevent.sleep(IDLE),
-            "compaction in another process": store.compact,
+            "safepatch, compaction": store.compact,
             "msgspec in one piece": lambda: _save(directory, msgspec.json.encode(store.root)),
             "json in one piece": lambda: _save(directory, json.dumps(store.root).encode()),
         }

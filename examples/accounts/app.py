@@ -61,7 +61,7 @@ def in_pool(function: Callable[..., Any], *args: Any) -> Any:
 
 def is_right(password_hash: str, password: str) -> bool:
     try:
-        return hasher.verify(password_hash, password)
+        return bool(hasher.verify(password_hash, password))
     except argon2.exceptions.VerifyMismatchError:
         return False
 
