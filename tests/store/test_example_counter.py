@@ -60,8 +60,15 @@ def test_a_yield_in_a_transaction_conflicts_instead_of_miscounting(counter):
     assert sum(statuses.values()) == 300
 
 
-def test_a_yield_where_none_is_allowed_is_an_error_and_counts_nothing(counter):
+def test_a_yield_where_none_is_allowed_is_an_error_even_of_a_single_client(counter):
+    assert drive(counter.url + "/strict", 20, clients=1) == [
+        "20 answers 500",
+        "the highest count is 0, of 0 different ones",
+    ]
+
+
+def test_a_yield_where_none_is_allowed_counts_nothing(counter):
     statuses, highest, _ = told(drive(counter.url + "/strict"))
 
-    assert statuses == {500: 300}
+    assert set(statuses) == {409, 500}
     assert highest == 0
