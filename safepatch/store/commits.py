@@ -8,13 +8,13 @@ under gevent a thread does, so that the loop goes on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.threads import get_ident
 from safepatch.decorators.waiting import event, hub
 from safepatch.store.errors import FailedError
+from safepatch.store.threads import Crowd, Worker
 
 T = TypeVar("T")
 # How to wait and to wake, for each hub of gevent, and for threads without one (None).
@@ -42,7 +42,7 @@ class Commits(Generic[T]):
         self._busy = False
         self._now_events: Events = {}
         self._next_events: Events = {}
-        self._threads: dict[Any, Any] = {}  # of gevent, by hub
+        self._worker: Worker | None = None  # who writes under gevent
 
     def need_working(self) -> None:
         """Raise FailedError if a write has failed."""
@@ -75,7 +75,8 @@ class Commits(Generic[T]):
                 self._write_next(more=False)
                 continue
             if lead:
-                self._thread(here).spawn(self._write_all)
+                self._worker = self._worker or Worker()
+                self._worker.do(self._write_all)
             wait(_LONG)
 
     def _join(self, here: Any, ticket: int) -> Callable[[float], object]:
@@ -83,14 +84,9 @@ class Commits(Generic[T]):
         events = self._next_events if ticket > self._under_way else self._now_events
         key = get_ident() if here is None else here
         if key not in events:
-            events[key] = event()
+            crowd = None if here is None else Crowd(here)
+            events[key] = event() if crowd is None else (crowd.wait, crowd.wake)
         return events[key][0]
-
-    def _thread(self, here: Any) -> Any:
-        # Of our own, for the loop's may all be busy with slow lookups of names.
-        if here not in self._threads:
-            self._threads[here] = import_module("gevent.threadpool").ThreadPool(1, hub=here)
-        return self._threads[here]
 
     def _write_all(self) -> None:
         while self._write_next(more=True):
@@ -127,7 +123,7 @@ class Commits(Generic[T]):
         return busy
 
     def close(self) -> None:
-        """Let the threads go."""
-        for thread in self._threads.values():
-            thread.kill()
-        self._threads = {}
+        """Let the thread go."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from _queue import SimpleQueue  # the native one, whatever gevent patches
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TypeVar
 
 from safepatch.decorators.waiting import hub
@@ -30,3 +32,63 @@ def native(module: str, name: str) -> Any:
     if monkey is None:
         return getattr(sys.modules[module], name)
     return monkey.get_original(module, name)
+
+
+class Crowd:
+    """Greenlets of one hub that wait for the same thing, once.
+
+    An event of gevent's does it too; with a timeout, as it is needed for threads, it costs each
+    greenlet three times as much.
+    """
+
+    __slots__ = ("_hub", "_over", "_waiter", "_waiters", "_watcher", "wake")
+
+    def __init__(self, here: Any) -> None:
+        self._hub, self._over = here, False
+        self._waiter = import_module("gevent.hub").Waiter
+        self._waiters: list[Any] = []
+        # It keeps the loop from ending, too, when there is nothing else to wait for.
+        self._watcher = here.loop.async_()
+        self._watcher.start(self._wake)
+        #: To be called once, from any thread: lets them go on, when it is the hub's turn.
+        self.wake: Callable[[], object] = self._watcher.send
+
+    def wait(self, seconds: float) -> None:
+        """Wait, however long it takes."""
+        if not self._over:
+            waiter = self._waiter(self._hub)
+            self._waiters.append(waiter)
+            waiter.get()
+
+    def _wake(self) -> None:
+        self._over = True
+        self._watcher.stop()
+        self._watcher.close()
+        for waiter in self._waiters:  # one whose greenlet was killed meanwhile does nothing
+            waiter.switch(None)
+
+
+class Worker:
+    """A native thread that does one piece of work after the other.
+
+    That takes a tenth of the time that a thread of gevent's pool takes.
+    """
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self.do = self._work.put
+        native("_thread", "start_new_thread")(self._run, ())
+
+    def _run(self) -> None:
+        try:
+            while (work := self._work.get()) is not None:
+                work()
+        finally:
+            # gevent makes one for what it has patched, if that was called here.
+            made = hub()
+            if made is not None:
+                made.destroy(destroy_loop=True)
+
+    def end(self) -> None:
+        """When all that it was given is done."""
+        self._work.put(None)

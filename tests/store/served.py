@@ -1,6 +1,7 @@
 """The applications of examples/, served on loopback by processes of their own."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -9,9 +10,18 @@ import sys
 import urllib.error
 import urllib.request
 
+import pytest
 from children import ROOT
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+
+
+def need(*modules):
+    """Skip a file of tests where one is not installed; they are not imported here, where they
+    would hold functions that other tests patch."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"the example needs {module}", allow_module_level=True)
 
 
 class Served:

@@ -4,10 +4,9 @@ import concurrent.futures
 import re
 
 import pytest
-from served import served
+from served import need, served
 
-for module in ("gevent", "bottle", "msgspec", "argon2"):
-    pytest.importorskip(module)
+need("gevent", "bottle", "msgspec", "argon2")
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 

@@ -3,10 +3,9 @@
 
 import pytest
 from children import run_python
-from served import EXAMPLES, served
+from served import EXAMPLES, need, served
 
-for module in ("gevent", "bottle", "msgspec"):
-    pytest.importorskip(module)
+need("gevent", "bottle", "msgspec")
 
 
 @pytest.fixture
