@@ -200,7 +200,7 @@ class TestThreads:
             return wrapper
 
         assert store.root == {}
-        patches.apply("os:fdatasync", slow)
+        patches.apply("os:fdatasync", slow, aliases="ignore")
         put = durable(store)(store.root["c"].__setitem__)
         threads = [threading.Thread(target=put, args=(str(n), n)) for n in range(10)]
         threads[0].start()
@@ -228,7 +228,7 @@ class TestThreads:
             return wrapper
 
         assert store.root == {}
-        patches.apply("os:fdatasync", slow)
+        patches.apply("os:fdatasync", slow, aliases="ignore")
         writer = threading.Thread(target=durable(store)(store.root["c"].__setitem__), args=("k", 1))
         writer.start()
         assert writing.wait(10)
@@ -268,7 +268,7 @@ class TestThreads:
                 told.append(error)
 
         assert store.root == {}
-        patches.apply("os:fdatasync", failing)
+        patches.apply("os:fdatasync", failing, aliases="ignore")
         threads = [threading.Thread(target=put, args=(key,)) for key in "abc"]
         threads[0].start()
         assert writing.wait(10)

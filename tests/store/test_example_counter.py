@@ -1,6 +1,5 @@
 """examples/counter over HTTP: it counts right, or says that it did not count."""
 
-
 import pytest
 from children import run_python
 from served import EXAMPLES, need, served

@@ -237,7 +237,7 @@ class TestFailing:
             put = durable(store)(store.root["c"].__setitem__)
             put("n", 1)
             failing = patches.apply(
-                f"os:{call}", fault(error=OSError(28, "No space left on device"))
+                f"os:{call}", fault(error=OSError(28, "No space left on device")), aliases="ignore"
             )
             with pytest.raises(FailedError, match="No space left") as raised:
                 put("n", 2)
@@ -260,7 +260,7 @@ class TestFailing:
         def few(write):
             return lambda descriptor, data: write(descriptor, data[:3])
 
-        with Store(directory, every=0) as store, patches.patch("os:write", few):
+        with Store(directory, every=0) as store, patches.patch("os:write", few, aliases="ignore"):
             durable(store)(store.root["c"].__setitem__)("n", "a longer text")
 
         assert content(directory) == {"c": {"n": "a longer text"}}
