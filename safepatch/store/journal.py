@@ -76,6 +76,10 @@ class Journal:
         return root
 
     def _read(self, root: Root) -> None:
+        if os.path.lexists(os.path.join(self.directory, "snapshot.json")):
+            raise StoreError(
+                f"cannot open {self.directory!r}: it was written with mode='snapshot'; open it so"
+            )
         for name in os.listdir(self.directory):
             if name.endswith(".tmp"):
                 os.unlink(os.path.join(self.directory, name))

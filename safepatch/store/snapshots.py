@@ -31,6 +31,10 @@ class Snapshots:
         self.file = os.path.join(directory, "snapshot.json")
         self._lock = directories.lock(directory, "lock")
         try:
+            if any(directories.numbered(directory, kind) for kind in ("image", "journal")):
+                raise StoreError(
+                    f"cannot open {directory!r}: it was written with mode='journal'; open it so"
+                )
             if os.path.lexists(f"{self.file}.tmp"):
                 os.unlink(f"{self.file}.tmp")
             self.root = self._read()
@@ -85,10 +89,7 @@ class Snapshots:
         self.sync()
 
     def migrate(self, steps: Sequence[Callable[[Any], object]]) -> None:
-        if steps:
-            raise ValueError(
-                "a store of snapshots has no migrations; change the root after opening"
-            )
+        """Nothing: `Store` has refused them."""
 
     def backup(self, path: str) -> None:
         if os.path.lexists(path):

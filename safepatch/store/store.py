@@ -63,6 +63,8 @@ class Store:
         for option, value in {"every": every, "segment": segment, "keep": keep}.items():
             if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
                 raise ValueError(f"got {option}={value!r}; give a number that is not negative")
+        if migrations and mode == "snapshot":
+            raise ValueError("there are no migrations of snapshots; change the root after opening")
         self.path, self.mode, self.every = os.fspath(path), mode, every
         self._migrations = migrations
         self._make = functools.partial(

@@ -1,0 +1,207 @@
+"""Snapshot mode: a plain dict, and a consistent image of it every so often."""
+
+import json
+import os
+
+import pytest
+from children import child
+
+from safepatch.store import CorruptError, LockedError, Store, StoreError
+
+
+@pytest.fixture
+def store(directory):
+    with Store(directory, mode="snapshot", every=0) as store:
+        yield store
+
+
+def image(directory):
+    return json.loads((directory / "snapshot.json").read_text())
+
+
+def test_the_root_is_a_plain_dict_that_comes_back(store, directory):
+    assert type(store.root) is dict
+    store.root["me@example.com"] = {"options": {"newsletter": True}, "visits": [1, 2.5, None]}
+    store.close()
+
+    with Store(directory, mode="snapshot") as again:
+        assert type(again.root) is dict
+        assert again.root == {
+            "me@example.com": {"options": {"newsletter": True}, "visits": [1, 2.5, None]}
+        }
+
+
+def test_sync_writes_json_that_anybody_can_read(store, directory):
+    store.root["n"] = {"ä": "\n"}
+    store.sync()
+
+    assert image(directory) == {"n": {"ä": "\n"}}
+
+
+@pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+def test_an_image_is_written_every_so_often_and_at_the_end(directory, patch):
+    printed = child(
+        f"""
+        {patch}
+        import time, os
+        from safepatch.store import Store
+        store = Store({str(directory)!r}, mode="snapshot", every=0.02)
+        store.root["n"] = 1
+        while not os.path.exists({str(directory / "snapshot.json")!r}):
+            time.sleep(0.005)
+        print("written")
+        store.root["n"] = 2
+        """
+    )
+
+    assert printed == "written"
+    assert image(directory)["n"] == 2
+
+
+def test_an_image_shows_one_moment_whatever_greenlets_do(directory):
+    """They move amounts between two places; the sum is the same in every image."""
+    printed = child(
+        f"""
+        import gevent, json, os
+        from safepatch.store import Store
+        store = Store({str(directory)!r}, mode="snapshot", every=0)
+        root = store.root
+        root["accounts"] = {{str(n): 10 for n in range(100)}}
+        def move():
+            n = 0
+            while True:
+                accounts = root["accounts"]
+                accounts[str(n % 100)] -= 1
+                accounts[str((n + 7) % 100)] += 1
+                n += 1
+                gevent.sleep(0)
+        movers = [gevent.spawn(move) for _ in range(5)]
+        sums = set()
+        for _ in range(5):
+            store.sync()
+            with open({str(directory / "snapshot.json")!r}) as file:
+                sums.add(sum(json.load(file)["accounts"].values()))
+        print(sums)
+        gevent.killall(movers)
+        """
+    )
+
+    assert printed == "{1000}"
+
+
+def test_the_loop_goes_on_while_an_image_goes_to_the_disk(directory):
+    printed = child(
+        f"""
+        import gevent, os, time
+        from safepatch.store import Store
+        fsync = os.fsync
+        os.fsync = lambda descriptor: (time.sleep(0.1), fsync(descriptor))
+        ticks = 0
+        def tick():
+            global ticks
+            while True:
+                gevent.sleep(0.001)
+                ticks += 1
+        ticker = gevent.spawn(tick)
+        store = Store({str(directory)!r}, mode="snapshot", every=0)
+        store.root["n"] = 1
+        gevent.sleep(0)
+        store.sync()
+        print(ticks > 20)
+        ticker.kill()
+        """
+    )
+
+    assert printed == "True"
+
+
+def test_a_write_that_fails_leaves_the_last_image_and_may_be_tried_again(store, directory, patches):
+    from safepatch.decorators import fault
+
+    store.root["n"] = 1
+    store.sync()
+    store.root["n"] = 2
+    full = OSError(28, "No space left on device")
+    failing = patches.apply("os:fsync", fault(error=full), aliases="ignore")
+    with pytest.raises(StoreError, match="No space left on device; the last one is as it was"):
+        store.sync()
+    failing.undo()
+
+    assert image(directory) == {"n": 1}
+    store.sync()
+    assert image(directory) == {"n": 2}
+
+
+@pytest.mark.parametrize(
+    "value", [{1: 2}, {1, 2}, object(), 1 << 64, type("Text", (str,), {})("x"), b"x"]
+)
+def test_what_would_come_back_as_something_else_is_refused(store, directory, value):
+    store.root["n"] = 1
+    store.sync()
+    store.root["bad"] = value
+
+    with pytest.raises(StoreError, match="cannot write a snapshot: "):
+        store.sync()
+
+    assert image(directory) == {"n": 1}
+    del store.root["bad"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"n": ', b"[1]", b"\xff"])
+def test_a_damaged_image_is_refused_and_left_alone(directory, content):
+    directory.mkdir()
+    (directory / "snapshot.json").write_bytes(content)
+
+    with pytest.raises(CorruptError, match=r"snapshot\.json"):
+        Store(directory, mode="snapshot").root
+
+    assert (directory / "snapshot.json").read_bytes() == content
+
+
+def test_what_was_left_unfinished_is_removed(directory):
+    directory.mkdir()
+    (directory / "snapshot.json.tmp").write_bytes(b"half")
+
+    with Store(directory, mode="snapshot") as store:
+        assert store.root == {}
+        assert not (directory / "snapshot.json.tmp").exists()
+
+
+def test_one_at_a_time_may_open_it_in_either_mode(store, directory):
+    assert store.root == {}
+
+    for mode in ("snapshot", "journal"):
+        with pytest.raises(LockedError):
+            Store(directory, mode=mode).root
+
+
+def test_each_mode_refuses_what_the_other_one_wrote(store, directory, tmp_path):
+    store.root["n"] = 1
+    store.close()
+    with Store(tmp_path / "journal") as journal:
+        journal.root["c"]["k"] = 1
+
+    with pytest.raises(StoreError, match="mode='snapshot'"):
+        Store(directory).root
+    with pytest.raises(StoreError, match="mode='journal'"):
+        Store(tmp_path / "journal", mode="snapshot").root
+    assert image(directory) == {"n": 1}
+
+
+def test_backup_verify_stats_and_compact(store, directory, tmp_path):
+    store.root["n"] = {"k": 1}
+    store.backup(tmp_path / "copy")
+    store.root["n"] = {}
+    store.compact()
+    store.sync()
+
+    assert image(tmp_path / "copy") == {"n": {"k": 1}}
+    assert store.verify()["entries"] == 1
+    assert store.stats()["image_bytes"] == os.path.getsize(directory / "snapshot.json")
+    with pytest.raises(FileExistsError):
+        store.backup(tmp_path / "copy")
+
+
+def test_migrations_are_refused(directory):
+    with pytest.raises(ValueError, match="no migrations"):
+        Store(directory, mode="snapshot", migrations=[print])
