@@ -6,7 +6,10 @@ import threading
 import pytest
 from ledgers import (
     COUNT,
+    FAILING,
+    FEW,
     LIMIT,
+    STEP,
     after,
     check,
     commit,
@@ -136,7 +139,7 @@ def test_an_image_of_a_snapshot_is_the_last_one_or_the_one_before():
         assert count >= max(notes, default=0)
 
     assert check_crashes(workload, check_count, limit=LIMIT, recovery_limit=5) > 100
-    check_faults(workload, check_count, raises=(StoreError, OSError), limit=LIMIT // 10)
+    check_faults(workload, check_count, raises=(StoreError, OSError), calls=FAILING, limit=FEW)
 
 
 def test_a_backup_is_whole_or_not_there():
@@ -165,7 +168,7 @@ def test_a_backup_is_whole_or_not_there():
 
     assert check_crashes(workload, check_copy, limit=LIMIT) > 100
 
-    check_faults(trying_again, check_copy, raises=(OSError, StoreError), limit=LIMIT // 10)
+    check_faults(trying_again, check_copy, raises=(StoreError, OSError), calls=FAILING, limit=FEW)
 
 
 def trying_again(directory, note):
@@ -230,10 +233,10 @@ def killed_and_started_again(directory, call, number):
 
 @pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "open", "rename", "unlink"])
 def test_what_was_found_after_a_kill_is_not_lost_by_a_crash(call, tmp_path):
-    killed, number = True, 0
+    killed, number = True, 1 - STEP
     crashed = tmp_path / "crashed"
     while killed:
-        number += 1
+        number += STEP
         home = tmp_path / str(number)
         home.mkdir()
         trace, killed = killed_and_started_again(home, call, number)
@@ -259,7 +262,7 @@ def check_again(holds, told, words):
 def test_nothing_is_lost_when_a_call_fails():
     with compactions():
         states = check_faults(
-            load_and_compact, check, raises=(StoreError, OSError), limit=LIMIT // 10
+            load_and_compact, check, raises=(StoreError, OSError), calls=FAILING, limit=FEW
         )
 
     assert states > 100
