@@ -29,8 +29,10 @@ class Commits(Generic[T]):
     greenlets. When a write fails, all that wait for it and all that come later get FailedError.
     """
 
-    def __init__(self, write: Callable[[list[T]], None]) -> None:
-        self._write = write
+    def __init__(
+        self, write: Callable[[list[T]], None], rest: Callable[[], None] = lambda: None
+    ) -> None:
+        self._write, self._rest = write, rest
         self.appended = self.durable = 0  # tickets
         self.batches = 0
         self.failure: BaseException | None = None
@@ -118,9 +120,19 @@ class Commits(Generic[T]):
             busy = self._busy
         for _, wake in woken:
             wake()
+        if failure is None and not busy:
+            failure = self._take_rest()
         if failure is not None and not isinstance(failure, Exception):
             raise failure
         return busy
+
+    def _take_rest(self) -> BaseException | None:
+        try:
+            self._rest()
+        except BaseException as error:
+            self.failure = error
+            return error
+        return None
 
     def close(self) -> None:
         """Let the thread go."""

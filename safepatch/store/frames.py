@@ -4,10 +4,13 @@
 
     magic 4 | length u32 | CRC32C of (length, sequence, payload) u32 | sequence u64 | payload
 
-A frame without a payload is a mark: all that stands before it is known to be on disk. A frame that
-is damaged before a mark, or before another frame, was damaged later, since only one is ever being
-written; one at the end of a file without a mark may be what a crash has left of a write that nobody
-was told of.
+A frame without a payload is a mark: all that stands before it is known to be on disk. It has the
+sequence of the frame that comes next. A mark is written when nothing is waiting to be, and is not
+waited for; so it may be missing, after a crash, where another frame has followed.
+
+A frame that is damaged before a mark, or before another frame, was damaged later, since only one is
+ever being written. One at the end of a file may be what a crash has left of a write that nobody was
+told of.
 """
 
 from __future__ import annotations
@@ -39,8 +42,8 @@ class Frames:
     """The frames of a file, read one by one.
 
     While iterating, `sequence` is that of the next frame, `end` where it begins, in bytes. After
-    it, `marked` says whether a mark ends the file, and `torn` is the number of bytes at the end
-    that are no frame. Raises CorruptError for what a crash cannot explain.
+    it, `marked` says whether the last of them is a mark, and `torn` is the number of bytes at the
+    end that are no frame. Raises CorruptError for what a crash cannot explain.
     """
 
     def __init__(self, path: str, first: int) -> None:
@@ -51,18 +54,27 @@ class Frames:
     def __iter__(self) -> Iterator[bytes]:
         with open(self.path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            while not self.marked and (payload := self._next(file, size)) is not None:
+            while (payload := self._frame(file, size)) is not None:
                 self.end += HEADER.size + len(payload)
+                self.marked = not payload
                 if payload:
                     self.sequence += 1
                     yield payload
-                else:
-                    self.marked = True
             self.torn = size - self.end
             if self.torn:
                 self._need_torn(file)
 
+    def need_complete(self) -> None:
+        """Raise CorruptError for a file that is not as it was when it was closed."""
+        if self.torn or not self.marked:
+            raise CorruptError(self.path, self.end, "the file does not go on to its mark")
+
+    def _frame(self, file: BinaryIO, size: int) -> bytes | None:
+        payload = self._next(file, size)
+        return self._after_mark(file, size) if payload is None else payload
+
     def _next(self, file: BinaryIO, size: int) -> bytes | None:
+        """The payload of the next frame, or None if there is none that is intact."""
         file.seek(self.end)
         header = file.read(HEADER.size)
         if len(header) < HEADER.size:
@@ -73,10 +85,16 @@ class Frames:
         payload = file.read(length)
         return payload if crc == _crc(sequence, payload) else None
 
+    def _after_mark(self, file: BinaryIO, size: int) -> bytes | None:
+        """The same, if the mark before it is missing."""
+        self.end += HEADER.size
+        payload = self._next(file, size)
+        if not payload:
+            self.end -= HEADER.size
+        return payload or None
+
     def _need_torn(self, file: BinaryIO) -> None:
         """Raise CorruptError if what follows the last good frame was ever known to be on disk."""
-        if self.marked:
-            raise CorruptError(self.path, self.end, f"{self.torn} bytes follow the end")
         file.seek(self.end)
         rest = memoryview(file.read())
         at = bytes(rest).find(MAGIC)

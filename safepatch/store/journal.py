@@ -34,8 +34,7 @@ def batches(path: str, first: int) -> Iterator[Batch]:
     frames = Frames(path, first)
     for payload in frames:
         yield read_batch(payload)
-    if not frames.marked:
-        raise CorruptError(path, frames.end, "the file does not go on to its mark")
+    frames.need_complete()
 
 
 class Journal:
@@ -54,7 +53,7 @@ class Journal:
         self._merged = 0
         self.lock: Any
         give_lock(self)
-        self._failed = False
+        self._failed = self._marked = False
         self.torn = 0  # bytes that a crash left, and opening took away
 
     # -- opening
@@ -100,14 +99,16 @@ class Journal:
         for payload in frames:
             _apply(root, read_batch(payload))
         self.sequence = frames.sequence
-        if not frames.marked:
-            if not last:
-                raise CorruptError(path, frames.end, "the file does not go on to its mark")
+        if last:
             self._seal(first, frames)
+        else:
+            frames.need_complete()
         self._closed += frames.end
 
     def _seal(self, first: int, frames: Frames) -> None:
         """Take away what a crash has left of the last write, and say that all else is complete."""
+        if frames.marked and not frames.torn:
+            return
         path, self.torn = frames.path, frames.torn
         if frames.torn:
             logger.warning(
@@ -123,8 +124,9 @@ class Journal:
                 os.ftruncate(descriptor, frames.end)
                 # Or the mark may get to the disk before the truncation does.
                 os.fsync(descriptor)
-            directories.write_all(descriptor, frame(frames.sequence, b""))
-            os.fsync(descriptor)
+            if not frames.marked:
+                directories.write_all(descriptor, frame(frames.sequence, b""))
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         # Who wrote it may have been killed before it did this; what was read now must stay.
@@ -165,16 +167,31 @@ class Journal:
             directories.sync_directory(self.directory)
         self.sequence += 1
         self._size += len(data)
+        self._marked = False
+
+    def rest(self) -> None:
+        """Say in the file that all in it is on disk, so that damage to the last batch is found.
+
+        Nobody has to wait for that; without it the batch cannot be told from a torn write.
+        """
+        with self.lock, self._writing():
+            self._mark()
+
+    def _mark(self) -> None:
+        if self._file is not None and not self._marked:
+            directories.write_all(self._file, frame(self.sequence, b""))
+            self._size += HEADER.size
+            self._marked = True
 
     def _rotate(self) -> None:
         """Close the journal that is being written; the next batch begins a new one."""
         if self._file is None:
             return
-        directories.write_all(self._file, frame(self.sequence, b""))
+        self._mark()
         os.fdatasync(self._file)
         os.close(self._file)
         self._file = None
-        self._closed += self._size + HEADER.size
+        self._closed += self._size
         self._size = 0
 
     # -- merging, by another process

@@ -30,7 +30,7 @@ class Kept:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.root = _read(engine)
-        self.commits = Commits(engine.write)
+        self.commits = Commits(engine.write, engine.rest)
         self.rolled_back = self.found = 0
         # Held while a transaction's body runs. A thread may take it again, so that it keeps out
         # other threads, but not the greenlets of one; and it is native, whatever gevent patches.

@@ -39,7 +39,7 @@ def outcomes(directory, damaged, *kinds):
         try:
             holds = found(damaged)
         except CorruptError as error:
-            assert os.path.dirname(error.file) == place(damaged)  # noqa: PT017
+            assert os.path.dirname(error.file) == place(damaged)
             assert unchanged(state, damaged), str(state)
             yield "refused", state
         else:

@@ -21,6 +21,9 @@ class Engine(Protocol):
         Called from any thread, one at a time, and never again after it has raised.
         """
 
+    def rest(self) -> None:
+        """What is better done now, when nothing waits to be written; called as `write` is."""
+
     def close(self) -> None:
         """Let go of what is open, after a failed write too."""
 
