@@ -1,6 +1,8 @@
 """A store that is written to so that whatever is found later can be told to be right or wrong."""
 
+import contextlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import safepatch
 from safepatch.store import Store, compacting, durable, testing
@@ -78,6 +80,23 @@ def merging_here(wrapped):
         return 1  # the first process of the system, which is nobody's child
 
     return posix_spawn
+
+
+@contextlib.contextmanager
+def compactions_beside():
+    """Merge files in threads, while the store goes on; what comes of each."""
+    made = []
+
+    def merging_beside(wrapped):
+        def posix_spawn(path, command, environment):
+            directory, before, keep = command[3:]
+            made.append(pool.submit(compacting.compact, directory, int(before), float(keep)))
+            return 1
+
+        return posix_spawn
+
+    with ThreadPoolExecutor() as pool, safepatch.patch("os:posix_spawn", merging_beside):
+        yield made
 
 
 def compactions():

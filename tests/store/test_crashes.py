@@ -14,6 +14,7 @@ from ledgers import (
     check,
     commit,
     compactions,
+    compactions_beside,
     contents,
     found,
     opened,
@@ -51,6 +52,20 @@ def test_nothing_that_was_acknowledged_is_lost_by_a_crash(workload):
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_nothing_is_lost_by_a_crash_of_recovery(workload):
     assert check_crashes(workload, check, limit=LIMIT // 2, recovery_limit=LIMIT // 2) > 100
+
+
+def test_nothing_is_lost_by_a_crash_while_files_are_merged_and_commits_go_on():
+    def workload(directory, note):
+        slow = safepatch.patch("os:fsync", fault(delay=0.002))  # what merging waits for
+        with compactions_beside() as made:
+            with slow, opened(directory, segment=150) as store:
+                commit(store, note, range(4 * COUNT))
+            sequences.extend(each.result(60) for each in made)
+
+    sequences = []
+
+    assert check_crashes(workload, check, limit=LIMIT // 2, recovery_limit=3) > 100
+    assert len({*sequences}) > 1  # it has happened, and commits came in between
 
 
 def recover_and_compact(directory, notes):

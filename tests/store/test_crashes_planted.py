@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 
 import pytest
 from ledgers import after, check, commit, compactions, found, opened
@@ -152,7 +153,7 @@ def damaged(directory):
     with opened(directory) as store:
         commit(store, lambda number: None, range(8))
     wrong = 0
-    for state in damages(directory, flips):
+    for state in itertools.islice(damages(directory, flips), 0, None, 5):
         state.write(directory / "damaged")
         try:
             wrong += found(directory / "damaged") not in [after(8), after(7)]
