@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.threads import get_ident
 from safepatch.decorators.waiting import event, hub
-from safepatch.store.errors import FailedError
+from safepatch.store.errors import ClosedError, FailedError
 from safepatch.store.threads import Crowd, Worker
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ class Commits(Generic[T]):
         self.appended = self.durable = 0  # tickets
         self.batches = 0
         self.failure: BaseException | None = None
+        self.closed = False
         self.inline = False  # whether no loop is to go on meanwhile
         self.lock: Any
         give_lock(self)
@@ -58,6 +59,8 @@ class Commits(Generic[T]):
         """Put a transaction into the next batch; its ticket."""
         with self.lock:
             self.need_working()
+            if self.closed:
+                raise ClosedError("cannot commit: the store was closed meanwhile")
             self._next.append(transaction)
             self.appended += 1
             return self.appended
@@ -135,7 +138,15 @@ class Commits(Generic[T]):
         return None
 
     def close(self) -> None:
-        """Let the thread go."""
+        """Take nothing more, and have all on disk that was taken. Raises FailedError."""
+        with self.lock:
+            self.closed = True
+        try:
+            self.wait(self.appended)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         if self._worker is not None:
             self._worker.end()
             self._worker = None

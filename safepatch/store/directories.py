@@ -13,7 +13,7 @@ import errno
 import os
 from collections.abc import Iterable
 
-from safepatch.store.errors import CorruptError, LockedError
+from safepatch.store.errors import CorruptError, LockedError, StoreError
 
 SLICE = 4 << 20  # bytes between two fdatasyncs, so that no single one takes long
 
@@ -56,8 +56,12 @@ def history(directory: str) -> tuple[tuple[int, str] | None, list[tuple[int, str
 
 def lock(directory: str, name: str, *, wait: bool = False) -> int:
     """Take a lock that goes with the process; a descriptor to close. Raises LockedError."""
-    import fcntl
-
+    try:
+        import fcntl
+    except ImportError as error:
+        raise StoreError(
+            f"cannot open {directory!r}: files of a store need a POSIX system, and this is none"
+        ) from error
     descriptor = os.open(os.path.join(directory, name), os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -83,6 +87,11 @@ def write_all(descriptor: int, data: bytes) -> None:
         rest = rest[written:]
 
 
+def sync(descriptor: int) -> None:
+    """Have the content of a file on disk; where the system can, without its times."""
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
 def sync_directory(directory: str) -> None:
     """Make the names in a directory stay."""
     descriptor = os.open(directory or ".", os.O_RDONLY)
@@ -104,7 +113,7 @@ def put(path: str, parts: Iterable[bytes]) -> None:
                 write_all(descriptor, piece)
                 since += len(piece)
                 if since >= SLICE:
-                    os.fdatasync(descriptor)
+                    sync(descriptor)
                     since = 0
         os.fsync(descriptor)
     finally:

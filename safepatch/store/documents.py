@@ -22,6 +22,15 @@ def runner() -> Any:
     return get_ident() if greenlet is None else greenlet.getcurrent()
 
 
+def running(open_: Open) -> tuple[Any, Transaction | None]:
+    """What runs here, and its open transaction."""
+    who = runner()
+    found = open_.get(who)
+    if found is None and (found := open_.get(get_ident())) is not None:
+        who = get_ident()  # it began before anything had imported greenlet
+    return who, found
+
+
 if TYPE_CHECKING:
     Documents = dict[str, Any]
 else:
@@ -81,12 +90,12 @@ class Collection(Documents):
     __reversed__ = dict.__reversed__
 
     def _touch(self, key: Any) -> None:
-        transaction = self.open.get(runner())
+        transaction = running(self.open)[1]
         if transaction is not None:
             transaction.touch(self, key)
 
     def _change(self, key: str) -> None:
-        transaction = self.open.get(runner())
+        transaction = running(self.open)[1]
         if transaction is not None:
             transaction.change(self, key)
         elif key in self.held:

@@ -162,7 +162,7 @@ class Journal:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
             self._file = os.open(path, flags, 0o644)
         directories.write_all(self._file, data)
-        os.fdatasync(self._file)
+        directories.sync(self._file)
         if new:
             directories.sync_directory(self.directory)
         self.sequence += 1
@@ -188,7 +188,7 @@ class Journal:
         if self._file is None:
             return
         self._mark()
-        os.fdatasync(self._file)
+        directories.sync(self._file)
         os.close(self._file)
         self._file = None
         self._closed += self._size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import logging
@@ -11,9 +12,9 @@ from typing import Any
 
 from safepatch.decorators.locks import give_lock
 from safepatch.store.commits import Commits
-from safepatch.store.documents import Collection, Root, runner
+from safepatch.store.documents import Collection, Root, running
 from safepatch.store.engines import Engine
-from safepatch.store.errors import NotStorableError, ReadOnlyError, StoreError
+from safepatch.store.errors import FailedError, NotStorableError, ReadOnlyError, StoreError
 from safepatch.store.threads import off_loop, pause
 from safepatch.store.transactions import Reading, Transaction
 from safepatch.store.values import Op, checksum, encoded, need_storable
@@ -43,8 +44,7 @@ class Kept:
         """Begin a transaction of what runs here; to be given to `commit` or `undo`."""
         self.commits.need_working()
         self.lock.acquire()
-        who = runner()
-        above = self.root.open.get(who)
+        who, above = running(self.root.open)
         if isinstance(above, Reading) and not reads_only:
             self.lock.release()
             raise ReadOnlyError("cannot begin a transaction that writes within one that only reads")
@@ -196,7 +196,8 @@ class Kept:
             if self.commits.failure is None:
                 self.sync()
         finally:
-            self.commits.close()
+            with contextlib.suppress(FailedError):
+                self.commits.close()
             self.engine.close()
 
 

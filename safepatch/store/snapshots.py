@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import orjson
 
 from safepatch.store import directories
 from safepatch.store.commits import Commits
-from safepatch.store.errors import CorruptError, StoreError
+from safepatch.store.errors import CorruptError, FailedError, StoreError
 from safepatch.store.threads import off_loop
 
 # What would come back as something else is refused; but tuples come back as lists, and floats that
@@ -117,5 +118,6 @@ class Snapshots:
         try:
             self.sync()
         finally:
-            self.commits.close()
+            with contextlib.suppress(FailedError):
+                self.commits.close()
             os.close(self._lock)

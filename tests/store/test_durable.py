@@ -6,7 +6,7 @@ import threading
 import pytest
 
 import safepatch
-from safepatch.store import FailedError, Store, durable
+from safepatch.store import ClosedError, FailedError, Store, durable
 
 
 class PlannedError(Exception):
@@ -323,3 +323,60 @@ def test_asyncio_uses_it_by_to_thread(store, read):
     asyncio.run(main())
 
     assert read() == {"c": {"n": 50}}
+
+
+def test_what_imports_greenlet_within_a_transaction_stays_in_it(directory):
+    from children import child
+
+    printed = child(
+        f"""
+        from safepatch.store import Store
+        store = Store({str(directory)!r}, every=0)
+        store.root["c"]["k"] = 1
+        try:
+            with store.transaction():
+                store.root["c"]["k"] = 2
+                import greenlet
+                store.root["c"]["l"] = 3
+                with store.transaction():
+                    store.root["c"]["k"] = 4
+                raise LookupError
+        except LookupError:
+            print(store.root, store.root.open)
+        with store.transaction():
+            store.root["c"]["k"] = 5
+        print(store.stats()["commits"], store.sync())
+        """
+    )
+
+    assert printed.splitlines() == ["{'c': {'k': 1}} {}", "1 []"]
+
+
+def test_a_transaction_that_ends_after_the_store_was_closed_is_refused(directory):
+    """And writes nothing: another program may have the files by then."""
+    begun, closed, told = threading.Event(), threading.Event(), []
+    store = Store(directory, every=0)
+
+    def late():
+        kept = store.opened()
+        begin = kept.begin(False)
+        store.root["c"]["k"] = 1
+        kept.lock.release()  # as a body that yields under gevent keeps nobody out
+        begun.set()
+        assert closed.wait(10)
+        kept.lock.acquire()
+        try:
+            kept.commit(*begin)
+        except ClosedError as error:
+            told.append(error)
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    assert begun.wait(10)
+    store.close()
+    closed.set()
+    thread.join(10)
+
+    assert len(told) == 1
+    with Store(directory, every=0) as again:
+        assert again.root == {}
