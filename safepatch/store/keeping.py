@@ -88,7 +88,9 @@ class Kept:
         self.lock.release()
 
     def _append(self, ops: list[Op]) -> int:
-        size = sum(len(document) for _, _, document in ops if document is not None)
+        size = 0
+        for _, _, document in ops:
+            size += len(document or b"")
         if size > _MOST:
             raise StoreError(
                 f"cannot commit {size} bytes of documents at once; the most is {_MOST}"

@@ -84,6 +84,8 @@ class Store:
 
     def opened(self) -> Any:
         """Open the store, if it is not; what does the work, for `durable` and the like."""
+        if self._kept is not None:
+            return self._kept
         with self.lock:
             if self._over is not None:
                 raise ClosedError(f"cannot use the store {self.path!r}: {self._over}")
