@@ -27,14 +27,14 @@ PEERS = ("bottle", "coopy", "gevent", "hiredis", "msgspec", "redis", "ZODB")
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    rounds = 1 if quick else 15
+    rounds = 1 if quick else 7
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "versions": dict(_versions()),
         "requests": serving.requests(rounds, 0.05 if quick else 1.0),
         "syncs": serving.syncs(50 if quick else 1000, 10),
-        "commits": committing.commits(rounds, 0.05 if quick else 0.4),
+        "commits": committing.commits(rounds, 0.05 if quick else 0.3),
         **large.large(1 if quick else 5, large.DOCUMENTS // (100 if quick else 1)),
         "left out": LEFT_OUT,
     }

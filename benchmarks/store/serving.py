@@ -12,7 +12,7 @@ from benchmarks.store.counters import COUNTERS, UNDURABLE
 from benchmarks.store.workers import LEFT_OUT, Pairs, Worker, all_workers, counted, pairs
 
 #: Clients at once, and the requests of one sample.
-CLIENTS = {1: 400, 10: 1000, 50: 1000}
+CLIENTS = {1: 200, 10: 500, 50: 500}
 
 
 def requests(rounds: int, scale: float) -> dict[str, Pairs]:

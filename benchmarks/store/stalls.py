@@ -26,8 +26,8 @@ import msgspec  # noqa: E402
 from benchmarks.store.counters import redis_server  # noqa: E402
 from benchmarks.store.documents import documents  # noqa: E402
 
-#: Greenlets that change documents, and seconds of an idle round.
-CHANGING, IDLE = 10, 3.0
+#: Greenlets that change documents, and seconds of an idle round for each document.
+CHANGING, IDLE = 10, 3e-6
 
 Actions = Mapping[str, Callable[[], Any]]
 Found = dict[str, list[dict[str, float]]]
@@ -86,7 +86,7 @@ def ours(directory: pathlib.Path, many: int, turns: int) -> Found:
             store.root["users"][random.choice(keys)]["visits"] += 1
 
         actions = {
-            "idle": lambda: gevent.sleep(IDLE),
+            "idle": lambda: gevent.sleep(IDLE * many),
             "safepatch, compaction": store.compact,
             "msgspec in one piece": lambda: _save(directory, msgspec.json.encode(store.root)),
             "json in one piece": lambda: _save(directory, json.dumps(store.root).encode()),
@@ -126,7 +126,7 @@ def redis(directory: pathlib.Path, many: int, turns: int) -> Found:
             while client.info("persistence")["rdb_bgsave_in_progress"]:
                 gevent.sleep(0.05)
 
-        actions = {"Redis, idle": lambda: gevent.sleep(IDLE), "Redis, BGSAVE": save}
+        actions = {"Redis, idle": lambda: gevent.sleep(IDLE * many), "Redis, BGSAVE": save}
         return rounds(turns, actions, change, client.ping)
 
 
