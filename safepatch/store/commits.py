@@ -2,11 +2,13 @@
 
 One batch is under way at a time, and what comes meanwhile is the next one: so the time that the
 disk takes decides how many share a write, and nobody waits for a timer. Whoever comes first writes;
-under gevent a thread does, so that the loop goes on.
+under gevent a thread does, so that the loop goes on, and begins when the loop has nothing else to
+do: those that are on their way would come right after it, and take a write of their own.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +16,7 @@ from safepatch.decorators.locks import give_lock
 from safepatch.decorators.threads import get_ident
 from safepatch.decorators.waiting import event, hub
 from safepatch.store.errors import ClosedError, FailedError
-from safepatch.store.threads import Crowd, Worker
+from safepatch.store.threads import Crowd, Worker, when_idle
 
 T = TypeVar("T")
 # How to wait and to wake, for each hub of gevent, and for threads without one (None).
@@ -77,11 +79,11 @@ class Commits(Generic[T]):
                 inline = here is None or self.inline
                 wait = None if lead and inline else self._join(here, ticket)
             if wait is None:
-                self._write_next(more=False)
+                self._write_next()
                 continue
             if lead:
                 self._worker = self._worker or Worker()
-                self._worker.do(self._write_all)
+                when_idle(here, functools.partial(self._worker.do, self._write_next))
             wait(_LONG)
 
     def _join(self, here: Any, ticket: int) -> Callable[[float], object]:
@@ -93,12 +95,8 @@ class Commits(Generic[T]):
             events[key] = event() if crowd is None else (crowd.wait, crowd.wake)
         return events[key][0]
 
-    def _write_all(self) -> None:
-        while self._write_next(more=True):
-            pass
-
-    def _write_next(self, *, more: bool) -> bool:
-        """Write a batch; whether `more` is wanted, and there is another one."""
+    def _write_next(self) -> None:
+        """Write a batch, and wake those that wait for it, and those that wait to write."""
         failure: BaseException | None = None
         with self.lock:
             batch, self._next = self._next, []
@@ -116,18 +114,16 @@ class Commits(Generic[T]):
                 self.batches += 1
             else:
                 self.failure = failure
-            self._busy = more and failure is None and bool(self._next)
-            if not self._busy:  # one of those that wait for the next batch is to write it
-                woken += self._next_events.values()
-                self._next_events = {}
-            busy = self._busy
+            self._busy = False
+            woken += self._next_events.values()  # one of them is to write the next batch
+            self._next_events = {}
+            more = bool(self._next)
         for _, wake in woken:
             wake()
-        if failure is None and not busy:
+        if failure is None and not more:
             failure = self._take_rest()
         if failure is not None and not isinstance(failure, Exception):
             raise failure
-        return busy
 
     def _take_rest(self) -> BaseException | None:
         try:

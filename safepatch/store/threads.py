@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from _queue import SimpleQueue  # the native one, whatever gevent patches
 from collections.abc import Callable
 from importlib import import_module
@@ -32,6 +33,32 @@ def native(module: str, name: str) -> Any:
     if monkey is None:
         return getattr(sys.modules[module], name)
     return monkey.get_original(module, name)
+
+
+def when_idle(here: Any, work: Callable[[], object]) -> None:
+    """Do something when a loop has nothing else to do, or has been busy for some milliseconds.
+
+    Those milliseconds are Python's own: as long as it lets a thread wait for a busy one. Only for
+    the main thread's loop; others may end before that, and do it at once.
+    """
+    if not here.loop.default:
+        work()
+        return
+    idle, turn = here.loop.idle(), here.loop.prepare()
+    latest = time.perf_counter() + sys.getswitchinterval()
+
+    def do() -> None:
+        for watcher in (idle, turn):
+            watcher.stop()
+            watcher.close()
+        work()
+
+    def look() -> None:
+        if time.perf_counter() > latest:
+            do()
+
+    idle.start(do)
+    turn.start(look)
 
 
 class Crowd:
