@@ -3,6 +3,7 @@
 import pytest
 
 from safepatch.store import Store
+from safepatch.store.testing import without_syncs
 
 
 @pytest.fixture
@@ -26,3 +27,9 @@ def read(store, directory):
             return {name: dict(documents) for name, documents in again.root.items()}
 
     return read
+
+
+@pytest.fixture
+def no_syncs():
+    with without_syncs():
+        yield

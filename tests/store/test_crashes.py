@@ -247,7 +247,7 @@ def killed_and_started_again(directory, call, number):
 
 
 @pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "open", "rename", "unlink"])
-def test_what_was_found_after_a_kill_is_not_lost_by_a_crash(call, tmp_path):
+def test_what_was_found_after_a_kill_is_not_lost_by_a_crash(call, tmp_path, no_syncs):
     killed, number = True, 1 - STEP
     crashed = tmp_path / "crashed"
     while killed:

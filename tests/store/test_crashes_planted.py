@@ -169,7 +169,7 @@ def damaged(directory):
     [(frames, "_crc", uncounted), (frames.Frames, "_need_torn", does_nothing)],
     ids=["no checksum", "what follows is not looked at"],
 )
-def test_mistakes_in_reading_are_found_by_damage(mistake, tmp_path):
+def test_mistakes_in_reading_are_found_by_damage(mistake, tmp_path, no_syncs):
     (tmp_path / "right").mkdir()
     (tmp_path / "wrong").mkdir()
 

@@ -14,6 +14,9 @@ TOTAL = 36 if LONG else 10  # commits
 EACH = 1 if LONG else 3  # of so many damages one is tried
 
 
+pytestmark = pytest.mark.usefixtures("no_syncs")
+
+
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
     """Two of them, in an image and several journals: one was closed, and one is open still."""

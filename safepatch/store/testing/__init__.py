@@ -4,7 +4,7 @@ from safepatch.store.testing.checking import NotCrashSafe, check_crashes, check_
 from safepatch.store.testing.damage import cuts, damages, flips, tails, zeros
 from safepatch.store.testing.faults import CALLS, Fault, faults
 from safepatch.store.testing.recorders import UnseenError
-from safepatch.store.testing.recording import record
+from safepatch.store.testing.recording import record, without_syncs
 from safepatch.store.testing.traces import State, Trace
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "flips",
     "record",
     "tails",
+    "without_syncs",
     "zeros",
 ]

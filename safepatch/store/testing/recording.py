@@ -79,6 +79,11 @@ def _seen(see: Recorder, name: str, handler: Callable[..., Any]) -> Callable[...
 
 @contextlib.contextmanager
 def without_syncs() -> Iterator[None]:
+    """Let no `os.fsync()`, `os.fdatasync()` and `os.sync()` of this process reach the disk.
+
+    Makes loops over states quick, where a program that recovers would wait for the disk each time.
+    `check_crashes` and `check_faults` do it themselves.
+    """
     with safepatch.Registry() as registry:
         _without_syncs(registry)
         yield
