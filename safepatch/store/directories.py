@@ -144,12 +144,24 @@ def unlink(paths: Iterable[str], directory: str) -> None:
         sync_directory(directory)
 
 
+def _clear(unfinished: str) -> None:
+    """Remove what a copy that was broken off has left, which may be of another store."""
+    names = os.listdir(unfinished)
+    if foreign := [name for name in names if not name.startswith(("image-", "journal-"))]:
+        raise FileExistsError(
+            f"there is {foreign[0]!r} in {unfinished!r}, where files are copied to first; "
+            "remove it, or name another place"
+        )
+    unlink([os.path.join(unfinished, name) for name in names], unfinished)
+
+
 def copy(files: Iterable[tuple[int, str]], directory: str) -> None:
     """Copy files into a new directory, which is there with all of them, or not at all."""
     if os.path.lexists(directory):
         raise FileExistsError(f"there is something at {directory!r} already; name a new place")
     unfinished = f"{directory.rstrip(os.sep)}.tmp"
     make(unfinished)
+    _clear(unfinished)
     for _, path in files:
         with open(path, "rb") as file:
             put(

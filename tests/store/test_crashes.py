@@ -186,6 +186,26 @@ def test_a_backup_is_whole_or_not_there():
     check_faults(trying_again, check_copy, raises=(StoreError, OSError), calls=FAILING, limit=FEW)
 
 
+def test_a_backup_has_nothing_of_one_that_was_broken_off(tmp_path):
+    def back_up(store):
+        store.backup(tmp_path / "copy")
+
+    with opened(tmp_path / "one") as store, compactions():
+        commit(store, lambda number: None, range(3))
+        store.compact()
+        commit(store, lambda number: None, range(3, 5))
+        failing = fault(error=OSError(5, "Input/output error"), schedule={2})
+        with safepatch.patch("os:rename", failing), pytest.raises(OSError, match="Input/output"):
+            back_up(store)
+
+    with opened(tmp_path / "two") as store:
+        commit(store, lambda number: None, range(1))
+        back_up(store)
+
+    with Store(tmp_path / "copy", every=0) as store:
+        assert contents(store) == after(1)
+
+
 def trying_again(directory, note):
     with opened(directory) as store:
         commit(store, note, range(2))
