@@ -96,8 +96,16 @@ class Snapshots:
         if os.path.lexists(path):
             raise FileExistsError(f"there is something at {path!r} already; name a new place")
         image = self._image()
-        off_loop(directories.make, path)
-        off_loop(directories.put, os.path.join(path, "snapshot.json"), [image])
+
+        def write() -> None:
+            """The directory is there with the image, or not at all."""
+            unfinished = f"{path.rstrip(os.sep)}.tmp"
+            directories.make(unfinished)
+            directories.put(os.path.join(unfinished, "snapshot.json"), [image])
+            os.rename(unfinished, path)
+            directories.sync_directory(os.path.dirname(os.path.abspath(path)))
+
+        off_loop(write)
 
     def compact(self) -> None:
         """Nothing: an image is as large as it must be."""

@@ -206,6 +206,23 @@ def test_a_backup_has_nothing_of_one_that_was_broken_off(tmp_path):
         assert contents(store) == after(1)
 
 
+def test_a_backup_of_a_snapshot_is_whole_or_not_there():
+    def workload(directory, note):
+        with Store(place(directory), mode="snapshot", every=0) as store:
+            store.root["key"] = [1, 2, 3]
+            store.backup(os.path.join(directory, "copy"))
+            note("copied")
+
+    def check_copy(directory, notes):
+        copy = os.path.join(directory, "copy")
+        assert os.path.exists(copy) or not notes
+        if os.path.exists(copy):
+            with Store(copy, mode="snapshot", every=0) as store:
+                assert store.root == {"key": [1, 2, 3]}
+
+    assert check_crashes(workload, check_copy, limit=LIMIT) > 20
+
+
 def trying_again(directory, note):
     with opened(directory) as store:
         commit(store, note, range(2))
