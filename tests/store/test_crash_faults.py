@@ -81,6 +81,25 @@ def test_calls_errors_and_short_writes_can_be_chosen(tmp_path):
     ]
 
 
+def test_calls_may_be_others_than_those_that_change_something(tmp_path):
+    (tmp_path / "file").write_bytes(b"1234")
+    seen = []
+    for fault in faults(calls=["read"], errors=[errno.EIO]):
+        with fault(tmp_path):
+            file = os.open(tmp_path / "file", os.O_RDONLY)
+            try:
+                seen.append((str(fault), os.read(file, 4)))
+            except OSError as error:
+                seen.append((str(fault), error.errno))
+            os.close(file)
+
+    assert seen == [
+        ("no fault", b"1234"),
+        ("os.read number 1 fails with EIO", errno.EIO),
+        ("os.read number 1 and all later ones fail with EIO", errno.EIO),
+    ]
+
+
 def test_calls_that_are_not_about_the_directory_do_not_fail(tmp_path):
     (tmp_path / "here").mkdir()
     for fault in faults(calls=["open", "write"]):
@@ -108,6 +127,11 @@ def test_part_of_a_write_that_failed_is_in_the_trace(tmp_path):
             continue
         newest = [*trace.states(limit=2)][-1]
         assert newest.files == {"file.new": b"0123456789" * 2}
+
+
+def test_a_call_that_os_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="'fsnyc'"):
+        next(faults(calls=["write", "fsnyc"]))
 
 
 def test_faults_need_a_run_that_counts():

@@ -223,7 +223,7 @@ def is_ours(see: Recorder, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     if name in ("open", "mkdir", "unlink", "remove", "rmdir", "symlink"):
         path = args[1] if name == "symlink" else args[0]
         return see.spot(path, kwargs.get("dir_fd")) is not None
-    if name == "sync":
-        return True
+    if name == "sync" or not args:
+        return name == "sync"
     about = args[1] if name in ("copy_file_range", "splice") else args[0]
     return see.node(about) is not None or see.spot(about) is not None

@@ -33,8 +33,16 @@ class Fault:
     directory; `call` is "" where none is to fail. `str()` says it in words.
     """
 
-    def __init__(self, call: str, number: int, how: str, decorator: Decorator | None) -> None:
+    def __init__(
+        self,
+        call: str,
+        number: int = 0,
+        how: str = "",
+        decorator: Decorator | None = None,
+        counted: Iterable[str] = (),
+    ) -> None:
         self.call, self.number, self.how, self.decorator = call, number, how, decorator
+        self.counted = counted
         self.counts: dict[str, int] | None = None  # calls of the run that counts
 
     def __str__(self) -> str:
@@ -46,7 +54,7 @@ class Fault:
         patches: dict[str, safepatch.Patch[Any]] = {}
 
         def under(see: Recorder, registry: safepatch.Registry) -> None:
-            for name in [self.call] if self.call else CALLS:
+            for name in [self.call] if self.call else self.counted:
                 if hasattr(os, name):
                     patches[name] = registry.apply(
                         f"os:{name}",
@@ -89,9 +97,14 @@ def faults(
     `errors`, once, and from then on each time; and if `short`, writes that write half and say so,
     and writes that write half and fail with the last of `errors`.
 
-    Raises RuntimeError if the first is not used as shown. Of one thread; the program may have any.
+    Raises ValueError for a call that os does not have, and RuntimeError if the first is not used as
+    shown. Of one thread; the program may have any.
     """
-    first = Fault("", 0, "", None)
+    calls = [*calls]
+    for name in {*calls} - {*CALLS}:
+        if not hasattr(os, name):
+            raise ValueError(f"got calls with {name!r}; give names of functions in os")
+    first = Fault("", counted=calls)
     yield first
     if first.counts is None:
         raise RuntimeError("the first fault counts calls; run the program in `with fault(...)`")
