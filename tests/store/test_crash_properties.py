@@ -99,7 +99,7 @@ def test_a_crash_leaves_what_was_synced_and_what_came_later_or_zeros(before, aft
 
 
 @settings(max_examples=25)
-@given(st.lists(STEPS, max_size=8), st.integers(0, 3))
+@given(st.lists(STEPS, max_size=4), st.integers(0, 3))
 def test_all_states_of_few_calls_are_there_whatever_the_seed(steps, seed):
     with tempfile.TemporaryDirectory() as directory, record(directory) as trace:
         program = Program(directory)

@@ -76,10 +76,13 @@ class Trace:
         traces, and no state comes twice in all of them.
         """
         seen = set() if seen is None else seen
+        known = told = 0  # stands for the notes, for they may be many and of any kind
         for disk, number, notes in self._moments(block):
             random = Random(f"{seed} {number}")  # noqa: S311
             newest = disk.tree(disk.with_steps(disk.unsafe_steps()), {})
-            told = repr(notes)
+            for note in notes[known:]:
+                told = hash((told, repr(note)))
+            known = len(notes)
             for tree in trees(disk, limit, random):
                 key = hash((told, frozenset(tree.items())))
                 if key not in seen:
