@@ -10,11 +10,11 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import msgspec
 
 from safepatch.store import directories
+from safepatch.store.errors import CorruptError
 from safepatch.store.frames import frame
 from safepatch.store.journal import Batch, batches
 from safepatch.store.values import Op
@@ -50,28 +50,28 @@ def compact(directory: str, before: int, keep: float = 0.0) -> int:
 
 
 def merged(
-    newest: tuple[int, str] | None, journals: Iterable[tuple[int, str]], until: Any = None
+    newest: tuple[int, str] | None, journals: Iterable[tuple[int, str]]
 ) -> tuple[State, int, float]:
-    """All documents, the sequence of the batch that comes next, and the time of the last one.
-
-    `until(sequence, seconds)` says of a batch whether to stop before it.
-    """
+    """All documents, the sequence of the batch that comes next, and the time of the last one."""
     state: State = {}
     sequence, seconds = 0, 0.0
     if newest is not None:
         sequence = newest[0]
         for batch in batches(newest[1], 0):
-            seconds = _merge(state, batch)
+            seconds = merge(state, batch)
     for first, path in journals:
+        if first != sequence:
+            raise CorruptError(
+                path, 0, f"it begins with batch {first} where {sequence} was to come"
+            )
         for batch in batches(path, first):
-            if until is not None and until(sequence, batch[0]):
-                return state, sequence, seconds
-            seconds = _merge(state, batch)
+            seconds = merge(state, batch)
             sequence += 1
     return state, sequence, seconds
 
 
-def _merge(state: State, batch: Batch) -> float:
+def merge(state: State, batch: Batch) -> float:
+    """Bring documents to where they are after a batch; its time."""
     seconds, transactions = batch
     for transaction in transactions:
         for name, key, document in transaction:
@@ -107,17 +107,25 @@ def _parts(state: State) -> Iterator[list[Op]]:
             if size >= _PART:
                 yield part
                 part, size = [], 0
-    if part:
-        yield part
+    yield part  # if there is nothing in it, it says still of when it is
 
 
 def remove_old(directory: str, sequence: int, keep: float) -> None:
-    """Remove images and journals that are older than an image, and `keep` seconds old."""
+    """Remove what is older than the newest image that was made `keep` seconds ago, or before.
+
+    So the state can be restored of each moment since then: an image stays as long as what goes on
+    from it does.
+    """
+    made = [
+        number
+        for number, path in directories.numbered(directory, "image")
+        if number <= sequence and (not keep or os.stat(path).st_mtime <= time.time() - keep)
+    ]
     old = [
         path
         for kind in ("journal", "image")
         for first, path in directories.numbered(directory, kind)
-        if first < sequence and os.stat(path).st_mtime <= time.time() - keep
+        if made and first < made[-1]
     ]
     directories.unlink(old, directory)
 

@@ -25,11 +25,11 @@ class ConflictError(StoreError):
 class CorruptError(StoreError):
     """Files are damaged in a way that a crash does not explain; nothing was changed.
 
-    `.file`, and `.offset` in bytes, tell where.
+    `.file`, and `.offset` in bytes, tell where, `.found` what.
     """
 
     def __init__(self, file: object, offset: int, found: str) -> None:
-        self.file, self.offset = str(file), offset
+        self.file, self.offset, self.found = str(file), offset, found
         super().__init__(
             f"cannot read {self.file!r} at byte {offset}: {found}; take a backup, or see what "
             "`safepatch store repair` can keep, which keeps also what it takes out"

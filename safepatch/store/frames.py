@@ -99,13 +99,13 @@ class Frames:
         rest = memoryview(file.read())
         at = bytes(rest).find(MAGIC)
         while at >= 0:
-            if (sequence := _intact(rest[at:])) is not None:
+            if (sequence := intact(rest[at:])) is not None:
                 found = f"frame {self.sequence} is damaged, but frame {sequence} after it is intact"
                 raise CorruptError(self.path, self.end, found)
             at = bytes(rest).find(MAGIC, at + 1)
 
 
-def _intact(data: memoryview) -> int | None:
+def intact(data: memoryview) -> int | None:
     """The sequence of the frame with which some bytes begin, or None."""
     if len(data) < HEADER.size:
         return None

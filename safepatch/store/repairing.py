@@ -1,0 +1,233 @@
+"""Repair: what is damaged is taken out of a store, and kept beside it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from safepatch.store import directories
+from safepatch.store.compacting import State, merge, put_image
+from safepatch.store.errors import StoreError
+from safepatch.store.frames import HEADER, MAGIC, frame, intact
+from safepatch.store.journal import read_batch
+from safepatch.store.reading import Numbered, held, need_journal
+from safepatch.store.surveying import File, look
+
+_TORN = "a crash cut off the last write"
+
+
+class Cut(NamedTuple):
+    """Bytes to be taken out: those of a file from `start` on, because of `why`.
+
+    All of it if `start` is 0. `mark` is the sequence of the mark that is to stand there then.
+    """
+
+    path: str
+    start: int
+    bytes: int
+    mark: int | None
+    why: str
+
+
+class Repair(NamedTuple):
+    """What is to be taken out of a store, or was, and into which directory.
+
+    The store has `sequence` batches then, and `lost` fewer than are known to have been written.
+    """
+
+    cuts: list[Cut]
+    kept_in: str
+    sequence: int
+    lost: int
+    salvaged: tuple[State, float] | None = None  # and the time of the last batch
+
+    @property
+    def bytes(self) -> int:
+        return sum(cut.bytes for cut in self.cuts)
+
+
+def repair(
+    directory: str, *, salvage: bool = False, agree: Callable[[Repair], bool] = lambda found: True
+) -> Repair | None:
+    """Take what is damaged out of a store, so that it can be opened; None if nothing is.
+
+    The store has the state then that it had before the first batch that is damaged, whatever came
+    after that: a state that it has once had. With `salvage=True` it has everything that can be
+    read, also of what came later: documents as they were at different times, each as it once was.
+
+    What is taken out is moved into a new directory `removed-N` in that of the store, byte for byte,
+    and so is what a crash has left of the last write. `agree` is asked before anything is changed.
+    A repair that is broken off may be made again. Raises LockedError if the store is open, and
+    StoreError if only salvaging is left.
+    """
+    with held(directory):
+        need_journal(directory)
+        found = _salvage(directory) if salvage else _plan(directory)
+        if not found.cuts or not agree(found):
+            return None
+        directories.make(found.kept_in)
+        if found.salvaged is not None:
+            put_image(directory, found.sequence, *found.salvaged)
+        _take_out(directory, found)
+        return found
+
+
+# -- what is to be taken out
+
+
+def _plan(directory: str) -> Repair:
+    base, damaged = _base(directory)
+    journals = directories.numbered(directory, "journal")
+    sequence = base[0] if base else 0
+    journals = [found for found in journals if found[0] >= sequence]
+    if not base and (journals[0][0] > 0 if journals else damaged):
+        raise StoreError(
+            f"cannot repair {directory!r}: the documents that its batches go on from are nowhere "
+            "as a whole; restore a backup, or take what can be read with --salvage"
+        )
+    cuts = [_whole(path, found) for path, found in damaged]
+    for number, (first, path) in enumerate(journals):
+        later = journals[number + 1 :]
+        file = look("journal", path, first, needed=True)
+        if first != sequence:
+            cuts += [
+                _whole(path, f"batch {sequence} is missing")
+                for _, path in [journals[number], *later]
+            ]
+            break
+        sequence = file.next
+        goes_on = bool(later) and sequence == later[0][0]
+        if file.size > file.intact or (goes_on and not file.marked):
+            cuts.append(_rest(file, mark=goes_on and not file.marked))
+    known = [_known(cut) for cut in cuts if os.path.basename(cut.path)[0] == "j"]
+    known += [image[0] for image in directories.numbered(directory, "image")]
+    return Repair(cuts, _free(directory), sequence, max([sequence, *known]) - sequence)
+
+
+def _base(directory: str) -> tuple[Numbered | None, list[tuple[str, str]]]:
+    """The newest image that is intact, and the paths of those after it, with what is wrong."""
+    damaged: list[tuple[str, str]] = []
+    for first, path in reversed(directories.numbered(directory, "image")):
+        file = look("image", path, first, needed=True)
+        if file.damage is None:
+            return (first, path), damaged
+        damaged.append((path, file.damage))
+    return None, damaged
+
+
+def _whole(path: str, why: str) -> Cut:
+    return Cut(path, 0, os.path.getsize(path), None, why)
+
+
+def _rest(file: File, *, mark: bool) -> Cut:
+    """All after the last batch that is intact; and if there is none, the file."""
+    start = file.intact if file.next > file.first else 0
+    why = file.damage or (_TORN if file.size > file.intact else "its mark is missing")
+    return Cut(file.path, start, file.size - start, file.next if mark else None, why)
+
+
+def _free(directory: str) -> str:
+    number = 1
+    while os.path.lexists(path := os.path.join(directory, f"removed-{number}")):
+        number += 1
+    return path
+
+
+# -- what is intact after damage
+
+
+def _frames(path: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The sequences and payloads of all frames that are intact, whatever is between them."""
+    if os.path.getsize(path) == 0:
+        return
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(MAGIC, start)
+        while at >= 0:
+            header = data[at : at + HEADER.size]
+            length = HEADER.unpack(header)[1] if len(header) == HEADER.size else 0
+            sequence = intact(memoryview(data[at : at + HEADER.size + length]))
+            if sequence is None:
+                at = data.find(MAGIC, at + 1)
+            else:
+                yield sequence, data[at + HEADER.size : at + HEADER.size + length]
+                at = data.find(MAGIC, at + HEADER.size + length)
+
+
+def _known(cut: Cut) -> int:
+    """How many batches are known to have been written, from what is to be taken out."""
+    frames = _frames(cut.path, cut.start)
+    return max((sequence + bool(payload) for sequence, payload in frames), default=0)
+
+
+def _salvage(directory: str) -> Repair:
+    """All that can be read, in the order in which it was written."""
+    base, damaged = _base(directory)
+    images = directories.numbered(directory, "image")
+    since, newest = base[0] if base else 0, images[-1][0] if images else 0
+    cuts = [_whole(path, why) for path, why in damaged]
+    state: State = {}
+    end, read, seconds = newest, 0, 0.0
+    for first, kind, path in _ordered(directory):
+        if first < since:
+            continue
+        for sequence, payload in _frames(path):
+            if payload:
+                seconds = merge(state, read_batch(payload))
+            if kind == "journal":
+                end = max(end, sequence + bool(payload))
+                read += bool(payload) and sequence >= newest
+        if kind == "journal":
+            file = look(kind, path, first, needed=True)
+            if file.damage or file.size > file.intact:
+                cuts.append(_whole(path, file.damage or _TORN))
+    # Its name is one that no file has, be it damaged or not.
+    return Repair(cuts, _free(directory), end + 1, end - newest - read, (state, seconds))
+
+
+def _ordered(directory: str) -> list[tuple[int, str, str]]:
+    """All files in the order in which they say what is; an image before what goes on from it."""
+    return sorted(
+        (first, kind, path)
+        for kind in ("image", "journal")
+        for first, path in directories.numbered(directory, kind)
+    )
+
+
+# -- taking it out
+
+
+def _take_out(directory: str, found: Repair) -> None:
+    for cut in found.cuts:
+        if cut.start and cut.bytes:
+            name = f"{os.path.basename(cut.path)}.from-{cut.start}"
+            directories.put(os.path.join(found.kept_in, name), _bytes(cut))
+    # The newest first, so that a crash leaves no gap that was not there.
+    for cut in reversed(found.cuts):
+        if not cut.start:
+            os.rename(cut.path, os.path.join(found.kept_in, os.path.basename(cut.path)))
+    directories.sync_directory(found.kept_in)
+    directories.sync_directory(directory)
+    for cut in found.cuts:
+        if cut.start:
+            _truncate(cut)
+
+
+def _bytes(cut: Cut) -> Iterator[bytes]:
+    with open(cut.path, "rb") as file:
+        file.seek(cut.start)
+        while part := file.read(directories.SLICE):
+            yield part
+
+
+def _truncate(cut: Cut) -> None:
+    descriptor = os.open(cut.path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.ftruncate(descriptor, cut.start)
+        os.fsync(descriptor)
+        if cut.mark is not None:
+            directories.write_all(descriptor, frame(cut.mark, b""))
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
