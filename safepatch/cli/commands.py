@@ -10,7 +10,16 @@ import safepatch
 from safepatch import config as configuration
 from safepatch import doctor as examining
 from safepatch import lock as locking
-from safepatch.cli import annotating, completing, options, others, printing, telling
+from safepatch.cli import (
+    annotating,
+    completing,
+    options,
+    others,
+    printing,
+    storing,
+    storing_documents,
+    telling,
+)
 from safepatch.drifts import Drift
 
 
@@ -255,3 +264,7 @@ def _print_drift(drift: Drift) -> None:
         (drift.target, "bold"), f" ({', '.join(drift.patches)}) ", (drift.kind, style),
         f": {drift.message}",
     )  # fmt: skip
+
+
+assert storing_documents  # which adds its commands to it
+program.add_command(storing.store)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -58,3 +60,32 @@ def diff(lines: Iterable[str]) -> None:
     for text in lines:
         style = next((_STYLES[mark] for mark in _STYLES if text.startswith(mark)), "")
         line((text, style))
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on a terminal's standard error, for what tells how much is done of how much in all."""
+    to = console(stderr=True)
+    if not to.is_terminal:
+        yield None
+        return
+    from rich.progress import Progress  # which takes a while
+
+    with Progress(console=to, transient=True) as bar:
+        task, last = bar.add_task(what, total=None), time.monotonic()
+
+        def told(done: int, total: int) -> None:
+            nonlocal last
+            if (now := time.monotonic()) - last > 0.1:  # seconds; drawing takes longer than reading
+                last = now
+                bar.update(task, completed=done, total=total)
+
+        yield told
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Something that moves on a terminal's standard error, for what cannot tell how far it is."""
+    to = console(stderr=True)
+    with to.status(what) if to.is_terminal else contextlib.nullcontext():
+        yield

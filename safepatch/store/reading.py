@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
 
 from safepatch.store import directories
 from safepatch.store.compacting import State, merge
@@ -12,6 +15,7 @@ from safepatch.store.errors import CorruptError, StoreError
 from safepatch.store.frames import Frames
 from safepatch.store.journal import Batch, batches, read_batch
 
+SNAPSHOT = "snapshot.json"
 # The sequence that a file's name has, and its path.
 Numbered = tuple[int, str]
 # Told how far something is: bytes that are done, and bytes in all.
@@ -24,7 +28,7 @@ def need_store(directory: str) -> None:
         raise StoreError(f"there is no store at {directory!r}: there is no such directory")
     names = os.listdir(directory)
     ours = directories.numbered(directory, "image") or directories.numbered(directory, "journal")
-    if not ours and not {"lock", "snapshot.json"} & {*names}:
+    if not ours and not {"lock", SNAPSHOT} & {*names}:
         raise StoreError(
             f"there is no store at {directory!r}: no file there is of a store; name the directory "
             "that was given to Store()"
@@ -33,7 +37,7 @@ def need_store(directory: str) -> None:
 
 def has_snapshots(directory: str) -> bool:
     """Whether a store in snapshot mode has written into a directory."""
-    return os.path.lexists(os.path.join(directory, "snapshot.json"))
+    return os.path.lexists(os.path.join(directory, SNAPSHOT))
 
 
 @contextlib.contextmanager
@@ -93,3 +97,14 @@ def need_journal(directory: str) -> None:
             f"{directory!r} is a store in snapshot mode, which has one image and no history; take "
             "a backup of its snapshot.json"
         )
+
+
+def read_snapshot(directory: str) -> dict[str, Any]:
+    """The root of a store in snapshot mode. Raises CorruptError."""
+    path = os.path.join(directory, SNAPSHOT)
+    with open(path, "rb") as file:
+        try:
+            root: dict[str, Any] = msgspec.json.decode(file.read(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise CorruptError(path, 0, f"it is no JSON of a root: {error}") from error
+    return root

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from safepatch.store import directories
 from safepatch.store.errors import CorruptError, LockedError
 from safepatch.store.frames import Frames
 from safepatch.store.journal import Batch, read_batch
-from safepatch.store.reading import Told, need_store
+from safepatch.store.reading import SNAPSHOT, Told, need_store, read_snapshot
 
 
 class File(NamedTuple):
@@ -52,13 +52,16 @@ class Survey(NamedTuple):
         return 0 if last is None or last.damage is not None else last.size - last.intact
 
 
-def survey(directory: str, told: Told | None = None) -> Survey:
+def survey(directory: str, told: Told | None = None, *, held: bool = False) -> Survey:
     """Look at all files of a store, which may be open: nothing is locked, and nothing changed.
 
     Whether it is open is asked by a lock that is held for an instant; whoever opens the store in
-    this very instant gets LockedError. Raises StoreError where no store is.
+    this very instant gets LockedError. `held=True` is for who holds the lock. Raises StoreError
+    where no store is.
     """
     need_store(directory)
+    if held:
+        return _survey(directory, False, told)
     for _ in range(_TIMES):
         is_open = _is_open(directory)
         try:
@@ -146,3 +149,18 @@ def _break(file: File, sequence: int, last: bool) -> str | None:
     if not file.marked and not last:
         return "the file does not go on to its mark"
     return None
+
+
+def snapshot(directory: str) -> dict[str, Any]:
+    """What is in a store in snapshot mode, which may be open. Raises CorruptError."""
+    root = read_snapshot(directory)
+    return {
+        "mode": "snapshot",
+        "open": _is_open(directory),
+        "written": os.path.getmtime(os.path.join(directory, SNAPSHOT)),
+        "image_bytes": os.path.getsize(os.path.join(directory, SNAPSHOT)),
+        "entries": {
+            name: len(value) if isinstance(value, dict | list) else 1
+            for name, value in root.items()
+        },
+    }

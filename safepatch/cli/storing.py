@@ -1,0 +1,265 @@
+"""`safepatch store`: looking after the files of a store.
+
+What needs an extra is imported when a command runs, so that the others do without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from safepatch.cli import options, printing
+from safepatch.cli.telling import counted
+
+if TYPE_CHECKING:
+    from safepatch.store.repairing import Repair
+    from safepatch.store.surveying import File, Survey
+
+path = click.argument("path", metavar="STORE")
+
+
+@click.group()
+def store() -> None:
+    """Look into the files of a store, and after them.
+
+    STORE is what was given to Store(): a directory, sqlite:///FILE or postgresql://HOST/DATABASE.
+    A store that is open is left alone; only `inspect` looks at it.
+    """
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """Where the store is at work: what it complains of is told in one line, with exit code 2."""
+    complaints: tuple[type[Exception], ...] = (ModuleNotFoundError, FileExistsError, ValueError)
+    try:
+        from safepatch.store import StoreError
+
+        complaints += (StoreError,)
+        yield
+    except complaints as error:
+        printing.complain(str(error))
+        sys.exit(2)
+
+
+def need_directory(path: str, command: str) -> None:
+    """Raises StoreError for an address of an engine."""
+    from safepatch.store import StoreError
+    from safepatch.store.transferring import is_directory
+
+    if not is_directory(path):
+        raise StoreError(
+            f"`{command}` is for stores in directories, and {path!r} is none; an engine has tools "
+            "of its own for that"
+        )
+
+
+@store.command(epilog=options.exits("something is damaged"))
+@path
+@options.as_json
+@click.pass_context
+def inspect(context: click.Context, path: str, as_json: bool) -> None:
+    """Tell what is in a store.
+
+    That is its files, batches, times, sizes, collections, and what is damaged. Nothing is changed,
+    and a directory may be open.
+    """
+    with errors(), printing.progress("reading") as told:
+        from safepatch.store import reading, surveying, transferring
+
+        transferring.need_there(path)
+        if not transferring.is_directory(path):
+            with transferring.opened(path) as kept:
+                numbers = kept.stats()
+            found = None
+        elif reading.has_snapshots(path):
+            numbers, found = surveying.snapshot(path), None
+        else:
+            found = surveying.survey(path, told)
+            numbers = _numbers(found)
+    if as_json:
+        printing.as_json({"store": path, **numbers})
+    elif found is None:
+        printing.table(("what", "is"), [(name, str(value)) for name, value in numbers.items()])
+    else:
+        _print_survey(found)
+    context.exit(int(bool(found and found.damaged)))
+
+
+def _numbers(found: Survey) -> dict[str, Any]:
+    return {
+        "open": found.is_open,
+        "sequence": found.sequence,
+        "documents": found.documents,
+        "torn": found.torn,
+        "files": [file._asdict() for file in found.files],
+    }
+
+
+def _print_survey(found: Survey) -> None:
+    rows = [
+        (
+            os.path.basename(file.path), _batches(file), _time(file.begun), _time(file.ended),
+            counted(file.size, "byte"), "" if file.needed else "kept for restore",
+        )
+        for file in found.files
+    ]  # fmt: skip
+    if rows:
+        printing.table(("file", "batches", "first of", "last of", "size", ""), rows)
+    if found.documents:
+        many = [(name, counted(each, "document")) for name, each in found.documents.items()]
+        printing.table(("collection", "documents"), many)
+    state = "open" if found.is_open else "not open"
+    printing.line(f"{batches(found.sequence)}, {state}")
+    print_damage(found)
+
+
+def print_damage(found: Survey) -> None:
+    """What is wrong, a line each."""
+    if found.torn:
+        what = "are being written" if found.is_open else "a crash left; opening takes them away"
+        printing.line(f"{counted(found.torn, 'byte')} at the end {what}")
+    for file in found.damaged:
+        printing.line(
+            (os.path.basename(file.path), "bold"), f" at byte {file.intact}: ",
+            ("damaged", "red"), f": {file.damage}",
+            "" if file.needed else " (not needed to open the store)",
+        )  # fmt: skip
+
+
+def _batches(file: File) -> str:
+    if file.kind == "image":
+        return f"all before {file.first}"
+    return f"{file.first} to {file.next - 1}" if file.next > file.first else "none"
+
+
+def _time(seconds: float | None) -> str:
+    return "" if not seconds else datetime.fromtimestamp(seconds).isoformat(" ", "milliseconds")
+
+
+@store.command(epilog=options.exits("something is damaged"))
+@path
+@options.as_json
+@click.pass_context
+def verify(context: click.Context, path: str, as_json: bool) -> None:
+    """Read all of a store, and tell what is damaged."""
+    with errors(), printing.progress("reading") as told:
+        from safepatch.store import CorruptError, reading, surveying, transferring
+
+        transferring.need_there(path)
+        wrong, found = [], None
+        if transferring.is_directory(path) and not reading.has_snapshots(path):
+            with reading.held(path):
+                found = surveying.survey(path, told, held=True)
+            wrong = [f"{file.path} at byte {file.intact}: {file.damage}" for file in found.damaged]
+        else:
+            try:
+                if transferring.is_directory(path):
+                    surveying.snapshot(path)
+                else:
+                    with transferring.opened(path) as kept:
+                        kept.verify()
+            except CorruptError as error:
+                wrong = [str(error)]
+    if as_json:
+        printing.as_json(wrong)
+    elif found is not None:
+        print_damage(found)
+        many = counted(len(found.files), "file")
+        printing.line(f"{many} read, {len(wrong)} damaged" if wrong else f"{many} read, all intact")
+    else:
+        printing.line(*(wrong or ["all was read, and is intact"]))
+    context.exit(int(bool(wrong)))
+
+
+@store.command(epilog=options.exits())
+@path
+@click.option(
+    "--keep",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Keep for `restore` what is not older; as the program gives it to Store(). "
+    "0 removes all that is not needed to open the store.",
+)
+def compact(path: str, keep: float | None) -> None:
+    """Make a store no larger than it must be.
+
+    For directories --keep must be given, since what is removed cannot be restored any more.
+    """
+    with errors(), printing.working(f"compacting {path}"):
+        from safepatch.store import StoreError, transferring
+
+        transferring.need_there(path)
+        more = {}
+        if transferring.is_directory(path):
+            if keep is None:
+                raise StoreError(
+                    "say with --keep SECONDS of what time `restore` is to be possible still: as "
+                    "given to Store(keep=...), which is 0 if nothing was given"
+                )
+            more = {"keep": keep}
+        before = _size(path)
+        with transferring.opened(path, **more) as kept:
+            kept.compact()
+        after = _size(path)
+    printing.line(f"{before} bytes before, {after} bytes now" if before else "compacted")
+
+
+def _size(path: str) -> int:
+    """The bytes of a directory's files; 0 if it is none."""
+    if not os.path.isdir(path):
+        return 0
+    with os.scandir(path) as entries:
+        return sum(entry.stat().st_size for entry in entries if entry.is_file())
+
+
+@store.command(epilog=options.exits())
+@path
+@click.option("--salvage", is_flag=True, help="Take all that can be read, of different times too.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@options.as_json
+def repair(path: str, salvage: bool, yes: bool, as_json: bool) -> None:
+    """Take what is damaged out of a store, so that it opens.
+
+    It has the state then that it had before the damage. What is taken out is moved into a new
+    directory within that of the store. With --salvage it has what can be read of later times too,
+    which together is a state that it never had.
+    """
+    with errors():
+        from safepatch.store import repairing
+
+        need_directory(path, "repair")
+        done = repairing.repair(path, salvage=salvage, agree=lambda found: yes or _agree(found))
+    if as_json:
+        printing.as_json(None if done is None else {**done._asdict(), "salvaged": salvage})
+    elif done is None:
+        printing.line("nothing is damaged")
+    else:
+        _print_repair(done, "took")
+        printing.line(f"what was taken out is in {done.kept_in}")
+
+
+def _agree(found: Repair) -> bool:
+    with contextlib.redirect_stdout(sys.stderr):
+        _print_repair(found, "would take")
+    with contextlib.suppress(click.Abort):
+        if click.confirm(f"Move that to {found.kept_in}?", err=True):
+            return True
+    printing.complain("nothing was changed; --yes agrees")
+    sys.exit(2)
+
+
+def _print_repair(found: Repair, verb: str) -> None:
+    for cut in found.cuts:
+        part = f" from byte {cut.start}" if cut.start else ""
+        printing.line((cut.path, "bold"), f"{part}: {counted(cut.bytes, 'byte')}: {cut.why}")
+    printing.line(f"{verb} out {batches(found.lost)}, {counted(found.bytes, 'byte')}")
+
+
+def batches(number: int) -> str:
+    return f"{number} batch{'' if number == 1 else 'es'}"

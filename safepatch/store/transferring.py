@@ -1,0 +1,195 @@
+"""Documents out of a store and into another one, of whatever engine; also as lines of JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, BinaryIO
+
+import msgspec
+
+from safepatch.store.errors import StoreError
+from safepatch.store.reading import (
+    Told,
+    has_snapshots,
+    held,
+    need_journal,
+    need_store,
+    read,
+    read_snapshot,
+)
+from safepatch.store.store import Store
+from safepatch.store.values import Op, decode, encoded, need_storable
+
+_BATCH = 4 << 20  # bytes of documents that are written at once, about
+_ONE_FILE = 1 << 60  # bytes; nothing is merged while documents come in
+
+# Collections by their names; "" is what the store notes for itself, such as its migrations.
+Contents = Mapping[str, Mapping[str, Any]]
+
+
+class Line(msgspec.Struct):
+    """A document as a line of JSON. More is allowed in it."""
+
+    collection: str
+    key: str
+    document: Any
+
+
+class _Decoded(Mapping[str, Any]):
+    """Documents that are decoded when somebody looks at them, so that they take little room."""
+
+    def __init__(self, documents: dict[str, bytes]) -> None:
+        self._documents = documents
+
+    def __getitem__(self, key: str) -> Any:
+        return decode(self._documents[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._documents)
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+
+def is_directory(path: str) -> bool:
+    """Whether a store's path is a directory, and no address of an engine."""
+    return "://" not in path
+
+
+@contextlib.contextmanager
+def opened(path: str, **options: Any) -> Iterator[Any]:
+    """What does the work of an open store, whatever migrations it went through."""
+    kept = Store(path, every=0, **options)._make()
+    try:
+        yield kept
+    finally:
+        kept.close()
+
+
+@contextlib.contextmanager
+def contents(path: str, told: Told | None = None) -> Iterator[Contents]:
+    """All documents of a store. Of a directory no file is changed, and nothing is made anywhere.
+
+    Raises LockedError if it is open, StoreError where none is, and CorruptError.
+    """
+    need_there(path)
+    if not is_directory(path):
+        with opened(path) as kept:
+            yield {"": kept.root[""], **kept.root}
+    elif has_snapshots(path):
+        yield _snapshot(path)
+    else:
+        yield {name: _Decoded(documents) for name, documents in read(path, told).items()}
+
+
+def need_there(path: str) -> None:
+    """Raise StoreError where no store is."""
+    if is_directory(path):
+        need_store(path)
+    elif path.startswith("sqlite:///") and not os.path.isfile(file := path[len("sqlite:///") :]):
+        raise StoreError(f"there is no store at {path!r}: there is no file {file!r}")
+
+
+def _snapshot(path: str) -> Contents:
+    with held(path):
+        root = read_snapshot(path)
+    for name, documents in root.items():
+        if not isinstance(documents, dict):
+            raise StoreError(
+                f"cannot take the root of {path!r} for collections of documents: root[{name!r}] is "
+                f"of type {type(documents).__name__}; its snapshot.json can be read as it is"
+            )
+    return root
+
+
+def lines(stored: Contents) -> Iterator[bytes]:
+    """A line of JSON for each document."""
+    encode = msgspec.json.Encoder().encode
+    for name, documents in stored.items():
+        for key, document in documents.items():
+            yield encode(Line(name, key, document)) + b"\n"
+
+
+def need_lines(file: BinaryIO, told: Told | None = None) -> None:
+    """Raise StoreError for the first line that is no document; read from the beginning then."""
+    for _ in ops(file, told):
+        pass
+    file.seek(0)
+
+
+def ops(file: BinaryIO, told: Told | None = None) -> Iterator[Op]:
+    """The documents of a file of lines. Raises StoreError, with the number of the line."""
+    decoder = msgspec.json.Decoder(Line)
+    total, done = os.fstat(file.fileno()).st_size, 0
+    for number, text in enumerate(file, 1):
+        done += len(text)
+        if not text.strip():
+            continue
+        try:
+            line = decoder.decode(text)
+            yield op(line.collection, line.key, line.document)
+        except (msgspec.DecodeError, UnicodeDecodeError, StoreError) as error:
+            raise StoreError(f"cannot load line {number}: {error}") from error
+        if told is not None:
+            told(done, total)
+
+
+def op(collection: str, key: str, document: Any) -> Op:
+    """What is written to have a document. Raises NotStorableError."""
+    need_storable(collection, key, document)
+    return collection, key, encoded(collection, key, document)
+
+
+def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
+    """Write documents into a store; how many. A batch at a time is in memory.
+
+    Raises LockedError if it is open, and StoreError if it has documents already, unless they may be
+    overwritten: those of other keys stay then.
+    """
+    if is_directory(path) and os.path.isdir(path) and os.listdir(path):
+        need_store(path)
+        need_journal(path)
+    count = 0
+    with opened(path, segment=_ONE_FILE) as kept:
+        root = kept.root
+        if not overwrite and (len(root) or root[""]):
+            raise StoreError(
+                f"cannot write into {path!r}: it has documents already ({', '.join(root)}); name "
+                "a new store, or allow it with --overwrite"
+            )
+        for batch in _batches(documents):
+            kept.engine.write([batch])
+            count += len(batch)
+    return count
+
+
+def _batches(documents: Iterable[Op]) -> Iterator[list[Op]]:
+    batch: list[Op] = []
+    size = 0
+    for each in documents:
+        batch.append(each)
+        size += len(each[2] or b"")
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def copy(source: str, target: str, *, told: Told | None = None, overwrite: bool = False) -> int:
+    """Write all documents of a store into another one, of whatever engine; how many."""
+    with contents(source) as stored:
+        total = sum(map(len, stored.values()))
+
+        def documents() -> Iterator[Op]:
+            done = 0
+            for name in stored:
+                for key, document in stored[name].items():
+                    yield op(name, key, document)
+                    done += 1
+                    if told is not None:
+                        told(done, total)
+
+        return fill(target, documents(), overwrite=overwrite)
