@@ -16,7 +16,6 @@ from safepatch.cli import (
     options,
     others,
     printing,
-    storing,
     storing_documents,
     telling,
 )
@@ -266,5 +265,4 @@ def _print_drift(drift: Drift) -> None:
     )  # fmt: skip
 
 
-assert storing_documents  # which adds its commands to it
-program.add_command(storing.store)
+program.add_command(storing_documents.store)

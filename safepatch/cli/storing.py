@@ -236,7 +236,8 @@ def repair(path: str, salvage: bool, yes: bool, as_json: bool) -> None:
         need_directory(path, "repair")
         done = repairing.repair(path, salvage=salvage, agree=lambda found: yes or _agree(found))
     if as_json:
-        printing.as_json(None if done is None else {**done._asdict(), "salvaged": salvage})
+        cuts = [cut._asdict() for cut in done.cuts] if done else []
+        printing.as_json(done and {**done._asdict(), "cuts": cuts, "salvaged": salvage})
     elif done is None:
         printing.line("nothing is damaged")
     else:

@@ -17,6 +17,8 @@ from safepatch.cli import options, printing, querying
 from safepatch.cli.storing import batches, errors, need_directory, path, store
 from safepatch.cli.telling import counted
 
+__all__ = ["store"]  # with these commands, too
+
 overwrite = click.option(
     "--overwrite", is_flag=True, help="Write over documents of the same keys; keep the others."
 )

@@ -107,9 +107,10 @@ def _survey(directory: str, is_open: bool, told: Told | None) -> Survey:
     for kind, first, path in files:
         needed = first >= since
         file = look(kind, path, first, needed=needed, seen=count if needed else None)
-        if needed and kind == "journal":
-            last = path == journals[-1][1]
-            file = file._replace(damage=file.damage or _break(file, sequence, last))
+        if kind == "journal":
+            last = needed and path == journals[-1][1]
+            expected = sequence if needed else first
+            file = file._replace(damage=file.damage or _break(file, expected, last))
         if needed:
             sequence = file.next
         looked.append(file)

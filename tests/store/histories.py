@@ -1,7 +1,10 @@
 """Stores with a history, and what they held at each moment of it."""
 
 import os
+import subprocess
+import sys
 
+from children import ROOT
 from hypothesis import strategies
 
 from safepatch.store import compacting
@@ -107,3 +110,29 @@ def quickly(monkeypatch):
     """What is not cut off from power needs no fsync."""
     for name in ("fsync", "fdatasync"):
         monkeypatch.setattr(os, name, lambda descriptor: None)
+
+
+#: What the store has that `safepatch store` is tried on.
+USERS = {
+    "ann@example.com": {"name": "Ann", "age": 31, "options": {"newsletter": True}},
+    "bob@example.com": {"name": "Bob", "age": 9, "options": {"newsletter": False}},
+    "eve@example.com": {"name": "Eve", "tags": ["a", "b"]},
+}
+
+
+def damage(directory, place=25):
+    """Change a byte of the one file of a store."""
+    [path] = directory.glob("*.log")
+    data = path.read_bytes()
+    path.write_bytes(data[:place] + b"?" + data[place + 1 :])
+    return path.name
+
+
+def shell(command, cwd):
+    """Run commands of a shell, where `store` is ours."""
+    ours = f"{sys.executable} -W error -m safepatch store"
+    return subprocess.run(
+        ["bash", "-c", command.replace("store ", f"{ours} ")],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=30,
+    )  # fmt: skip

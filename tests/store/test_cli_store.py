@@ -1,0 +1,403 @@
+"""`safepatch store`: what each command prints, where, and with which exit code."""
+
+import json
+import re
+
+import histories
+import pytest
+from children import child
+from histories import USERS, damage, shell
+
+from safepatch.cli.storing import store as group
+from safepatch.store import Store
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# All of them.
+
+NEEDS = {
+    "get": ["users"],
+    "query": ["users"],
+    "copy": ["new"],
+    "restore": ["--at", "1", "--to", "new"],
+    "compact": ["--keep", "0"],
+}
+NOT_LOAD = sorted({*group.commands} - {"load"})
+
+
+def test_help_of_each_command_tells_its_exit_codes(run):
+    for command in group.commands:
+        code, printed, complaints = run(command, "--help")
+
+        assert (code, complaints) == (0, "")
+        assert "2  an error" in printed
+
+
+@pytest.mark.parametrize("command", sorted({*group.commands} - {"inspect"}))
+def test_a_store_that_is_open_is_refused_in_one_line(run, state, command):
+    with Store(state, every=0) as store:
+        before = histories.contents(state)
+        store.root["users"]["open"] = 1
+        (state.parent / "file").write_text("")
+        more = ["file"] if command == "load" else NEEDS.get(command, [])
+
+        code, printed, complaints = run(
+            command, state, *["file" if x == "../file" else x for x in more]
+        )
+
+        assert (code, printed) == (2, "")
+        assert re.fullmatch(r"safepatch: cannot open '.*state': it is open already.*\n", complaints)
+        assert histories.contents(state) == before
+
+
+@pytest.mark.parametrize("command", NOT_LOAD)
+def test_where_no_store_is_none_is_made(run, tmp_path, command):
+    (tmp_path / "empty").mkdir()
+    for place, found in (("empty", "no file there is of a store"), ("none", "no such directory")):
+        code, printed, complaints = run(command, place, *NEEDS.get(command, []))
+
+        assert (code, printed) == (2, "")
+        assert complaints.startswith(f"safepatch: there is no store at '{place}': ")
+        assert found in complaints
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty"]
+
+
+@pytest.mark.parametrize("command", ["get", "query", "dump", "copy"])
+def test_of_a_damaged_store_nothing_is_served(run, state, command):
+    name = damage(state)
+
+    code, printed, complaints = run(command, state, *NEEDS.get(command, []))
+
+    assert (code, printed) == (2, "")
+    assert f"{name}' at byte 0: frame 0 is damaged" in complaints
+
+
+@pytest.mark.parametrize("command", ["get", "query", "dump", "copy", "verify", "inspect"])
+def test_what_only_reads_changes_no_file(run, state, command):
+    """Nor does it take away what a crash has left."""
+    with (state / "journal-0000000000000000.log").open("r+b") as file:
+        file.truncate(100)
+    before = histories.contents(state)
+
+    assert run(command, state, *NEEDS.get(command, []))[0] == 0
+
+    assert histories.contents(state) == before
+
+
+@pytest.mark.parametrize("missing", ["msgspec", "crc32c"])
+def test_what_the_extra_brings_is_named_with_what_to_install(tmp_path, missing):
+    source = f"""
+                sys.modules[{missing!r}] = None
+        from safepatch.__main__ import main
+        sys.stderr = sys.stdout
+        print(main(["store", "get", "state", "users"]))
+    """
+
+    assert child(source) == (
+        f"safepatch: safepatch.store needs {missing!r}; install it with "
+        "pip install 'safepatch-py[store]'\n2"
+    )
+
+
+def test_other_commands_do_not_import_what_the_store_needs():
+    source = """
+        import sys
+        from safepatch.__main__ import main
+        main(["store", "--help"]), main(["list"])
+        print({"msgspec", "orjson", "crc32c", "rich.progress", "safepatch.store"} & {*sys.modules})
+    """
+
+    assert child(source).splitlines()[-1] == "set()"
+
+
+# inspect, verify
+
+
+def test_inspect_tells_files_batches_times_and_collections(run, state):
+    assert run("inspect", state) == (
+        0,
+        "journal-0000000000000000.log  0 to 2  2027-01-15 08:00:01.000  2027-01-15 08:00:03.000  "
+        f"{(state / 'journal-0000000000000000.log').stat().st_size} bytes\n"
+        "users  3 documents\n"
+        "3 batches, not open\n",
+        "",
+    )
+
+
+def test_inspect_as_json(run, state):
+    told = json.loads(run("inspect", state, "--json")[1])
+
+    assert {name: told[name] for name in ("sequence", "documents", "open", "torn")} == {
+        "sequence": 3, "documents": {"users": 3}, "open": False, "torn": 0,
+    }  # fmt: skip
+    assert told["files"][0]["begun"] == 1_800_000_001
+
+
+def test_inspect_looks_at_a_store_that_is_open_and_does_not_disturb_it(run, state):
+    with Store(state, every=0) as store:
+        with store.transaction():
+            store.root["users"]["new"] = 1
+
+        code, printed, _ = run("inspect", state)
+
+        assert code == 0
+        assert "journal-0000000000000003.log  3 to 3" in printed
+        assert printed.endswith("users  4 documents\n4 batches, open\n")
+        with store.transaction():
+            store.root["users"]["newer"] = 1
+
+
+def test_inspect_tells_what_a_crash_left(run, state):
+    path = state / "journal-0000000000000000.log"
+    path.write_bytes(path.read_bytes()[:-30])
+
+    code, printed, _ = run("inspect", state)
+
+    assert code == 0
+    assert re.search(r"\n\d+ bytes at the end a crash left; opening takes them away\n", printed)
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_damage_is_told_with_exit_code_1(run, state, command):
+    name = damage(state)
+
+    code, printed, complaints = run(command, state)
+
+    assert (code, complaints) == (1, "")
+    assert f"{name} at byte 0: damaged: frame 0 is damaged, but frame 1 after it" in printed
+
+
+def test_verify_says_that_all_is_intact(run, state):
+    assert run("verify", state) == (0, "1 file read, all intact\n", "")
+    assert run("verify", state, "--json") == (0, "[]\n", "")
+
+
+def test_damage_that_does_not_keep_the_store_from_opening_is_told_as_that(run, tmp_path):
+    histories.make(tmp_path / "old", [[[("a", "b", 1)]], "compact"])
+    path = tmp_path / "old" / "journal-0000000000000000.log"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+    code, printed, _ = run("verify", "old")
+
+    assert (code, printed.splitlines()[-1]) == (1, "2 files read, 1 damaged")
+    assert "(not needed to open the store)" in printed
+
+
+# get, query
+
+
+def test_get_prints_a_document(run, state):
+    code, printed, complaints = run("get", state, "users", "ann@example.com")
+
+    assert (code, complaints) == (0, "")
+    assert json.loads(printed) == USERS["ann@example.com"]
+
+
+def test_get_prints_a_collection(run, state):
+    assert json.loads(run("get", state, "users")[1]) == USERS
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["user"], "there is no collection named 'user'; did you mean 'users'?"),
+        (["users", "ann"], "there is no document in 'users' named 'ann'; "),
+        ([""], "there is no collection named ''; "),
+    ],
+)
+def test_what_is_not_there_is_told_with_the_nearest_name(run, state, asked, said):
+    code, printed, complaints = run("get", state, *asked)
+
+    assert (code, printed) == (2, "")
+    assert complaints.startswith(f"safepatch: {said}")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "found"),
+    [
+        ([], "abe"),
+        (["options.newsletter=true"], "a"),
+        (["options.newsletter!=true"], "b"),
+        (["options"], "ab"),
+        (["age>=10"], "a"),
+        (["age<31"], "b"),
+        (["age<=31", "age>9"], "a"),
+        (["age=true"], ""),
+        (["age>text"], ""),
+        (["name=Ann"], "a"),
+        (['name="Ann"'], "a"),
+        (["tags.1=b"], "e"),
+        (["tags.2"], ""),
+        (["@key>b"], "be"),
+        (["name.first"], ""),
+    ],
+)
+def test_query_prints_the_documents_for_which_conditions_hold(run, state, conditions, found):
+    where = [word for condition in conditions for word in ("--where", condition)]
+
+    code, printed, complaints = run("query", state, "users", *where)
+
+    assert (code, complaints) == (0, "")
+    assert "".join(line["key"][0] for line in lines(printed)) == found
+    assert [line["document"] for line in lines(printed)] == [
+        USERS[line["key"]] for line in lines(printed)
+    ]
+
+
+def test_query_selects_sorts_and_counts(run, state):
+    select = ["--select", "@key,age", "--sort", "age"]
+
+    assert run("query", state, "users", *select)[1] == (
+        "bob@example.com  9\nann@example.com  31\neve@example.com\n"
+    )
+    assert run("query", state, "users", *select, "--reverse", "--limit", "1")[1] == (
+        "eve@example.com\n"
+    )
+    assert json.loads(run("query", state, "users", *select, "--json")[1])[1:] == [
+        {"@key": "ann@example.com", "age": 31},
+        {"@key": "eve@example.com"},
+    ]
+    assert run("query", state, "users", "--where", "age", "--count")[1] == "2\n"
+
+
+def test_a_dot_in_a_key_is_written_with_a_backslash(run, tmp_path):
+    with Store(tmp_path / "state") as store:
+        store.root["a"]["b"] = {"c.d": 1}
+
+    assert run("query", "state", "a", "--where", "c\\.d=1", "--count")[1] == "1\n"
+
+
+# dump, load, copy
+
+
+def test_what_was_dumped_and_loaded_is_the_same(run, state):
+    assert run("dump", state, "file")[1] == "dumped 3 documents\n"
+    assert run("load", "new", "file")[1] == "loaded 3 documents into new\n"
+
+    assert histories.state("new") == {"users": USERS}
+    assert run("dump", "new")[1] == run("dump", state)[1]
+
+
+def test_dump_prints_lines_of_json(run, state):
+    printed = run("dump", state)[1]
+
+    assert lines(printed) == [
+        {"collection": "users", "key": key, "document": document} for key, document in USERS.items()
+    ]
+
+
+def test_what_migrations_were_made_goes_along(run, tmp_path):
+    def migrate(root):
+        root["users"]["a"] = 1
+
+    with Store(tmp_path / "state", migrations=[migrate]):
+        pass
+
+    for source, target in (("state", "new"), ("state", "copied")):
+        if target == "copied":
+            run("copy", source, target)
+        else:
+            run("dump", source, "file")
+            run("load", target, "file")
+        with Store(target, migrations=[lambda root: pytest.fail("called again")]) as store:
+            assert store.root["users"] == {"a": 1}
+
+
+def test_load_refuses_a_store_that_has_documents(run, state):
+    run("dump", state, "file")
+    before = histories.contents(state)
+
+    code, printed, complaints = run("load", state, "file")
+
+    assert (code, printed) == (2, "")
+    assert "it has documents already (users); name a new store, or allow it with --ov" in complaints
+    assert histories.state(state) == {"users": USERS}
+    assert [*before] == [*histories.contents(state)]
+
+
+def test_load_overwrites_if_it_is_told_to(run, state, tmp_path):
+    line = {"collection": "users", "key": "ann@example.com", "document": 1}
+    (tmp_path / "file").write_text(json.dumps(line))
+
+    assert run("load", state, "file", "--overwrite")[0] == 0
+    assert histories.state(state) == {"users": {**USERS, "ann@example.com": 1}}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense", "cannot load line 2: JSON is malformed"),
+        ("{}", "cannot load line 2: Object missing required field `collection`"),
+        ('{"collection": "a", "key": "b", "document": 1e999}', "cannot load line 2: "),
+        ('{"collection": "a", "key": "b", "document": [99999999999999999999999]}', "cannot load "),
+        ('{"collection": "a", "key": 1, "document": 1}', "cannot load line 2: Expected `str`"),
+    ],
+)
+def test_of_lines_that_cannot_be_loaded_none_is(run, tmp_path, text, said):
+    (tmp_path / "file").write_text(f'{{"collection": "a", "key": "b", "document": 1}}\n{text}\n')
+
+    code, printed, complaints = run("load", "new", "file")
+
+    assert (code, printed) == (2, "")
+    assert complaints.startswith(f"safepatch: {said}")
+    assert not (tmp_path / "new").exists()
+
+
+def test_load_makes_no_store_among_other_files(run, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    assert "no file there is of a store" in run("load", ".", "file")[2]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_copy_copies_to_a_new_store(run, state):
+    assert run("copy", state, "new")[1] == f"copied 3 documents from {state} to new\n"
+    assert histories.state("new") == {"users": USERS}
+
+
+def test_a_store_of_snapshots_becomes_one_with_a_journal(run, tmp_path):
+    with Store(tmp_path / "old", mode="snapshot") as store:
+        store.root["users"] = USERS
+
+    assert run("copy", "old", "new")[0] == 0
+    assert histories.state("new") == {"users": USERS}
+    assert run("get", "old", "users", "eve@example.com")[0] == 0
+    assert run("verify", "old") == (0, "all was read, and is intact\n", "")
+    assert json.loads(run("inspect", "old", "--json")[1])["entries"] == {"users": 3}
+
+
+def test_a_root_that_has_no_collections_is_refused(run, tmp_path):
+    with Store(tmp_path / "old", mode="snapshot") as store:
+        store.root["count"] = 7
+
+    assert "root['count'] is of type int; its snapshot.json can be read" in run("dump", "old")[2]
+
+
+def test_a_damaged_snapshot_is_told(run, tmp_path):
+    with Store(tmp_path / "old", mode="snapshot"):
+        pass
+    (tmp_path / "old" / "snapshot.json").write_text("{")
+
+    assert run("verify", "old")[0] == 1
+
+
+# In processes of their own.
+
+
+def test_a_reader_that_goes_away_is_no_error_to_be_told(tmp_path):
+    with Store(tmp_path / "state") as store:
+        store.root["many"] = {str(number): "x" * 100 for number in range(5000)}
+
+    ran = shell("store dump state | head -n 1", tmp_path)
+
+    assert (len(ran.stdout.splitlines()), ran.stderr) == (1, "")
+
+
+def test_lines_can_come_through_a_pipe(tmp_path, state):
+    ran = shell("store dump state | store load new", tmp_path)
+
+    assert (ran.stdout, ran.stderr) == ("loaded 3 documents into new\n", "")
+    assert histories.state(tmp_path / "new") == {"users": USERS}

@@ -1,0 +1,89 @@
+"""What goes from a store into another one comes back as it was."""
+
+import tempfile
+
+import histories
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from safepatch.store import NotStorableError, transferring
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+VALUES = st.recursive(
+    st.none() | st.booleans() | TEXTS | st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(1 << 63), (1 << 64) - 1),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
+    max_leaves=6,
+)  # fmt: skip
+ROOTS = st.dictionaries(
+    TEXTS.filter(bool), st.dictionaries(TEXTS, VALUES, min_size=1, max_size=3), max_size=3
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick():
+    with pytest.MonkeyPatch.context() as patched:
+        histories.quickly(patched)
+        yield
+
+
+def typed(value):
+    """With the types, for 1 == 1.0 == True."""
+    if isinstance(value, dict):
+        return {key: typed(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [typed(part) for part in value]
+    return type(value), repr(value)
+
+
+@given(ROOTS)
+@settings(max_examples=25)
+def test_lines_say_all_that_documents_are(root):
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as file:
+        file.writelines(transferring.lines(root))
+        file.seek(0)
+        transferring.need_lines(file)
+        many = transferring.fill(f"{folder}/new", transferring.ops(file))
+
+        assert many == sum(map(len, root.values()))
+        assert typed(histories.state(f"{folder}/new")) == typed(root)
+        transferring.copy(f"{folder}/new", f"{folder}/copy")
+        with transferring.contents(f"{folder}/copy") as stored:
+            again = b"".join(transferring.lines(stored))
+        assert again == b"".join(transferring.lines(root))
+
+
+def test_documents_are_written_a_batch_at_a_time(tmp_path, monkeypatch):
+    """So that many take no more memory than few."""
+    monkeypatch.setattr(transferring, "_BATCH", 100)
+    waiting = []
+
+    def documents():
+        for number in range(50):
+            waiting.append(number)
+            yield transferring.op("a", str(number), "x" * 30)
+
+    monkeypatch.setattr("safepatch.store.journal.Journal.write", lambda *_: waiting.clear())
+    assert transferring.fill(str(tmp_path / "new"), documents()) == 50
+    assert len(waiting) < 5
+
+
+def test_what_cannot_be_stored_is_refused():
+    with pytest.raises(NotStorableError):
+        transferring.op("a", "b", {"c": 1 << 70})
+
+
+def test_empty_lines_are_nothing(tmp_path):
+    (tmp_path / "file").write_bytes(b'\n{"collection":"a","key":"b","document":1}\n \n')
+    with (tmp_path / "file").open("rb") as file:
+        assert len([*transferring.ops(file)]) == 1
+
+
+def test_lines_that_are_no_utf8_are_told(tmp_path):
+    (tmp_path / "file").write_bytes(b'{"collection":"\xff","key":"b","document":1}')
+    with (
+        (tmp_path / "file").open("rb") as file,
+        pytest.raises(transferring.StoreError, match="cannot load line 1"),
+    ):
+        transferring.need_lines(file)
