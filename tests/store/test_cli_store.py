@@ -90,7 +90,8 @@ def test_what_only_reads_changes_no_file(run, state, command):
 @pytest.mark.parametrize("missing", ["msgspec", "crc32c"])
 def test_what_the_extra_brings_is_named_with_what_to_install(tmp_path, missing):
     source = f"""
-                sys.modules[{missing!r}] = None
+        import sys
+        sys.modules[{missing!r}] = None
         from safepatch.__main__ import main
         sys.stderr = sys.stdout
         print(main(["store", "get", "state", "users"]))
