@@ -135,21 +135,25 @@ def look(
                 seen(batch)
     except CorruptError as error:
         damage = error.found
-    if kind == "image" and not frames.marked and damage is None:
-        damage = "the file does not go on to its mark"
-    return File(
+    file = File(
         kind, path, first, first if kind == "image" else frames.sequence, begun, ended,
         os.path.getsize(path), frames.end, frames.marked, needed, damage,
     )  # fmt: skip
+    return file._replace(damage=damage or _end(file)) if kind == "image" else file
 
 
 def _break(file: File, sequence: int, last: bool) -> str | None:
     """What is wrong between a journal and its neighbours."""
     if file.first != sequence:
         return f"it begins with batch {file.first} where {sequence} was to come"
-    if not file.marked and not last:
-        return "the file does not go on to its mark"
-    return None
+    return None if last else _end(file)
+
+
+def _end(file: File) -> str | None:
+    """What is wrong at the end of a file that was closed."""
+    if file.marked and file.size == file.intact:
+        return None
+    return "the file does not go on to its mark"
 
 
 def snapshot(directory: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _OP = strategies.tuples(
 )
 _BATCH = strategies.lists(strategies.lists(_OP, min_size=1, max_size=3), min_size=1, max_size=2)
 HISTORIES = strategies.lists(
-    _BATCH | strategies.sampled_from(["reopen", "compact", "crash"]), max_size=10
+    _BATCH | strategies.sampled_from(["reopen", "compact", "crash", "rest"]), max_size=10
 )
 
 
@@ -47,6 +47,9 @@ def make(directory, history, keep=FOREVER):
     journal, root = opened(directory, keep)
     states = [plain(root)]
     for step in history:
+        if step == "rest":
+            journal.rest()
+            continue
         if step == "crash":
             journal.forget()  # without a mark
         elif isinstance(step, str):
