@@ -189,7 +189,7 @@ def test_recipes_use_the_public_names_the_decorators_and_recipes_alone():
 
 
 def test_the_command_line_uses_public_names_and_what_it_is_to_show():
-    shown = {"config", "startup", "runner", "errors", *LOOKING}
+    shown = {"config", "startup", "runner", "errors", "store", *LOOKING}
     for path in (PACKAGE / "cli").glob("*.py"):
         assert set(imported(path)) <= {*safepatch.__all__, "__init__", "cli", *shown}, path
 

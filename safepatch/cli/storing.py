@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 path = click.argument("path", metavar="STORE")
 
 
-@click.group()
+@click.group(epilog=options.exits("something is damaged, of `inspect` and `verify`"))
 def store() -> None:
     """Look into the files of a store, and after them.
 
