@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import operator
 import re
@@ -26,8 +27,7 @@ def at(path: str, key: str, document: Any) -> Any:
     """
     if path == "@key":
         return key
-    for step in re.split(r"(?<!\\)\.", path):
-        name = step.replace("\\.", ".")
+    for name in _steps(path):
         if isinstance(document, dict):
             document = document.get(name, MISSING)
         elif isinstance(document, list) and name.isdecimal() and int(name) < len(document):
@@ -35,6 +35,11 @@ def at(path: str, key: str, document: Any) -> Any:
         else:
             return MISSING
     return document
+
+
+@functools.cache
+def _steps(path: str) -> list[str]:
+    return [step.replace("\\.", ".") for step in re.split(r"(?<!\\)\.", path)]
 
 
 def condition(text: str) -> Condition:
