@@ -203,8 +203,7 @@ def _take_out(directory: str, found: Repair) -> None:
         if cut.start and cut.bytes:
             name = f"{os.path.basename(cut.path)}.from-{cut.start}"
             directories.put(os.path.join(found.kept_in, name), _bytes(cut))
-    # The newest first, so that a crash leaves no gap that was not there.
-    for cut in reversed(found.cuts):
+    for cut in found.cuts:
         if not cut.start:
             os.rename(cut.path, os.path.join(found.kept_in, os.path.basename(cut.path)))
     directories.sync_directory(found.kept_in)

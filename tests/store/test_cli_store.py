@@ -9,7 +9,7 @@ from children import child
 from histories import USERS, damage, shell
 
 from safepatch.cli.storing import store as group
-from safepatch.store import Store
+from safepatch.store import Store, surveying
 
 
 def lines(text):
@@ -149,6 +149,27 @@ def test_inspect_looks_at_a_store_that_is_open_and_does_not_disturb_it(run, stat
         assert printed.endswith("users  4 documents\n4 batches, open\n")
         with store.transaction():
             store.root["users"]["newer"] = 1
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(), None])
+def test_inspect_looks_again_at_what_changes_meanwhile(run, state, monkeypatch, error):
+    """A file was merged and removed, or a batch was written, while it looked."""
+    real, calls = surveying._survey, []
+
+    def changing(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1 and error is not None:
+            raise error
+        found = real(*arguments)
+        damaged = [file._replace(damage="half a batch") for file in found.files]
+        return found._replace(files=damaged) if len(calls) == 1 else found
+
+    monkeypatch.setattr(surveying, "_survey", changing)
+    with Store(state, every=0) as store:
+        store.root  # opens it
+
+        assert run("inspect", state)[0] == 0
+    assert len(calls) == 2
 
 
 def test_inspect_tells_what_a_crash_left(run, state):

@@ -51,7 +51,7 @@ def _sequence(mark):
 
 
 @given(histories.HISTORIES.filter(lambda history: history != []), st.data())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_after_any_flip_the_store_opens_with_a_state_it_has_once_had(history, data):
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
@@ -74,7 +74,7 @@ def test_after_any_flip_the_store_opens_with_a_state_it_has_once_had(history, da
 
 
 @given(histories.HISTORIES, st.data())
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_what_is_salvaged_are_documents_as_they_once_were(history, data):
     """Also where nothing older than the image is kept."""
     with tempfile.TemporaryDirectory() as folder:
@@ -161,6 +161,19 @@ def test_a_damaged_mark_costs_no_batch(directory):
     assert (done.sequence, done.lost, done.bytes) == (6, 0, HEADER.size)
     assert first.read_bytes() == data
     need_state(directory, 6)
+
+
+def test_a_mark_that_is_cut_off_is_written_again(directory):
+    """As after a repair that was broken off in the middle of that."""
+    first, *_ = files(directory)
+    data = first.read_bytes()
+    first.write_bytes(data[: -HEADER.size])
+
+    done = repair(str(directory))
+
+    assert (done.sequence, done.lost, done.bytes) == (6, 0, 0)
+    assert done.cuts[0].why == "its mark is missing"
+    assert first.read_bytes() == data
 
 
 def test_what_follows_a_mark_is_cut_off(directory):

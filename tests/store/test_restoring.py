@@ -10,7 +10,7 @@ import histories
 import pytest
 from hypothesis import given, settings
 
-from safepatch.store import CorruptError, LockedError, Store, StoreError
+from safepatch.store import CorruptError, LockedError, Store, StoreError, compacting
 from safepatch.store.restoring import restore
 
 
@@ -31,7 +31,7 @@ def source(tmp_path):
 
 
 @given(histories.HISTORIES)
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_each_state_of_a_history_can_be_restored(history):
     with tempfile.TemporaryDirectory() as folder:
         states = histories.make(Path(folder) / "state", history)
@@ -45,7 +45,7 @@ def test_each_state_of_a_history_can_be_restored(history):
 
 
 @given(histories.HISTORIES.filter(lambda history: any(type(step) is list for step in history)))
-@settings(max_examples=20)
+@settings(max_examples=15)
 def test_the_state_at_each_time_can_be_restored(history):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
         clock = histories.Clock()
@@ -185,3 +185,26 @@ def test_files_are_kept_as_long_as_something_later_needs_them(tmp_path):
         "journal-0000000000000001.log",
         "journal-0000000000000002.log",
     ]
+
+
+def test_the_time_of_an_empty_state_is_kept_with_it(tmp_path):
+    batches = [[[("users", "a", 1)]], [[("users", "a", None)]]]
+    histories.make(tmp_path / "state", [*batches, "compact"], keep=0)
+
+    assert (
+        restore(
+            str(tmp_path / "state"), str(tmp_path / "made"), at=datetime.now(UTC).replace(year=2090)
+        ).sequence
+        == 2
+    )
+
+
+def test_files_are_not_merged_across_a_gap(tmp_path):
+    batches = [[[("users", key, 1)]] for key in "abcdef"]
+    histories.make(tmp_path / "state", batches)
+    first, second, *_ = sorted((tmp_path / "state").glob("*.log"))
+    second.unlink()
+
+    with pytest.raises(CorruptError, match="begins with batch 4 where 2 was to come"):
+        compacting.compact(str(tmp_path / "state"), 6)
+    assert first.exists()
