@@ -50,11 +50,11 @@ def errors() -> Iterator[None]:
 def need_directory(path: str, command: str) -> None:
     """Raises StoreError for an address of an engine."""
     from safepatch.store import StoreError
-    from safepatch.store.transferring import is_directory
+    from safepatch.store.transferring import is_directory, shown
 
     if not is_directory(path):
         raise StoreError(
-            f"`{command}` is for stores in directories, and {path!r} is none; an engine has tools "
+            f"`{command}` is for stores in directories, and {shown(path)!r} is none; an engine has tools "
             "of its own for that"
         )
 
@@ -83,7 +83,7 @@ def inspect(context: click.Context, path: str, as_json: bool) -> None:
             found = surveying.survey(path, told)
             numbers = _numbers(found)
     if as_json:
-        printing.as_json({"store": path, **numbers})
+        printing.as_json({"store": transferring.shown(path), **numbers})
     elif found is None:
         printing.table(("what", "is"), [(name, str(value)) for name, value in numbers.items()])
     else:
@@ -191,7 +191,7 @@ def compact(path: str, keep: float | None) -> None:
 
     For directories --keep must be given, since what is removed cannot be restored any more.
     """
-    with errors(), printing.working(f"compacting {path}"):
+    with errors(), printing.working("compacting"):
         from safepatch.store import StoreError, transferring
 
         transferring.need_there(path)

@@ -173,7 +173,7 @@ def load(path: str, file: BinaryIO, overwrite: bool) -> None:
             transferring.need_lines(file, told)
         with printing.progress("loading") as told:
             many = transferring.fill(path, transferring.ops(file, told), overwrite=overwrite)
-    printing.line(f"loaded {counted(many, 'document')} into {path}")
+    printing.line(f"loaded {counted(many, 'document')} into {transferring.shown(path)}")
 
 
 @store.command(epilog=options.exits())
@@ -186,7 +186,8 @@ def copy(source: str, target: str, overwrite: bool) -> None:
         from safepatch.store import transferring
 
         many = transferring.copy(source, target, told=told, overwrite=overwrite)
-    printing.line(f"copied {counted(many, 'document')} from {source} to {target}")
+    names = f"from {transferring.shown(source)} to {transferring.shown(target)}"
+    printing.line(f"copied {counted(many, 'document')} {names}")
 
 
 @store.command(epilog=options.exits())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -56,6 +57,11 @@ class _Decoded(Mapping[str, Any]):
 def is_directory(path: str) -> bool:
     """Whether a store's path is a directory, and no address of an engine."""
     return "://" not in path
+
+
+def shown(path: str) -> str:
+    """A store's path, without the password that an address may have."""
+    return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", path)
 
 
 @contextlib.contextmanager
@@ -156,7 +162,7 @@ def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
         root = kept.root
         if not overwrite and (len(root) or root[""]):
             raise StoreError(
-                f"cannot write into {path!r}: it has documents already ({', '.join(root)}); name "
+                f"cannot write into {shown(path)!r}: it has documents already ({', '.join(root)}); name "
                 "a new store, or allow it with --overwrite"
             )
         for batch in _batches(documents):
