@@ -54,8 +54,8 @@ def need_directory(path: str, command: str) -> None:
 
     if not is_directory(path):
         raise StoreError(
-            f"`{command}` is for stores in directories, and {shown(path)!r} is none; an engine has tools "
-            "of its own for that"
+            f"`{command}` is for stores in directories, and {shown(path)!r} is none; an engine has "
+            "tools of its own for that"
         )
 
 

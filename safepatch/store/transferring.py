@@ -162,8 +162,8 @@ def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
         root = kept.root
         if not overwrite and (len(root) or root[""]):
             raise StoreError(
-                f"cannot write into {shown(path)!r}: it has documents already ({', '.join(root)}); name "
-                "a new store, or allow it with --overwrite"
+                f"cannot write into {shown(path)!r}: it has documents already "
+                f"({', '.join(root)}); name a new store, or allow it with --overwrite"
             )
         for batch in _batches(documents):
             kept.engine.write([batch])
