@@ -18,7 +18,6 @@ from safepatch.cli import options, printing
 from safepatch.cli.telling import counted
 
 if TYPE_CHECKING:
-    from safepatch.store.repairing import Repair
     from safepatch.store.surveying import File, Survey
 
 path = click.argument("path", metavar="STORE")
@@ -85,6 +84,8 @@ def inspect(context: click.Context, path: str, as_json: bool) -> None:
     if as_json:
         printing.as_json({"store": transferring.shown(path), **numbers})
     elif found is None:
+        if "written" in numbers:
+            numbers["written"] = _time(numbers["written"])
         printing.table(("what", "is"), [(name, str(value)) for name, value in numbers.items()])
     else:
         _print_survey(found)
@@ -160,7 +161,8 @@ def verify(context: click.Context, path: str, as_json: bool) -> None:
         else:
             try:
                 if transferring.is_directory(path):
-                    surveying.snapshot(path)
+                    with reading.held(path):
+                        reading.read_snapshot(path)
                 else:
                     with transferring.opened(path) as kept:
                         kept.verify()
@@ -175,91 +177,6 @@ def verify(context: click.Context, path: str, as_json: bool) -> None:
     else:
         printing.line(*(wrong or ["all was read, and is intact"]))
     context.exit(int(bool(wrong)))
-
-
-@store.command(epilog=options.exits())
-@path
-@click.option(
-    "--keep",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="Keep for `restore` what is not older; as the program gives it to Store(). "
-    "0 removes all that is not needed to open the store.",
-)
-def compact(path: str, keep: float | None) -> None:
-    """Make a store no larger than it must be.
-
-    For directories --keep must be given, since what is removed cannot be restored any more.
-    """
-    with errors(), printing.working("compacting"):
-        from safepatch.store import StoreError, transferring
-
-        transferring.need_there(path)
-        more = {}
-        if transferring.is_directory(path):
-            if keep is None:
-                raise StoreError(
-                    "say with --keep SECONDS of what time `restore` is to be possible still: as "
-                    "given to Store(keep=...), which is 0 if nothing was given"
-                )
-            more = {"keep": keep}
-        before = _size(path)
-        with transferring.opened(path, **more) as kept:
-            kept.compact()
-        after = _size(path)
-    printing.line(f"{before} bytes before, {after} bytes now" if before else "compacted")
-
-
-def _size(path: str) -> int:
-    """The bytes of a directory's files; 0 if it is none."""
-    if not os.path.isdir(path):
-        return 0
-    with os.scandir(path) as entries:
-        return sum(entry.stat().st_size for entry in entries if entry.is_file())
-
-
-@store.command(epilog=options.exits())
-@path
-@click.option("--salvage", is_flag=True, help="Take all that can be read, of different times too.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@options.as_json
-def repair(path: str, salvage: bool, yes: bool, as_json: bool) -> None:
-    """Take what is damaged out of a store, so that it opens.
-
-    It has the state then that it had before the damage. What is taken out is moved into a new
-    directory within that of the store. With --salvage it has what can be read of later times too,
-    which together is a state that it never had.
-    """
-    with errors():
-        from safepatch.store import repairing
-
-        need_directory(path, "repair")
-        done = repairing.repair(path, salvage=salvage, agree=lambda found: yes or _agree(found))
-    if as_json:
-        cuts = [cut._asdict() for cut in done.cuts] if done else []
-        printing.as_json(done and {**done._asdict(), "cuts": cuts, "salvaged": salvage})
-    elif done is None:
-        printing.line("nothing is damaged")
-    else:
-        _print_repair(done, "took")
-        printing.line(f"what was taken out is in {done.kept_in}")
-
-
-def _agree(found: Repair) -> bool:
-    with contextlib.redirect_stdout(sys.stderr):
-        _print_repair(found, "would take")
-    with contextlib.suppress(click.Abort):
-        if click.confirm(f"Move that to {found.kept_in}?", err=True):
-            return True
-    printing.complain("nothing was changed; --yes agrees")
-    sys.exit(2)
-
-
-def _print_repair(found: Repair, verb: str) -> None:
-    for cut in found.cuts:
-        part = f" from byte {cut.start}" if cut.start else ""
-        printing.line((cut.path, "bold"), f"{part}: {counted(cut.bytes, 'byte')}: {cut.why}")
-    printing.line(f"{verb} out {batches(found.lost)}, {counted(found.bytes, 'byte')}")
 
 
 def batches(number: int) -> str:

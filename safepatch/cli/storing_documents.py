@@ -8,16 +8,18 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any, BinaryIO
 
 import click
 
 from safepatch.cli import options, printing, querying
-from safepatch.cli.storing import batches, errors, need_directory, path, store
+from safepatch.cli.storing import errors, path
+from safepatch.cli.storing_files import store
 from safepatch.cli.telling import counted
 
 __all__ = ["store"]  # with these commands, too
+
+_FEW = 10_000  # names
 
 overwrite = click.option(
     "--overwrite", is_flag=True, help="Write over documents of the same keys; keep the others."
@@ -53,7 +55,8 @@ def _known(name: str, names: Mapping[str, Any], what: str) -> str:
     from safepatch.store import StoreError
 
     if name not in names:
-        hint, _ = nearest(name, name, names, f"there are {len(names)}")
+        near = names if len(names) <= _FEW else ()  # for looking at more takes seconds
+        hint, _ = nearest(name, name, near, f"there are {len(names)}")
         raise StoreError(f"there is no {what} named {name!r}; {hint}")
     return name
 
@@ -188,42 +191,3 @@ def copy(source: str, target: str, overwrite: bool) -> None:
         many = transferring.copy(source, target, told=told, overwrite=overwrite)
     names = f"from {transferring.shown(source)} to {transferring.shown(target)}"
     printing.line(f"copied {counted(many, 'document')} {names}")
-
-
-@store.command(epilog=options.exits())
-@path
-@click.option(
-    "--at", required=True, metavar="TIME|SEQUENCE",
-    help="A time in ISO 8601, local if it has no zone, or a number of batches as `inspect` tells.",
-)  # fmt: skip
-@click.option("--to", "target", required=True, metavar="DIRECTORY", help="Where nothing is yet.")
-@options.as_json
-def restore(path: str, at: str, target: str, as_json: bool) -> None:
-    """Make a new store of what one was at a time, or after a number of batches.
-
-    How far back that can be is the `keep` of Store().
-    """
-    with errors(), printing.progress("reading") as told:
-        from safepatch.store import restoring
-
-        need_directory(path, "restore")
-        need_directory(target, "restore --to")
-        done = restoring.restore(path, target, at=_moment(at), told=told)
-    if as_json:
-        printing.as_json(done._asdict())
-    else:
-        many = counted(sum(done.documents.values()), "document")
-        last = f", the last of {restoring.shown(done.seconds)}" if done.sequence else ""
-        printing.line(f"restored {batches(done.sequence)}{last}: {many} in {target}")
-
-
-def _moment(at: str) -> int | datetime:
-    if at.isdecimal():
-        return int(at)
-    try:
-        return datetime.fromisoformat(at)
-    except ValueError:
-        raise ValueError(
-            f"got --at {at!r}; give a time such as 2026-03-01T12:00:00+01:00, or a number of "
-            "batches"
-        ) from None

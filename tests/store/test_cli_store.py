@@ -8,6 +8,7 @@ import pytest
 from children import child
 from histories import USERS, damage, shell
 
+from safepatch.cli import storing_documents
 from safepatch.cli.storing import store as group
 from safepatch.store import Store, surveying
 
@@ -237,6 +238,12 @@ def test_what_is_not_there_is_told_with_the_nearest_name(run, state, asked, said
     assert complaints.startswith(f"safepatch: {said}")
 
 
+def test_among_very_many_no_nearest_name_is_looked_for(run, state, monkeypatch):
+    monkeypatch.setattr(storing_documents, "_FEW", 2)
+
+    assert run("get", state, "users", "ann@example.co")[2].endswith("; there are 3\n")
+
+
 @pytest.mark.parametrize(
     ("conditions", "found"),
     [
@@ -396,6 +403,14 @@ def test_a_root_that_has_no_collections_is_refused(run, tmp_path):
         store.root["count"] = 7
 
     assert "root['count'] is of type int; its snapshot.json can be read" in run("dump", "old")[2]
+
+
+def test_a_store_of_snapshots_that_is_open_is_left_alone(run, tmp_path):
+    with Store(tmp_path / "old", mode="snapshot") as store:
+        store.sync()
+        for command in (["verify"], ["get", "users"], ["dump"]):
+            assert "it is open already" in run(command[0], "old", *command[1:])[2]
+        assert "open         True\n" in run("inspect", "old")[1]
 
 
 def test_a_damaged_snapshot_is_told(run, tmp_path):
