@@ -54,13 +54,17 @@ def history(directory: str) -> tuple[tuple[int, str] | None, list[tuple[int, str
     return newest, journals
 
 
-def lock(directory: str, name: str, *, wait: bool = False) -> int:
-    """Take a lock that goes with the process; a descriptor to close. Raises LockedError."""
+def lock(directory: str, name: str, *, wait: bool = False, of: str | None = None) -> int:
+    """Take a lock that goes with the process; a descriptor to close. Raises LockedError.
+
+    `of` is what it keeps others from, if it is not the directory.
+    """
     try:
         import fcntl
     except ImportError as error:
         raise StoreError(
-            f"cannot open {directory!r}: files of a store need a POSIX system, and this is none"
+            f"cannot open {of or directory!r}: files of a store need a POSIX system, and this is "
+            "none"
         ) from error
     descriptor = os.open(os.path.join(directory, name), os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -68,8 +72,8 @@ def lock(directory: str, name: str, *, wait: bool = False) -> int:
     except BlockingIOError:
         os.close(descriptor)
         raise LockedError(
-            f"cannot open {directory!r}: it is open already, in this process or another; one at a "
-            "time may have it, so let the first one serve the others"
+            f"cannot open {of or directory!r}: it is open already, in this process or another; one at "
+            "a time may have it, so let the first one serve the others"
         ) from None
     except BaseException:
         os.close(descriptor)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safepatch.decorators.threads import get_ident
 from safepatch.store.errors import ConflictError
+from safepatch.store.values import checksum
 
 if TYPE_CHECKING:
     from safepatch.store.transactions import Transaction
@@ -89,6 +90,17 @@ class Collection(Documents):
     __len__ = dict.__len__
     __reversed__ = dict.__reversed__
 
+    # What a transaction brings back, and takes away, when it fails; see engines/on_demand.py.
+    put = dict.__setitem__
+    drop = dict.pop
+
+    def note(self, key: str, document: bytes | None, ticket: int) -> None:
+        """Keep in mind what is on its way to the disk."""
+        if document is None:
+            self.sums.pop(key, None)
+        else:
+            self.sums[key] = checksum(document)
+
     def _touch(self, key: Any) -> None:
         transaction = running(self.open)[1]
         if transaction is not None:
@@ -142,9 +154,10 @@ class Root(Documents):
     A mapping that is assigned takes the place of all documents of a collection.
     """
 
-    __slots__ = ("open",)
+    __slots__ = ("kept", "open")
 
     def __init__(self) -> None:
+        self.kept: Any = None  # what does the work of the open store; set by that
         self.open: Open = {}
         # What the store notes for itself, which no iteration shows.
         dict.__setitem__(self, "", self._make(""))
@@ -158,6 +171,9 @@ class Root(Documents):
         # Two threads may come here at once, and must get the same one.
         made: Collection = dict.setdefault(self, name, self._make(name))
         return made
+
+    def stay(self) -> None:
+        """Have all documents in memory from now on, which here they are."""
 
     def _make(self, name: str) -> Collection:
         return Collection(name, self.open)

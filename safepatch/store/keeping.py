@@ -6,7 +6,7 @@ import contextlib
 import gc
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +37,7 @@ class Kept:
         # other threads, but not the greenlets of one; and it is native, whatever gevent patches.
         self.lock: Any
         give_lock(self)
+        self.root.kept = self
 
     # -- transactions
 
@@ -97,11 +98,7 @@ class Kept:
             )
         ticket = self.commits.append(ops)
         for name, key, document in ops:
-            sums = self.root[name].sums
-            if document is None:
-                sums.pop(key, None)
-            else:
-                sums[key] = checksum(document)
+            self.root[name].note(key, document, ticket)
         return ticket
 
     # -- what was changed outside of transactions
@@ -116,19 +113,28 @@ class Kept:
         for collection in [*dict.values(self.root)]:
             gone = collection.sums.keys() - dict.keys(collection)
             for keys in _sliced([*dict.keys(collection), *gone]):
-                with self.lock:
-                    ops: list[Op] = []
-                    for key in keys:
-                        try:
-                            ops += _changed(collection, key)
-                        except NotStorableError as error:
-                            refused = error
-                    if ops:
-                        self._append(ops)
-                        self.found += len(ops)
-                yield [(name, key) for name, key, _ in ops]
+                found, error = self.look(collection, keys)
+                refused = error or refused
+                yield found
         if refused is not None:
             raise refused
+
+    def look(
+        self, collection: Collection, keys: Iterable[str]
+    ) -> tuple[list[tuple[str, str]], NotStorableError | None]:
+        """Commit those documents that were changed outside of transactions, but what is refused."""
+        refused: NotStorableError | None = None
+        ops: list[Op] = []
+        with self.lock:
+            for key in keys:
+                try:
+                    ops += _changed(collection, key)
+                except NotStorableError as error:
+                    refused = error
+            if ops:
+                self._append(ops)
+                self.found += len(ops)
+        return [(name, key) for name, key, _ in ops], refused
 
     def sync(self) -> list[tuple[str, str]]:
         """Have all changes on disk, also those that were made outside of transactions."""
@@ -143,10 +149,7 @@ class Kept:
 
     def tick(self) -> None:
         """What is done every so often: look for changes behind the store's back, and tell."""
-        if found := self.sync():
-            named = ", ".join(f"{name}/{key}" for name, key in found[:20])
-            more = f" and {len(found) - 20} more" if len(found) > 20 else ""
-            logger.warning("changed outside of transactions, and committed: %s%s", named, more)
+        tell(self.sync())
 
     # -- the rest
 
@@ -217,6 +220,14 @@ def _read(engine: Engine) -> Root:
         if enabled:
             gc.enable()
     return root
+
+
+def tell(found: list[tuple[str, str]]) -> None:
+    """Warn of documents that were changed behind the store's back."""
+    if found:
+        named = ", ".join(f"{name}/{key}" for name, key in found[:20])
+        more = f" and {len(found) - 20} more" if len(found) > 20 else ""
+        logger.warning("changed outside of transactions, and committed: %s%s", named, more)
 
 
 class Block:

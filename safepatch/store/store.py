@@ -40,8 +40,10 @@ class Store:
     are looked for that were changed outside of transactions; 0 for never. `segment` is the size in
     bytes at which a new file of the journal begins; when the closed ones have become larger than
     the documents, another process merges them. `keep`, in seconds, is how long files are kept that
-    are not needed any more, for `safepatch store restore --at`. `migrations` are functions that
-    are called with the root, each once in the life of a store, in this order.
+    are not needed any more, for `safepatch store restore --at`. `in_memory` is how many documents
+    of an SQLite file are kept in memory, about; others are read when they are needed, which blocks
+    for a moment. `migrations` are functions that are called with the root, each once in the life of
+    a store, in this order.
 
     Opening raises LockedError if the store is open elsewhere, CorruptError for files that a crash
     does not explain, and changes nothing then. A child of a fork cannot use its parent's store.
@@ -56,11 +58,13 @@ class Store:
         *,
         segment: int = 32 << 20,
         keep: float = 0.0,
+        in_memory: int = 100_000,
         migrations: Sequence[Callable[[Any], object]] = (),
     ) -> None:
         if mode not in ("journal", "snapshot"):
             raise ValueError(f"got mode={mode!r}; give 'journal' or 'snapshot'")
-        for option, value in {"every": every, "segment": segment, "keep": keep}.items():
+        options = {"segment": segment, "keep": keep, "in_memory": in_memory}
+        for option, value in {"every": every, **options}.items():
             if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
                 raise ValueError(f"got {option}={value!r}; give a number that is not negative")
         if migrations and mode == "snapshot":
@@ -68,9 +72,9 @@ class Store:
         self.path, self.mode, self.every = os.fspath(path), mode, every
         self._migrations = migrations
         self._make = functools.partial(
-            _snapshots if mode == "snapshot" else _kept, self.path, segment=segment, keep=keep
+            _snapshots if mode == "snapshot" else _kept, self.path, **options
         )
-        engine_for(self.path, segment=segment, keep=keep)  # a wrong address is told at once
+        engine_for(self.path, **options)  # type: ignore[arg-type]  # a wrong address is told at once
         self.lock: Any
         give_lock(self)
         self._kept: Any = None

@@ -75,9 +75,9 @@ class Transaction:
         """Bring all back that was touched, and let go of it."""
         for collection, key, document, before, holder in self.touched:
             if before is None:
-                dict.pop(collection, key, None)
+                collection.drop(key, None)
             else:
-                dict.__setitem__(collection, key, _as_it_was(document, before))
+                collection.put(key, _as_it_was(document, before))
             if holder is None:
                 del collection.held[key]
             else:

@@ -43,13 +43,18 @@ class Engine(Protocol):
         """Numbers about what is on disk, quickly."""
 
 
-def engine_for(path: str, *, segment: int, keep: float) -> Engine:
+def engine_for(path: str, *, segment: int, keep: float, in_memory: int) -> Engine:
     """The engine that a path or an address asks for; nothing is opened yet."""
-    _, separator, _ = path.partition("://")
+    kind, separator, rest = path.partition("://")
     if not separator:
         from safepatch.store.journal import Journal
 
         return Journal(path, segment=segment, keep=keep)
+    # As others write it: three slashes before a relative path, four before an absolute one.
+    if kind == "sqlite" and rest[:1] == "/" and rest[1:] not in ("", ":memory:"):
+        from safepatch.store.engines.sqlite import SQLite
+
+        return SQLite(rest[1:], in_memory=in_memory)
     raise ValueError(
         f"got the store {path!r}; give a directory, sqlite:///FILE or postgresql://HOST/DATABASE"
     )

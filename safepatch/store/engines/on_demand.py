@@ -1,0 +1,334 @@
+"""Documents that are read when they are needed, so that there may be more than fit into memory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, ValuesView
+from sys import getrefcount
+from typing import Any
+
+from safepatch.store.documents import Collection, Open, Root
+from safepatch.store.engines.rows import Row, Rows
+from safepatch.store.errors import FailedError, NotStorableError
+from safepatch.store.keeping import tell
+from safepatch.store.transactions import MISSING
+from safepatch.store.values import checksum, encoded
+
+_TRIES = 8  # documents that one read tries to let go of
+
+
+class OnDemandRoot(Root):
+    """Collections of which about `bound` documents are in memory.
+
+    One stays in memory while a transaction holds it, while it is not on disk, and while the program
+    refers to it, or to a dict or list in it. So none is there twice, and no change gets lost. One
+    that was changed outside of transactions is written first, and told.
+
+    Locks are taken in this order: that of `kept`, which a transaction holds, that of `rows`.
+    """
+
+    __slots__ = ("bound", "queue", "rows", "whole")
+
+    def __init__(self, rows: Rows, bound: float) -> None:
+        self.rows, self.bound = rows, bound
+        self.whole = False  # whether all that is on disk is in memory
+        # What is in memory, oldest first. What has been removed, and come again, is there twice.
+        self.queue: deque[tuple[OnDemand, str]] = deque()
+        super().__init__()
+        for name, count in rows.counts():
+            dict.__getitem__(self, name).count = count
+
+    def _make(self, name: str) -> OnDemand:
+        return OnDemand(name, self.open, self)
+
+    def make_room(self) -> None:
+        """Let go of the documents that came first, where there are too many."""
+        if len(self.queue) < self.bound or not self.kept.lock.acquire(blocking=False):
+            return  # and another thread's transaction is running; it makes room itself
+        found: list[tuple[str, str]] = []
+        try:
+            with self.rows.lock:
+                for _ in range(min(_TRIES, len(self.queue))):
+                    collection, key = self.queue.popleft()
+                    if not collection.let_go(key, found):
+                        self.queue.append((collection, key))
+                    elif len(self.queue) < self.bound:
+                        break
+        finally:
+            self.kept.lock.release()
+        tell(found)
+
+    def stay(self) -> None:
+        """Read all documents, and let none go any more. May block, and run beside all else."""
+        self.bound = float("inf")
+        for collection in [*dict.values(self)]:
+            for _ in collection.keys_there(fetch=True):
+                pass
+        with self.kept.lock, self.rows.lock:
+            for collection in dict.values(self):
+                collection.put_in_order()
+            self.whole = True
+
+
+class OnDemand(Collection):
+    """A collection of which some documents are in memory.
+
+    What it has of a dict is what is in memory. `sums` is of that, too, and of what was removed from
+    it outside of transactions. Where memory has no answer, the disk has it.
+    """
+
+    __slots__ = ("count", "fresh", "pending", "root")
+
+    def __init__(self, name: str, open_: Open, root: OnDemandRoot) -> None:
+        super().__init__(name, open_)
+        self.root = root
+        self.count = 0
+        self.pending: dict[str, int] = {}  # tickets of what may not be on disk yet, or still
+        self.fresh: dict[str, None] = {}  # what came, and may not have a place on disk yet
+
+    # -- one document
+
+    def __missing__(self, key: str) -> Any:
+        document = self._load(key)
+        if document is MISSING:
+            raise KeyError(key)
+        return document
+
+    get = MutableMapping.get  # type: ignore[assignment]
+
+    def __contains__(self, key: object) -> bool:
+        if self.open:
+            self._touch(key)
+        return self._load(key) is not MISSING
+
+    def _touch(self, key: Any) -> None:
+        self._load(key)
+        Collection._touch(self, key)
+
+    def _change(self, key: str) -> None:
+        self._load(key)
+        Collection._change(self, key)
+
+    def __setitem__(self, key: str, document: Any) -> None:
+        with self.root.rows.lock:
+            new = self._load(key) is MISSING
+            Collection.__setitem__(self, key, document)
+            if new:
+                self._came(key)
+
+    def __delitem__(self, key: str) -> None:
+        with self.root.rows.lock:
+            self._load(key)
+            Collection.__delitem__(self, key)
+            self._went(key)
+
+    def put(self, key: str, document: Any) -> None:
+        with self.root.rows.lock:
+            if not dict.__contains__(self, key):
+                self._came(key)
+            dict.__setitem__(self, key, document)
+
+    def drop(self, key: str, default: Any = None) -> Any:
+        with self.root.rows.lock:
+            if dict.__contains__(self, key):
+                self._went(key)
+            return dict.pop(self, key, default)
+
+    def _came(self, key: str) -> None:
+        self.count += 1
+        self.fresh[key] = None
+        self.root.queue.append((self, key))
+
+    def _went(self, key: str) -> None:
+        self.count -= 1
+        self.fresh.pop(key, None)
+
+    def note(self, key: str, document: bytes | None, ticket: int) -> None:
+        Collection.note(self, key, document, ticket)
+        self.pending[key] = ticket
+
+    # -- from disk to memory, and out of it
+
+    def _load(self, key: Any) -> Any:
+        """A document, from memory or from disk, or MISSING."""
+        document = dict.get(self, key, MISSING)
+        if document is not MISSING or type(key) is not str:
+            return document
+        self.root.make_room()
+        with self.root.rows.lock:
+            document = dict.get(self, key, MISSING)  # which another thread may have read
+            if document is MISSING and self._is_there(key):
+                row = None if self.root.whole else self.root.rows.read(self.name, key)
+                if row is not None:
+                    document = self._keep(key, row)
+        return document
+
+    def _keep(self, key: str, row: Row) -> Any:
+        document = self.root.rows.document(self.name, key, row)
+        dict.__setitem__(self, key, document)
+        self.sums[key] = checksum(encoded(self.name, key, document))
+        self.root.queue.append((self, key))
+        return document
+
+    def _is_there(self, key: str) -> bool:
+        """Whether a document is there that is on disk."""
+        if dict.__contains__(self, key):
+            return True
+        # Or it has been removed: outside of a transaction, or in one, or the disk has yet to know.
+        return key not in self.sums and key not in self.pending
+
+    def let_go(self, key: str, found: list[tuple[str, str]]) -> bool:
+        """Take a document out of memory; whether it has no place in the queue any more.
+
+        If it was changed outside of transactions it stays, and is committed and found.
+        """
+        if key in self.held or self.pending.get(key, 0) > self.root.kept.commits.durable:
+            return False
+        self.pending.pop(key, None)
+        if not dict.__contains__(self, key):
+            return key not in self.sums  # or else the scrub has yet to find out that it was removed
+        # Out of memory first: so, from here on, no other thread can find and change it.
+        document = [dict.pop(self, key)]
+        alone = _is_alone(document)
+        if alone and self._is_as_written(key, document[0]):
+            del self.sums[key]
+            self.fresh.pop(key, None)
+            return True
+        dict.setdefault(self, key, document[0])
+        if alone:
+            with contextlib.suppress(FailedError):  # who reads is not to know
+                found += self.root.kept.look(self, [key])[0]
+        return False
+
+    def _is_as_written(self, key: str, document: Any) -> bool:
+        try:
+            return checksum(encoded(self.name, key, document)) == self.sums.get(key)
+        except NotStorableError:
+            return False
+
+    # -- all documents
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[str]:
+        return self.keys_there()
+
+    def __reversed__(self) -> Iterator[str]:
+        return self.keys_there(backwards=True)
+
+    def keys_there(self, *, backwards: bool = False, fetch: bool = False) -> Iterator[str]:
+        """Keys in the order in which they came; `fetch` has documents read with them.
+
+        What comes or goes meanwhile may be among them or not; all else is, once.
+        """
+        if self.root.whole:
+            return dict.__reversed__(self) if backwards else dict.__iter__(self)
+        return self._keys(backwards, fetch)
+
+    def _keys(self, backwards: bool, fetch: bool) -> Iterator[str]:
+        fresh = self._fresh()  # before asking the disk: or what gets there between were missing
+        last = self.root.rows.last(self.name)
+        if backwards:
+            yield from self._not_on_disk(reversed(fresh), last)
+        yield from self._on_disk(last, backwards, fetch)
+        if not backwards:
+            yield from self._not_on_disk(fresh, last)
+
+    def _fresh(self) -> list[str]:
+        with self.root.rows.lock:
+            durable = self.root.kept.commits.durable
+            for key in [*self.fresh]:
+                if key in self.sums and self.pending.get(key, 0) <= durable:
+                    del self.fresh[key]
+            return [*self.fresh]
+
+    def _not_on_disk(self, keys: Iterable[str], last: int) -> Iterator[str]:
+        for key in keys:
+            place = self.root.rows.place(self.name, key)
+            if place is None:
+                there = dict.__contains__(self, key)
+            else:
+                there = place > last and self._is_there(key)
+            if there:
+                yield key
+
+    def _on_disk(self, last: int, backwards: bool, fetch: bool) -> Iterator[str]:
+        at = last + 1 if backwards else 0
+        while found := self.root.rows.page(self.name, at, last, backwards, fetch):
+            for place, key, row in found:
+                at = place
+                if fetch:
+                    self._fetched(key, row)
+                if self._is_there(key):
+                    yield key
+
+    def _fetched(self, key: str, row: Row) -> None:
+        if dict.__contains__(self, key):
+            return
+        self.root.make_room()
+        with self.root.rows.lock:
+            if not dict.__contains__(self, key) and self._is_there(key):
+                self._keep(key, row)
+
+    def put_in_order(self) -> None:
+        """Have what is in memory, which is all, in the order in which it came."""
+        documents = {key: dict.__getitem__(self, key) for key in self.keys_there()}
+        dict.clear(self)
+        dict.update(self, documents)
+
+    def values(self) -> Any:
+        return _Values(self)
+
+    def items(self) -> Any:
+        return _Items(self)
+
+    def keys(self) -> Any:
+        return MutableMapping.keys(self)
+
+    def clear(self) -> None:
+        for key in [*self]:
+            self.pop(key, None)
+
+    def __repr__(self) -> str:
+        return repr(self.copy())
+
+
+class _Items(ItemsView[str, Any]):
+    _mapping: OnDemand
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        for key in self._mapping.keys_there(fetch=True):
+            document = self._mapping.get(key, MISSING)
+            if document is not MISSING:
+                yield key, document
+
+
+class _Values(ValuesView[Any]):
+    _mapping: OnDemand
+
+    def __iter__(self) -> Iterator[Any]:
+        return (document for _, document in _Items(self._mapping))
+
+
+def _is_alone(parts: Iterable[Any]) -> bool:
+    """Say whether nothing but a list or dict refers to its parts, and so on within them."""
+    for part in parts:
+        kind = type(part)
+        if kind is dict or kind is list:
+            if getrefcount(part) > _ALONE:
+                return False
+            if not _is_alone(part.values() if kind is dict else part):
+                return False
+    return True
+
+
+def _references(parts: Iterable[Any]) -> int:
+    """How many there are to a part, seen in a loop as above, if there is no other."""
+    for part in parts:
+        return getrefcount(part)
+    return 0
+
+
+_ALONE = _references([{}])

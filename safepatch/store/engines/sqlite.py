@@ -1,0 +1,257 @@
+"""A store in a file of SQLite: documents as JSON in a table, read when they are needed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from safepatch.decorators.locks import give_lock
+from safepatch.store import directories
+from safepatch.store.documents import Root
+from safepatch.store.engines.on_demand import OnDemandRoot
+from safepatch.store.engines.rows import Rows, connect, document, failed
+from safepatch.store.errors import CorruptError, StoreError
+from safepatch.store.values import Op, checksum, decode
+
+T = TypeVar("T")
+encode = msgspec.json.Encoder().encode
+_KIND = 0x53506174  # "SPat", which tells `file` and us whose file it is
+_SHAPE = 1
+_PAGES = 256  # that are freed in one go, about 1 MB
+
+# People can query it: `SELECT document ->> '$.name' FROM documents WHERE collection = 'users'`.
+_TABLE = """
+BEGIN IMMEDIATE;
+CREATE TABLE documents (
+    id INTEGER PRIMARY KEY,  -- in the order in which they came
+    collection TEXT NOT NULL,
+    key TEXT NOT NULL,
+    document TEXT NOT NULL,  -- JSON
+    crc INTEGER,  -- CRC32C of that, or NULL to go without
+    UNIQUE (collection, key)
+);
+CREATE INDEX in_order ON documents (collection);
+PRAGMA application_id = {kind};
+PRAGMA user_version = {shape};
+COMMIT;
+"""
+_PUT = """
+INSERT INTO documents (collection, key, document, crc) VALUES (?, ?, ?, ?)
+ON CONFLICT (collection, key) DO UPDATE SET document = excluded.document, crc = excluded.crc
+"""
+_REMOVE = "DELETE FROM documents WHERE collection = ? AND key = ?"
+
+# A child of a fork must not even close what its parent has open; so it stays here.
+_of_the_parent: list[Any] = []
+
+
+class SQLite:
+    """A store's file while it is open; an engine, which see `engines`.
+
+    One connection writes, and does all that may write, such as checkpoints; another one reads. So
+    that the error of SQLite up to 3.51.2 that may damage a file where two write, cannot happen.
+    """
+
+    def __init__(self, path: str, *, in_memory: int) -> None:
+        self.path, self.in_memory = path, in_memory
+        self.lock: Any
+        give_lock(self)
+        self._lock_file: int | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._rows: Rows | None = None
+        self._root: OnDemandRoot | None = None
+        self._failure: BaseException | None = None
+
+    # -- opening
+
+    def open(self) -> Root:
+        """Create the file, or see what it is. Raises LockedError, CorruptError, StoreError."""
+        directory, name = os.path.split(os.path.abspath(self.path))
+        directories.make(directory)
+        self._lock_file = directories.lock(directory, f"{name}-lock", of=self.path)
+        try:
+            self._writer = connect(self.path, reads_only=False)
+            if self._is_new(self._writer):
+                self._create(self._writer)
+                directories.sync_directory(directory)
+            self._rows = Rows(self.path)
+            self._root = OnDemandRoot(self._rows, self.in_memory)
+        except sqlite3.Error as error:
+            self.close()
+            raise failed(self.path, error) from error
+        except BaseException:
+            self.close()
+            raise
+        return self._root
+
+    def _is_new(self, writer: sqlite3.Connection) -> bool:
+        """Whether there is nothing in the file. Raises StoreError for a file of somebody else."""
+        kind, shape, tables = (
+            _one(writer, "PRAGMA application_id"),
+            _one(writer, "PRAGMA user_version"),
+            _one(writer, "SELECT count(*) FROM sqlite_master"),
+        )
+        if not (kind or tables):
+            return True
+        if kind != _KIND:
+            raise StoreError(
+                f"cannot open {self.path!r}: it is a database of another program; name a new file"
+            )
+        if shape != _SHAPE:
+            raise StoreError(
+                f"cannot open {self.path!r}: a newer version of safepatch has written it, with "
+                f"tables of shape {shape} where this one knows {_SHAPE}; use that"
+            )
+        return False
+
+    def _create(self, writer: sqlite3.Connection) -> None:
+        writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if (mode := _one(writer, "PRAGMA journal_mode = WAL")) != "wal":
+            raise StoreError(
+                f"cannot open {self.path!r}: SQLite can have no write-ahead log there, but only "
+                f"{mode!r}; use a local disk"
+            )
+        writer.executescript(_TABLE.format(kind=_KIND, shape=_SHAPE))
+
+    # -- writing
+
+    def write(self, batch: Sequence[Sequence[Op]]) -> None:
+        """Write transactions, as one of SQLite; they are on disk when it returns."""
+        last = {(name, key): document for ops in batch for name, key, document in ops}
+        put = [
+            (*place, *_row(document)) for place, document in last.items() if document is not None
+        ]
+        removed = [place for place, document in last.items() if document is None]
+        self._writing(lambda writer: _write(writer, put, removed))
+
+    def _writing(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        """Do what may write. After an error nothing is written any more, for who knows what is."""
+        with self.lock:
+            if self._failure is not None:
+                raise StoreError(f"a write to {self.path!r} has failed") from self._failure
+            assert self._writer is not None
+            try:
+                return action(self._writer)
+            except BaseException as error:
+                self._failure = error
+                raise
+
+    # -- looking after it
+
+    def compact(self) -> None:
+        """Give the room of what was removed back to the disk, little by little."""
+        while self._writing(_free):
+            pass
+        self._writing(_checkpoint)
+
+    def backup(self, path: str) -> None:
+        """Copy all that is on disk to a new file, as it is at one moment."""
+        if os.path.lexists(path):
+            raise FileExistsError(f"there is something at {path!r} already; name a new file")
+        directory = os.path.dirname(os.path.abspath(path))
+        directories.make(directory)
+        unfinished = f"{path}.tmp"
+        if os.path.lexists(unfinished):
+            os.unlink(unfinished)
+        source, copy = connect(self.path, reads_only=True), connect(unfinished, reads_only=False)
+        try:
+            source.backup(copy)
+        finally:
+            copy.close()
+            source.close()
+        os.rename(unfinished, path)
+        directories.sync_directory(directory)
+
+    def verify(self) -> dict[str, Any]:
+        """Have SQLite check its file, and read all documents. Raises CorruptError."""
+        connection = connect(self.path, reads_only=True)
+        try:
+            return _verified(self.path, connection)
+        except sqlite3.Error as error:
+            raise failed(self.path, error) from error
+        finally:
+            connection.close()
+
+    def stats(self) -> dict[str, Any]:
+        root, rows = self._root, self._rows
+        assert root is not None
+        assert rows is not None
+        return {
+            "in_memory": sum(dict.__len__(documents) for documents in dict.values(root)),
+            "reads": rows.reads,
+            "file_bytes": _size(self.path),
+            "log_bytes": _size(f"{self.path}-wal"),
+        }
+
+    # -- closing
+
+    def forget(self) -> None:
+        _of_the_parent.append((self._writer, self._rows and self._rows.forget()))
+        self._writer = None
+        self._unlock()
+
+    def close(self) -> None:
+        try:
+            if self._rows is not None:
+                self._rows.close()
+            if self._writer is not None:
+                self._writer.close()  # the last one, which puts all into the file itself
+        finally:
+            self._writer = None
+            self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+
+def _one(connection: sqlite3.Connection, query: str) -> Any:
+    return connection.execute(query).fetchall()[0][0]
+
+
+def _row(document: bytes) -> tuple[str, int]:
+    text = encode(decode(document))
+    return text.decode(), checksum(text)
+
+
+def _write(writer: sqlite3.Connection, put: list[Any], removed: list[Any]) -> None:
+    writer.execute("BEGIN IMMEDIATE")
+    writer.executemany(_PUT, put)
+    writer.executemany(_REMOVE, removed)
+    writer.execute("COMMIT")
+
+
+def _free(writer: sqlite3.Connection) -> bool:
+    """Give some pages back; whether there are more."""
+    writer.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+    return bool(_one(writer, "PRAGMA freelist_count"))
+
+
+def _checkpoint(writer: sqlite3.Connection) -> None:
+    """Put what is in the log into the file, and make the log empty, if nobody is reading it."""
+    wait = _one(writer, "PRAGMA busy_timeout")
+    writer.execute("PRAGMA busy_timeout = 0")
+    writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    writer.execute(f"PRAGMA busy_timeout = {wait}")
+
+
+def _verified(path: str, connection: sqlite3.Connection) -> dict[str, Any]:
+    connection.execute("BEGIN")  # so that all is of one moment
+    if (found := _one(connection, "PRAGMA integrity_check")) != "ok":
+        raise CorruptError(path, 0, found)
+    counts: dict[str, int] = {}
+    all_ = connection.execute("SELECT collection, key, document, crc FROM documents")
+    for name, key, text, crc in all_:
+        document(path, name, key, (text, crc))
+        counts[name] = counts.get(name, 0) + 1
+    counts.pop("", None)
+    return {"files": 1, "bytes": _size(path), "documents": counts}
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0
