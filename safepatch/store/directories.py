@@ -72,8 +72,8 @@ def lock(directory: str, name: str, *, wait: bool = False, of: str | None = None
     except BlockingIOError:
         os.close(descriptor)
         raise LockedError(
-            f"cannot open {of or directory!r}: it is open already, in this process or another; one at "
-            "a time may have it, so let the first one serve the others"
+            f"cannot open {of or directory!r}: it is open already, in this process or another; one "
+            "at a time may have it, so let the first one serve the others"
         ) from None
     except BaseException:
         os.close(descriptor)
