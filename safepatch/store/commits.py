@@ -34,7 +34,7 @@ class Commits(Generic[T]):
     def __init__(
         self, write: Callable[[list[T]], None], rest: Callable[[], None] = lambda: None
     ) -> None:
-        self._write, self._rest = write, rest
+        self.write, self.rest = write, rest  # which a hand-over replaces
         self.appended = self.durable = 0  # tickets
         self.batches = 0
         self.failure: BaseException | None = None
@@ -103,7 +103,7 @@ class Commits(Generic[T]):
             self._under_way = self.appended
             self._now_events, self._next_events = self._next_events, {}
         try:
-            self._write(batch)
+            self.write(batch)
         except BaseException as error:  # not even a KeyboardInterrupt leaves it as if written
             failure = error
         with self.lock:
@@ -127,7 +127,7 @@ class Commits(Generic[T]):
 
     def _take_rest(self) -> BaseException | None:
         try:
-            self._rest()
+            self.rest()
         except BaseException as error:
             self.failure = error
             return error

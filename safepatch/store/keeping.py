@@ -112,7 +112,7 @@ class Kept:
         refused: NotStorableError | None = None
         for collection in [*dict.values(self.root)]:
             gone = collection.sums.keys() - dict.keys(collection)
-            for keys in _sliced([*dict.keys(collection), *gone]):
+            for keys in sliced([*dict.keys(collection), *gone]):
                 found, error = self.look(collection, keys)
                 refused = error or refused
                 yield found
@@ -191,6 +191,7 @@ class Kept:
             "rolled_back": self.rolled_back,
             "found_by_scrub": self.found,
             "failure": None if commits.failure is None else repr(commits.failure),
+            "in_memory": sum(map(dict.__len__, dict.values(self.root))),
             **self.engine.stats(),
         }
 
@@ -269,7 +270,7 @@ def _changed(collection: Collection, key: str) -> Iterator[Op]:
         yield collection.name, key, now
 
 
-def _sliced(keys: list[str]) -> Iterator[list[str]]:
+def sliced(keys: list[str]) -> Iterator[list[str]]:
     remaining = iter(keys)
     while part := [*itertools.islice(remaining, _SLICE)]:
         yield part

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from safepatch.decorators.locks import give_lock
 from safepatch.store.engines import engine_for
 from safepatch.store.errors import ClosedError
+from safepatch.store.handover import hand_over, need_whole
 from safepatch.store.keeping import Block, Kept, logger
 from safepatch.store.snapshots import Snapshots
 
@@ -149,6 +150,24 @@ class Store:
         """
         self.opened().backup(os.fspath(path))
 
+    def hand_over(self, path: str | os.PathLike[str]) -> None:
+        """Have another engine keep all that there is, while transactions go on.
+
+        ::
+
+            store.hand_over("sqlite:///state.db")
+
+        When it returns the new one has everything, this object goes on with it, and the old place
+        refuses to be opened. Have your program name the new one when it starts again. All documents
+        are in memory from then on, until the store is opened again. Raises StoreError if there is
+        something at the new place, or within a transaction. If it fails, the old place stays as it
+        was, and is gone on with.
+        """
+        self.need_transactions()
+        path, options = os.fspath(path), self._make.keywords
+        hand_over(self.opened(), engine_for(path, **options), path, self.path)
+        self.path, self._make = path, functools.partial(_kept, path, **options)
+
     def compact(self) -> None:
         """Make what is on disk no larger than it must be; the store goes on meanwhile."""
         self.opened().compact()
@@ -209,7 +228,13 @@ class Store:
 
 
 def _kept(path: str, **options: Any) -> Kept:
-    return Kept(engine_for(path, **options))
+    kept = Kept(engine_for(path, **options))
+    try:
+        need_whole(kept.root[""], path)
+    except BaseException:
+        kept.engine.close()
+        raise
+    return kept
 
 
 def _snapshots(path: str, **options: Any) -> Snapshots:

@@ -63,7 +63,6 @@ class SQLite:
         self._lock_file: int | None = None
         self._writer: sqlite3.Connection | None = None
         self._rows: Rows | None = None
-        self._root: OnDemandRoot | None = None
         self._failure: BaseException | None = None
 
     # -- opening
@@ -79,14 +78,13 @@ class SQLite:
                 self._create(self._writer)
                 directories.sync_directory(directory)
             self._rows = Rows(self.path)
-            self._root = OnDemandRoot(self._rows, self.in_memory)
+            return OnDemandRoot(self._rows, self.in_memory)
         except sqlite3.Error as error:
             self.close()
             raise failed(self.path, error) from error
         except BaseException:
             self.close()
             raise
-        return self._root
 
     def _is_new(self, writer: sqlite3.Connection) -> bool:
         """Whether there is nothing in the file. Raises StoreError for a file of somebody else."""
@@ -177,12 +175,9 @@ class SQLite:
             connection.close()
 
     def stats(self) -> dict[str, Any]:
-        root, rows = self._root, self._rows
-        assert root is not None
-        assert rows is not None
+        assert self._rows is not None
         return {
-            "in_memory": sum(dict.__len__(documents) for documents in dict.values(root)),
-            "reads": rows.reads,
+            "reads": self._rows.reads,
             "file_bytes": _size(self.path),
             "log_bytes": _size(f"{self.path}-wal"),
         }

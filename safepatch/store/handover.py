@@ -1,0 +1,144 @@
+"""Handing a store over from one engine to another, while transactions go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from safepatch.decorators.locks import give_lock
+from safepatch.store.documents import runner
+from safepatch.store.engines import Engine
+from safepatch.store.errors import StoreError
+from safepatch.store.keeping import Kept, sliced
+from safepatch.store.threads import off_loop, pause
+from safepatch.store.values import Op, encode, encoded
+
+_FEW = 1000  # changes that may be left for the moment of the switch
+# What the store notes for itself in the old engine, where all has gone, and in the new one, as long
+# as not all is there; see `need_whole`.
+GONE = "handed over"
+COMING = "being handed over"
+
+
+def need_whole(meta: Any, path: str) -> None:
+    """Raise StoreError for a store that was handed over, or to which not all was."""
+    if (address := meta.get(GONE)) is not None:
+        raise StoreError(
+            f"cannot open {path!r}: it was handed over to {address!r}, which has what came since; "
+            "open that"
+        )
+    if (address := meta.get(COMING)) is not None:
+        raise StoreError(
+            f"cannot open {path!r}: it has a part of {address!r} only, for handing that over was "
+            "cut off; open the other one, remove this one, and hand over again"
+        )
+
+
+class HandOver:
+    """One on its way: what the old engine writes meanwhile is noted, and written to the new one.
+
+    Between two batches the new engine takes the place of the old one. Documents are written over
+    and over, so it does not matter what is copied, and what changes, first.
+    """
+
+    def __init__(self, kept: Kept, new: Engine, path: str) -> None:
+        self.kept, self.old, self.new, self.path = kept, kept.engine, new, path
+        self.changed: dict[tuple[str, str], bytes | None] = {}
+        self.failure: Exception | None = None
+        self.lock: Any
+        give_lock(self)
+
+    def run(self) -> None:
+        """Copy, and switch. If that fails all goes on with the old engine."""
+        commits = self.kept.commits
+        with self.kept.lock:
+            if commits.write != self.old.write:
+                raise StoreError("cannot hand over: it is being done already; wait for that")
+            commits.write = self.write
+        try:
+            off_loop(self.kept.root.stay)
+            for part in self.documents():
+                self.write_new(part)
+            while len(self.changed) > _FEW:
+                self.write_new(self.taken())
+            commits.write = self.switch
+            commits.wait(commits.append([]))
+        except BaseException:
+            if self.kept.engine is self.old:
+                commits.write = self.old.write
+            raise
+        if self.failure is not None:
+            raise self.failure
+
+    def write(self, batch: Sequence[Sequence[Op]]) -> None:
+        """What the store calls instead of the old engine."""
+        self.old.write(batch)
+        with self.lock:
+            for ops in batch:
+                self.changed.update({(name, key): document for name, key, document in ops})
+
+    def write_new(self, ops: list[Op]) -> None:
+        off_loop(self.new.write, [ops])
+        pause()
+
+    def taken(self) -> list[Op]:
+        """What has changed, to be written to the new engine."""
+        with self.lock:
+            changed, self.changed = self.changed, {}
+        return [(name, key, document) for (name, key), document in changed.items()]
+
+    def switch(self, batch: Sequence[Sequence[Op]]) -> None:
+        """What the store calls instead of the old engine, once."""
+        commits = self.kept.commits
+        try:
+            self.new.write([[*self.taken(), ("", COMING, None)]])
+        except Exception as error:
+            self.failure, commits.write = error, self.old.write
+            self.old.write(batch)
+            return
+        # From here on it is the new one that is right; both have the same until its first batch.
+        self.old.write([[("", GONE, encode(self.path))]])
+        self.kept.engine, commits.write = self.new, self.new.write
+        self.new.write(batch)
+
+    def documents(self) -> Iterator[list[Op]]:
+        """All documents, in parts, as they are in no transaction that may still fail."""
+        for collection in [*dict.values(self.kept.root)]:
+            keys = [*collection]
+            while keys:
+                held: list[str] = []
+                for part in sliced(keys):
+                    yield self.part(collection, part, held)
+                # Who holds one may have changed nothing in the end, so that nobody writes it.
+                keys = held
+                pause()
+
+    def part(self, collection: Any, keys: Iterable[str], held: list[str]) -> list[Op]:
+        ops: list[Op] = []
+        with self.kept.lock:
+            for key in keys:
+                if key in collection.held:
+                    held.append(key)
+                elif key in collection:
+                    document = encoded(collection.name, key, collection[key])
+                    ops.append((collection.name, key, document))
+        return ops
+
+
+def hand_over(kept: Kept, new: Engine, path: str, old_path: str) -> None:
+    """Have a new engine keep what an open store keeps. Raises StoreError if there is something.
+
+    Returns when the new one has all; the old one is closed then, and refuses to be opened.
+    """
+    if runner() in kept.root.open:
+        raise StoreError("cannot hand over within a transaction; do it after that")
+    kept.sync()  # which tells of documents that cannot be stored
+    old = kept.engine
+    root = new.open()
+    try:
+        if root or root[""]:
+            raise StoreError(f"cannot hand over to {path!r}: there is something; name a new place")
+        new.write([[("", COMING, encode(old_path))]])
+        HandOver(kept, new, path).run()
+    finally:
+        (old if kept.engine is new else new).close()

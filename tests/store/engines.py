@@ -1,0 +1,13 @@
+"""Engines that keep what a store keeps, for tests of what all of them promise.
+
+An engine is a function of a fresh directory that gives what `Store` is called with.
+"""
+
+from typing import Any
+
+ENGINES: dict[str, Any] = {
+    "journal": lambda path: ((path / "state",), {}),
+    "sqlite": lambda path: ((f"sqlite:///{path}/state.db",), {}),
+    # So few that documents come and go all the time.
+    "sqlite, little memory": lambda path: ((f"sqlite:///{path}/state.db",), {"in_memory": 1}),
+}
