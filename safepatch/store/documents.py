@@ -172,6 +172,10 @@ class Root(Documents):
         made: Collection = dict.setdefault(self, name, self._make(name))
         return made
 
+    def make_room(self, tries: int) -> bool:
+        """Let go of some documents, if they can be read again; whether one went. Here none can."""
+        return False
+
     def stay(self) -> None:
         """Have all documents in memory from now on, which here they are."""
 

@@ -150,6 +150,8 @@ class Kept:
     def tick(self) -> None:
         """What is done every so often: look for changes behind the store's back, and tell."""
         tell(self.sync())
+        while self.root.make_room(_SLICE):
+            pause()
 
     # -- the rest
 

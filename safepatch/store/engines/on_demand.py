@@ -9,7 +9,7 @@ from sys import getrefcount
 from typing import Any
 
 from safepatch.store.documents import Collection, Open, Root
-from safepatch.store.engines.rows import Row, Rows
+from safepatch.store.engines.rows import PAGE, Row, Rows
 from safepatch.store.errors import FailedError, NotStorableError
 from safepatch.store.keeping import tell
 from safepatch.store.transactions import MISSING
@@ -42,14 +42,15 @@ class OnDemandRoot(Root):
     def _make(self, name: str) -> OnDemand:
         return OnDemand(name, self.open, self)
 
-    def make_room(self) -> None:
-        """Let go of the documents that came first, where there are too many."""
+    def make_room(self, tries: int = _TRIES) -> bool:
+        """Let go of the documents that came first, where there are too many; whether some went."""
         if len(self.queue) < self.bound or not self.kept.lock.acquire(blocking=False):
-            return  # and another thread's transaction is running; it makes room itself
+            return False  # and another thread's transaction is running; it makes room itself
+        before = len(self.queue)
         found: list[tuple[str, str]] = []
         try:
             with self.rows.lock:
-                for _ in range(min(_TRIES, len(self.queue))):
+                for _ in range(min(tries, before)):
                     collection, key = self.queue.popleft()
                     if not collection.let_go(key, found):
                         self.queue.append((collection, key))
@@ -58,6 +59,7 @@ class OnDemandRoot(Root):
         finally:
             self.kept.lock.release()
         tell(found)
+        return len(self.queue) < before
 
     def stay(self) -> None:
         """Read all documents, and let none go any more. May block, and run beside all else."""
@@ -256,21 +258,22 @@ class OnDemand(Collection):
 
     def _on_disk(self, last: int, backwards: bool, fetch: bool) -> Iterator[str]:
         at = last + 1 if backwards else 0
-        while found := self.root.rows.page(self.name, at, last, backwards, fetch):
-            for place, key, row in found:
+        while found := self._page(at, last, backwards, fetch):
+            for place, key, _ in found:
                 at = place
-                if fetch:
-                    self._fetched(key, row)
                 if self._is_there(key):
                     yield key
 
-    def _fetched(self, key: str, row: Row) -> None:
-        if dict.__contains__(self, key):
-            return
-        self.root.make_room()
+    def _page(self, at: int, last: int, backwards: bool, fetch: bool) -> list[tuple[int, str, Row]]:
+        self.root.make_room(PAGE)
+        # Nothing may leave memory before the page is in it: it may have changed since it was read.
         with self.root.rows.lock:
-            if not dict.__contains__(self, key) and self._is_there(key):
-                self._keep(key, row)
+            found = self.root.rows.page(self.name, at, last, backwards, fetch)
+            if fetch:
+                for _, key, row in found:
+                    if not dict.__contains__(self, key) and self._is_there(key):
+                        self._keep(key, row)
+        return found
 
     def put_in_order(self) -> None:
         """Have what is in memory, which is all, in the order in which it came."""

@@ -12,7 +12,7 @@ from safepatch.store.errors import ClosedError, CorruptError, StoreError
 from safepatch.store.values import checksum
 
 decode = msgspec.json.Decoder().decode
-_PAGE = 200  # documents
+PAGE = 200  # documents
 _WAIT = 60.0  # seconds, for a tool of somebody else's that is writing
 
 # A document as JSON, and the checksum of that, or None if somebody else has written it.
@@ -91,7 +91,7 @@ class Rows:
         lowest, highest = (0, at - 1) if backwards else (at + 1, last)
         found = self._all(
             f"SELECT {columns} FROM documents WHERE collection = ? AND id BETWEEN ? AND ? "  # noqa: S608
-            f"ORDER BY id {'DESC' if backwards else 'ASC'} LIMIT {_PAGE}",
+            f"ORDER BY id {'DESC' if backwards else 'ASC'} LIMIT {PAGE}",
             name, lowest, highest,
         )  # fmt: skip
         return [(place, key, (text, crc)) for place, key, text, crc in found]

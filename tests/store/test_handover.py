@@ -1,0 +1,274 @@
+"""Handing over from one engine to another, live."""
+
+import itertools
+import textwrap
+import threading
+from importlib.util import find_spec
+
+import pytest
+from children import child
+from engines import ENGINES
+
+from safepatch.store import FailedError, Store, StoreError, durable
+
+PAIRS = [*itertools.permutations(["journal", "sqlite, little memory"], 2), ("journal", "journal")]
+
+
+@pytest.fixture(params=PAIRS, ids=" to ".join)
+def places(request, tmp_path):
+    """What to open a store with, of the old engine and of the new one."""
+    return [
+        ENGINES[name](tmp_path / side)
+        for name, side in zip(request.param, ("old", "new"), strict=True)
+    ]
+
+
+@pytest.fixture
+def opened(places):
+    def opened(place, **options):
+        (path,), more = place
+        return Store(path, **{"every": 0, **more, **options})
+
+    return opened
+
+
+@pytest.fixture
+def store(opened, places):
+    with opened(places[0]) as store:
+        for n in range(0, 500, 100):
+            with store.transaction():
+                store.root["c"].update({str(m): {"n": m} for m in range(n, n + 100)})
+        yield store
+
+
+@pytest.fixture
+def address(places):
+    return places[1][0][0]
+
+
+def plain(store):
+    return {name: dict(documents) for name, documents in store.root.items()}
+
+
+def test_the_new_place_has_all_and_the_object_goes_on_with_it(store, opened, places, address):
+    root, collection = store.root, store.root["c"]
+    collection["outside"] = 1
+    store.hand_over(address)
+    with store.transaction():
+        collection["7"]["n"] = "changed"
+    expected = plain(store)
+
+    assert store.root is root
+    assert str(address) in repr(store)
+    assert [*collection][:500] == [str(n) for n in range(500)]
+    store.close()
+    with opened(places[1]) as new:
+        assert plain(new) == expected
+        assert [*new.root["c"]] == [*expected["c"]]
+    with store:  # which opens the new place again
+        assert plain(store) == expected
+
+
+def test_the_old_place_refuses_to_be_opened_and_names_the_new_one(store, opened, places, address):
+    store.hand_over(address)
+
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"it was handed over to .*new.*; open that"):
+            opened(places[0]).root
+
+
+def test_transactions_go_on_meanwhile_and_none_is_lost(store, opened, places, address):
+    stop, counts = threading.Event(), [0, 0, 0]
+
+    def many(number):
+        count = 0
+        while not stop.is_set():
+            key = str(count * 7 % 600)
+            with store.transaction():
+                documents = store.root["c"]
+                if count % 5:
+                    documents[key] = {"by": number, "n": count}
+                else:
+                    documents.pop(key, None)
+                store.root["counts"][str(number)] = count = count + 1
+            counts[number] = count
+
+    threads = [threading.Thread(target=many, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    store.hand_over(address)
+    after = [*counts]
+    while min(now - then for now, then in zip(counts, after, strict=True)) < 5:
+        pass
+    stop.set()
+    for thread in threads:
+        thread.join()
+    expected = plain(store)
+    assert store.sync() == []
+    store.close()
+
+    assert expected["counts"] == {str(number): counts[number] for number in range(3)}
+    with opened(places[1]) as new:
+        assert plain(new) == expected
+
+
+def test_migrations_that_were_made_are_not_made_again(store, opened, places, address):
+    store.close()
+    made = []
+    steps = [lambda root: made.append(1)]
+    with opened(places[0], migrations=steps) as store:
+        store.hand_over(address)
+    with opened(places[1], migrations=steps):
+        assert made == [1]
+
+
+class PlannedError(Exception):
+    pass
+
+
+def failing(engine, write, *, at):
+    """Have the n-th write of an engine fail."""
+    calls = itertools.count(1)
+
+    def fails(batch):
+        if next(calls) == at:
+            raise PlannedError
+        write(engine, batch)
+
+    return fails
+
+
+@pytest.mark.parametrize("at", [1, 2, 4, 5])
+def test_a_new_place_that_fails_leaves_the_old_one_as_it_is(
+    store, opened, places, address, patches, at
+):
+    """At the first note, in the middle of copying, and at the switch."""
+    from safepatch.store import store as module
+
+    def engine_for(wrapped):
+        def wrapper(*args, **kwargs):
+            engine = wrapped(*args, **kwargs)
+            engine.write = failing(engine, type(engine).write, at=at)
+            return engine
+
+        return wrapper
+
+    with store.transaction():
+        store.root["c"].clear()
+        store.root["c"].update({str(n): n for n in range(600)})
+    patch = patches.apply((module, "engine_for"), engine_for, aliases="ignore")
+    with pytest.raises(PlannedError):
+        store.hand_over(address)
+    patch.undo()
+
+    durable(store)(store.root["c"].__setitem__)("later", 1)
+    expected = plain(store)
+    if at > 1:
+        with pytest.raises(StoreError, match=r"it has a part of .*old.* only"):
+            opened(places[1]).root
+    store.close()
+    with opened(places[0]) as again:
+        assert plain(again) == expected
+
+
+def test_an_old_place_that_fails_meanwhile_stops_the_store(store, opened, places, address):
+    engine = store.opened().engine
+    engine.write = failing(engine, type(engine).write, at=1)
+    store.opened().commits.write = engine.write
+    expected = plain(store)
+
+    with pytest.raises(FailedError):
+        store.hand_over(address)
+    store.close()
+    with opened(places[0]) as again:
+        assert plain(again) == expected
+
+
+def test_a_place_where_there_is_something_is_refused(store, opened, places, address):
+    with opened(places[1]) as there:
+        there.root["c"]["k"] = 1
+
+    with pytest.raises(StoreError, match="there is something"):
+        store.hand_over(address)
+    durable(store)(store.root["c"].__setitem__)("later", 1)
+    with opened(places[1]) as there:
+        assert plain(there) == {"c": {"k": 1}}
+
+
+def test_a_store_cannot_be_handed_over_to_itself_or_twice_at_once(store, places, address, tmp_path):
+    with pytest.raises(StoreError, match="it is open already"):
+        store.hand_over(places[0][0][0])
+    commits = store.opened().commits
+    write, commits.write = commits.write, lambda batch: write(batch)
+    with pytest.raises(StoreError, match="it is being done already"):
+        store.hand_over(address)
+    commits.write = write
+
+
+def test_within_a_transaction_it_is_refused(store, address):
+    with pytest.raises(StoreError, match="within a transaction"), store.transaction():
+        store.hand_over(address)
+
+
+def test_a_store_of_snapshots_has_no_engine_to_hand_over(tmp_path):
+    store = Store(tmp_path / "state", mode="snapshot", every=0)
+
+    with pytest.raises(ValueError, match="snapshot"):
+        store.hand_over(tmp_path / "new")
+
+
+@pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
+def test_under_gevent_the_loop_goes_on_and_documents_that_are_held_are_not_forgotten(tmp_path):
+    printed = child(
+        textwrap.dedent(
+            f"""
+            from gevent import monkey; monkey.patch_all()
+            import gevent
+            from safepatch.store import *
+            store = Store("{tmp_path}/old", every=0)
+            with store.transaction():
+                store.root["c"].update({{str(n): n for n in range(1000)}})
+            turns, changed, over = 0, 0, False
+
+            def turn():
+                global turns
+                while not over:
+                    turns += 1
+                    gevent.sleep(0)
+
+            def change():
+                global changed
+                while not over:
+                    with store.transaction():
+                        store.root["c"][str(changed % 1300)] = -changed
+                    changed += 1
+
+            def hold():
+                with store.transaction():
+                    store.root["c"]["5"]          # and does not change it
+                    store.root["d"]["held"] = 1
+                    gevent.sleep(0.03)
+                try:
+                    with store.transaction():
+                        store.root["c"]["6"] = "never"
+                        gevent.sleep(0.03)
+                        1 / 0
+                except ZeroDivisionError:
+                    pass
+
+            others = [gevent.spawn(turn), gevent.spawn(hold)]
+            gevent.sleep(0)
+            store.hand_over("sqlite:///{tmp_path}/new.db")
+            others.append(gevent.spawn(change))
+            gevent.sleep(0.03)
+            over = True
+            gevent.joinall(others, raise_error=True)
+            expected = {{name: dict(documents) for name, documents in store.root.items()}}
+            store.close()
+            with Store("sqlite:///{tmp_path}/new.db") as new:
+                print(turns > 10, changed > 10, expected == new.root, new.root["d"])
+            """
+        )
+    )
+
+    assert printed == "True True True {'held': 1}"
