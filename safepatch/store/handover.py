@@ -98,7 +98,8 @@ class HandOver:
             return
         # From here on it is the new one that is right; both have the same until its first batch.
         self.old.write([[("", GONE, encode(self.path))]])
-        self.kept.engine, commits.write = self.new, self.new.write
+        self.kept.engine = self.new
+        commits.write, commits.rest = self.new.write, self.new.rest
         self.new.write(batch)
 
     def documents(self) -> Iterator[list[Op]]:

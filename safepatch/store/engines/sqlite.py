@@ -126,6 +126,9 @@ class SQLite:
         removed = [place for place, document in last.items() if document is None]
         self._writing(lambda writer: _write(writer, put, removed))
 
+    def rest(self) -> None:
+        """Nothing: what was written is complete."""
+
     def _writing(self, action: Callable[[sqlite3.Connection], T]) -> T:
         """Do what may write. After an error nothing is written any more, for who knows what is."""
         with self.lock:
