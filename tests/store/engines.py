@@ -7,7 +7,6 @@ from typing import Any
 
 ENGINES: dict[str, Any] = {
     "journal": lambda path: ((path / "state",), {}),
-    "sqlite": lambda path: ((f"sqlite:///{path}/state.db",), {}),
-    # So few that documents come and go all the time.
-    "sqlite, little memory": lambda path: ((f"sqlite:///{path}/state.db",), {"in_memory": 1}),
+    # So few in memory that documents come and go all the time.
+    "sqlite": lambda path: ((f"sqlite:///{path}/state.db",), {"in_memory": 1}),
 }
