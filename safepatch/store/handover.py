@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store.documents import runner
+from safepatch.store.documents import running
 from safepatch.store.engines import Engine
 from safepatch.store.errors import StoreError
 from safepatch.store.keeping import Kept, sliced
@@ -131,7 +131,7 @@ def hand_over(kept: Kept, new: Engine, path: str, old_path: str) -> None:
 
     Returns when the new one has all; the old one is closed then, and refuses to be opened.
     """
-    if runner() in kept.root.open:
+    if running(kept.root.open)[1] is not None:
         raise StoreError("cannot hand over within a transaction; do it after that")
     kept.sync()  # which tells of documents that cannot be stored
     old = kept.engine

@@ -3,74 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, ValuesView
-from sys import getrefcount
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safepatch.store.documents import Collection, Open, Root
-from safepatch.store.engines.rows import PAGE, Row, Rows
+from safepatch.store.documents import Collection, Open
+from safepatch.store.engines.references import is_alone
+from safepatch.store.engines.rows import PAGE, Row
 from safepatch.store.errors import FailedError, NotStorableError
-from safepatch.store.keeping import tell
 from safepatch.store.transactions import MISSING
 from safepatch.store.values import checksum, encoded
 
-_TRIES = 8  # documents that one read tries to let go of
-
-
-class OnDemandRoot(Root):
-    """Collections of which about `bound` documents are in memory.
-
-    One stays in memory while a transaction holds it, while it is not on disk, and while the program
-    refers to it, or to a dict or list in it. So none is there twice, and no change gets lost. One
-    that was changed outside of transactions is written first, and told.
-
-    Locks are taken in this order: that of `kept`, which a transaction holds, that of `rows`.
-    """
-
-    __slots__ = ("bound", "queue", "rows", "whole")
-
-    def __init__(self, rows: Rows, bound: float) -> None:
-        self.rows, self.bound = rows, bound
-        self.whole = False  # whether all that is on disk is in memory
-        # What is in memory, oldest first. What has been removed, and come again, is there twice.
-        self.queue: deque[tuple[OnDemand, str]] = deque()
-        super().__init__()
-        for name, count in rows.counts():
-            dict.__getitem__(self, name).count = count
-
-    def _make(self, name: str) -> OnDemand:
-        return OnDemand(name, self.open, self)
-
-    def make_room(self, tries: int = _TRIES) -> bool:
-        """Let go of the documents that came first, where there are too many; whether some went."""
-        if len(self.queue) < self.bound or not self.kept.lock.acquire(blocking=False):
-            return False  # and another thread's transaction is running; it makes room itself
-        before = len(self.queue)
-        found: list[tuple[str, str]] = []
-        try:
-            with self.rows.lock:
-                for _ in range(min(tries, before)):
-                    collection, key = self.queue.popleft()
-                    if not collection.let_go(key, found):
-                        self.queue.append((collection, key))
-                    elif len(self.queue) < self.bound:
-                        break
-        finally:
-            self.kept.lock.release()
-        tell(found)
-        return len(self.queue) < before
-
-    def stay(self) -> None:
-        """Read all documents, and let none go any more. May block, and run beside all else."""
-        self.bound = float("inf")
-        for collection in [*dict.values(self)]:
-            for _ in collection.keys_there(fetch=True):
-                pass
-        with self.kept.lock, self.rows.lock:
-            for collection in dict.values(self):
-                collection.put_in_order()
-            self.whole = True
+if TYPE_CHECKING:
+    from safepatch.store.engines.memory import OnDemandRoot
 
 
 class OnDemand(Collection):
@@ -192,7 +136,7 @@ class OnDemand(Collection):
             return key not in self.sums  # or else the scrub has yet to find out that it was removed
         # Out of memory first: so, from here on, no other thread can find and change it.
         document = [dict.pop(self, key)]
-        alone = _is_alone(document)
+        alone = is_alone(document)
         if alone and self._is_as_written(key, document[0]):
             del self.sums[key]
             self.fresh.pop(key, None)
@@ -313,25 +257,3 @@ class _Values(ValuesView[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return (document for _, document in _Items(self._mapping))
-
-
-def _is_alone(parts: Iterable[Any]) -> bool:
-    """Say whether nothing but a list or dict refers to its parts, and so on within them."""
-    for part in parts:
-        kind = type(part)
-        if kind is dict or kind is list:
-            if getrefcount(part) > _ALONE:
-                return False
-            if not _is_alone(part.values() if kind is dict else part):
-                return False
-    return True
-
-
-def _references(parts: Iterable[Any]) -> int:
-    """How many there are to a part, seen in a loop as above, if there is no other."""
-    for part in parts:
-        return getrefcount(part)
-    return 0
-
-
-_ALONE = _references([{}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import Any, TypeAlias
 
@@ -116,3 +117,31 @@ def document(path: str, name: str, key: str, row: Row) -> Any:
     except (ValueError, TypeError, AttributeError, msgspec.DecodeError) as error:
         found = f"document {key!r} of {name!r} is damaged: {error}"
         raise CorruptError(path, 0, found) from error
+
+
+def verify(path: str) -> dict[str, Any]:
+    """Have SQLite check a file, and read all documents. Raises CorruptError."""
+    connection = connect(path, reads_only=True)
+    try:
+        return _verified(path, connection)
+    except sqlite3.Error as error:
+        raise failed(path, error) from error
+    finally:
+        connection.close()
+
+
+def _verified(path: str, connection: sqlite3.Connection) -> dict[str, Any]:
+    connection.execute("BEGIN")  # so that all is of one moment
+    if (found := connection.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+        raise CorruptError(path, 0, found)
+    counts: dict[str, int] = {}
+    all_ = connection.execute("SELECT collection, key, document, crc FROM documents")
+    for name, key, text, crc in all_:
+        document(path, name, key, (text, crc))
+        counts[name] = counts.get(name, 0) + 1
+    counts.pop("", None)
+    return {"files": 1, "bytes": size(path), "documents": counts}
+
+
+def size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0

@@ -12,9 +12,9 @@ import msgspec
 from safepatch.decorators.locks import give_lock
 from safepatch.store import directories
 from safepatch.store.documents import Root
-from safepatch.store.engines.on_demand import OnDemandRoot
-from safepatch.store.engines.rows import Rows, connect, document, failed
-from safepatch.store.errors import CorruptError, StoreError
+from safepatch.store.engines.memory import OnDemandRoot
+from safepatch.store.engines.rows import Rows, connect, failed, size, verify
+from safepatch.store.errors import StoreError
 from safepatch.store.values import Op, checksum, decode
 
 T = TypeVar("T")
@@ -175,20 +175,14 @@ class SQLite:
 
     def verify(self) -> dict[str, Any]:
         """Have SQLite check its file, and read all documents. Raises CorruptError."""
-        connection = connect(self.path, reads_only=True)
-        try:
-            return _verified(self.path, connection)
-        except sqlite3.Error as error:
-            raise failed(self.path, error) from error
-        finally:
-            connection.close()
+        return verify(self.path)
 
     def stats(self) -> dict[str, Any]:
         assert self._rows is not None
         return {
             "reads": self._rows.reads,
-            "file_bytes": _size(self.path),
-            "log_bytes": _size(f"{self.path}-wal"),
+            "file_bytes": size(self.path),
+            "log_bytes": size(f"{self.path}-wal"),
         }
 
     # -- closing
@@ -248,20 +242,3 @@ def _checkpoint(writer: sqlite3.Connection) -> None:
     writer.execute("PRAGMA busy_timeout = 0")
     writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     writer.execute(f"PRAGMA busy_timeout = {wait}")
-
-
-def _verified(path: str, connection: sqlite3.Connection) -> dict[str, Any]:
-    connection.execute("BEGIN")  # so that all is of one moment
-    if (found := _one(connection, "PRAGMA integrity_check")) != "ok":
-        raise CorruptError(path, 0, found)
-    counts: dict[str, int] = {}
-    all_ = connection.execute("SELECT collection, key, document, crc FROM documents")
-    for name, key, text, crc in all_:
-        document(path, name, key, (text, crc))
-        counts[name] = counts.get(name, 0) + 1
-    counts.pop("", None)
-    return {"files": 1, "bytes": _size(path), "documents": counts}
-
-
-def _size(path: str) -> int:
-    return os.path.getsize(path) if os.path.exists(path) else 0
