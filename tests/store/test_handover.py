@@ -217,6 +217,63 @@ def test_a_store_of_snapshots_has_no_engine_to_hand_over(tmp_path):
         store.hand_over(tmp_path / "new")
 
 
+def test_a_crash_at_any_write_leaves_all_in_one_place_that_may_be_opened(places):
+    """Before and after each write to either engine, the process ends, without closing."""
+    (old, _), (new, _) = [(str(place[0][0]), place[1]) for place in places]
+    printed = child(
+        f"""
+        import os
+        from safepatch.store import Store, StoreError
+        from safepatch.store.engines.sqlite import SQLite
+        from safepatch.store.journal import Journal
+
+        DOCUMENTS = {{str(n): n for n in range(3)}}
+
+        def crash(old, new, at):
+            calls = 0
+            for kind in {{SQLite, Journal}}:
+                def write(engine, batch, write=kind.write):
+                    nonlocal calls
+                    for ending in (False, True):
+                        if ending:
+                            write(engine, batch)
+                        calls += 1
+                        if calls == at:
+                            os._exit(7)
+                kind.write = write
+            with Store(old, every=0) as store:
+                store.hand_over(new)
+                store.root["c"]["later"] = 1
+            os._exit(0)
+
+        def state(path):
+            try:
+                with Store(path, every=0) as store:
+                    documents = {{**store.root["c"]}}
+                    documents.pop("later", None)
+                    return documents == DOCUMENTS if documents else "empty"
+            except StoreError as error:
+                return "gone" if "handed over to" in str(error) else "part"
+
+        seen = []
+        for at in range(1, 20):
+            old = {old!r}.replace("/old", f"/old{{at}}")
+            new = {new!r}.replace("/new", f"/new{{at}}")
+            with Store(old, every=0) as store:
+                store.root["c"] = DOCUMENTS
+            if not os.fork():
+                crash(old, new, at)
+            code = os.waitstatus_to_exitcode(os.wait()[1])
+            seen.append((state(old), state(new)))
+            if not code:
+                break
+        print(*dict.fromkeys(seen))
+        """
+    )
+
+    assert printed == "(True, 'empty') (True, 'part') (True, True) ('gone', True)"
+
+
 @pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
 def test_under_gevent_the_loop_goes_on_and_documents_that_are_held_are_not_forgotten(tmp_path):
     printed = child(

@@ -108,6 +108,16 @@ class TestMoreThanFitsIntoMemory:
         assert in_memory(large) <= FEW
         assert large.root["c"]["7"]["n"] == 8
 
+    def test_what_a_transaction_has_only_looked_at_is_not_removed_by_it(self, large):
+        with large.transaction():
+            for key in large.root["c"]:
+                large.root["c"][key]
+            look_at_others(large)
+            large.root["other"].get("x")
+            large.root["c"].get("y")
+
+        assert large.verify()["documents"] == {"c": MANY}
+
     def test_a_failed_transaction_brings_back_what_was_not_in_memory(self, large):
         with pytest.raises(ZeroDivisionError), large.transaction():
             collection = large.root["c"]
@@ -170,10 +180,27 @@ class TestMoreThanFitsIntoMemory:
         assert "8" not in large.root["c"]
         assert next(reversed(large.root["c"])) == "new"
         assert len([*large.root["c"]]) == len(large.root["c"]) == MANY
+        assert "8" not in dict(large.root["c"].items())
+        assert "8" not in large.root["c"]
         kept.commits.wait(ticket)
         look_at_others(large, but="8")
         assert large.root["c"]["7"]["n"] == "changed"
         assert len([*large.root["c"]]) == len(large.root["c"]) == MANY
+
+    def test_what_gets_to_disk_while_all_are_looked_at_is_seen_once(self, large):
+        kept, rows = large.opened(), large.opened().engine._rows
+        transaction = kept.begin(False)
+        large.root["c"]["new"] = 1
+        ticket = kept.commit(*transaction)
+        last = rows.last
+
+        def on_disk_now(name):
+            kept.commits.wait(ticket)
+            return last(name)
+
+        rows.last = on_disk_now
+        for keys in ([*large.root["c"]], [*reversed(large.root["c"])][::-1]):
+            assert keys == [*map(str, range(MANY)), "new"]
 
     def test_a_document_that_cannot_be_stored_stays_and_is_told_by_sync(self, large):
         large.root["c"]["7"]["n"] = {1, 2}
