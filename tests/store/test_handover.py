@@ -282,10 +282,13 @@ def test_under_gevent_the_loop_goes_on_and_documents_that_are_held_are_not_forgo
             from gevent import monkey; monkey.patch_all()
             import gevent
             from safepatch.store import *
+            from safepatch.store.handover import HandOver
             store = Store("{tmp_path}/old", every=0)
             with store.transaction():
                 store.root["c"].update({{str(n): n for n in range(1000)}})
-            turns, changed, over = 0, 0, False
+            turns, changed, over, copied = 0, 0, False, []
+            part = HandOver.part
+            HandOver.part = lambda *args: copied.append(args) or part(*args)
 
             def turn():
                 global turns
@@ -304,6 +307,8 @@ def test_under_gevent_the_loop_goes_on_and_documents_that_are_held_are_not_forgo
                 with store.transaction():
                     store.root["c"]["5"]          # and does not change it
                     store.root["d"]["held"] = 1
+                    while not copied:
+                        gevent.sleep(0)
                     gevent.sleep(0.03)
                 try:
                     with store.transaction():
