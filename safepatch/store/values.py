@@ -32,9 +32,13 @@ def encoded(collection: str, key: str, document: Any) -> bytes:
 def need_storable(collection: str, key: str, document: Any) -> None:
     """Raise NotStorableError for what would not come back as it is."""
     try:
+        if not key.isascii() or not collection.isascii():
+            f"{collection}{key}".encode()
         refused = _refused(document)
     except RecursionError:
         refused = [], "it contains itself, or is nested too deep"
+    except UnicodeEncodeError:
+        refused = [], "its key, or the name of its collection, is no text: it has half a character"
     if refused is not None:
         raise NotStorableError(collection, key, *refused)
 

@@ -15,7 +15,7 @@ from test_collections import *  # noqa: F403
 from test_durable import *  # noqa: F403
 from test_transactions import *  # noqa: F403
 
-from safepatch.store import FailedError, LockedError, Store, durable
+from safepatch.store import FailedError, LockedError, NotStorableError, Store, durable
 
 del test_what_a_call_wrote_is_in_the_files_when_it_returns  # noqa: F821  # which is of files
 
@@ -104,6 +104,17 @@ def test_documents_come_back_as_they_were(store, read, document):
     durable(store)(lambda: store.root["c\x00é"].update({"k\x00é": document}))()
 
     assert repr(read()) == repr({"c\x00é": {"k\x00é": document}})
+
+
+@pytest.mark.parametrize(("name", "key"), [("c", "\ud800"), ("\ud800", "k")])
+def test_keys_that_are_no_text_are_refused_and_the_store_goes_on(store, read, name, key):
+    with pytest.raises(NotStorableError, match="half a character"), store.transaction():
+        store.root[name][key] = 1
+        assert [*store.root[name].items()] == [(key, 1)]
+    assert key not in store.root["c"]
+    durable(store)(store.root["c"].__setitem__)("é", 1)
+
+    assert read() == {"c": {"é": 1}}
 
 
 def test_what_comes_later_in_a_batch_wins(store, read):

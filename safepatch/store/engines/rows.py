@@ -55,16 +55,15 @@ class Rows:
                 raise ClosedError(f"cannot read from {self.path!r}: the store is closed")
             try:
                 return self._connection.execute(query, values).fetchall()
+            except UnicodeEncodeError:  # half a character, which is no text on disk
+                return []
             except sqlite3.Error as error:
                 raise failed(self.path, error) from error
 
     def read(self, name: str, key: str) -> Row | None:
         self.reads += 1
         query = "SELECT document, crc FROM documents WHERE collection = ? AND key = ?"
-        try:
-            found = self._all(query, name, key)
-        except UnicodeEncodeError:  # half a character, which is no text on disk
-            return None
+        found = self._all(query, name, key)
         return found[0] if found else None
 
     def document(self, name: str, key: str, row: Row) -> Any:
@@ -78,7 +77,7 @@ class Rows:
     def last(self, name: str) -> int:
         """The place of the newest document of a collection; 0 if there is none."""
         found = self._all("SELECT max(id) FROM documents WHERE collection = ?", name)
-        return found[0][0] or 0
+        return found[0][0] or 0 if found else 0
 
     def place(self, name: str, key: str) -> int | None:
         found = self._all("SELECT id FROM documents WHERE collection = ? AND key = ?", name, key)
