@@ -251,7 +251,7 @@ def test_acknowledged_writes_outlive_a_killed_process(engine, opened):
 import os, signal, threading
 from safepatch.store import Store, durable
 
-store = Store({str(path)!r}, **{options!r})
+store = Store({str(path)!r}, every=0, **{options!r})
 
 @durable(store)
 def put(n):
@@ -265,8 +265,11 @@ def many(first):
         if n > 200:
             os.kill(os.getpid(), signal.SIGKILL)
 
-for first in range(4):
-    threading.Thread(target=many, args=(first,)).start()
+threads = [threading.Thread(target=many, args=(first,)) for first in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
 """
     killed = subprocess.run(
         [sys.executable, "-c", source],
