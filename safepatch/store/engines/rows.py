@@ -23,10 +23,14 @@ Row: TypeAlias = tuple[str, int | None]
 def connect(path: str, *, reads_only: bool) -> sqlite3.Connection:
     """Open a file of SQLite, to be used by any thread, one at a time."""
     connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
-    # A commit is on disk when it is over, whatever the library was compiled for.
-    connection.execute("PRAGMA synchronous = FULL")
-    if reads_only:
-        connection.execute("PRAGMA query_only = ON")
+    try:
+        # A commit is on disk when it is over, whatever the library was compiled for.
+        connection.execute("PRAGMA synchronous = FULL")
+        if reads_only:
+            connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
