@@ -133,6 +133,15 @@ class Commits(Generic[T]):
             return error
         return None
 
+    def stop(self, failure: BaseException) -> None:
+        """Accept nothing more, as after a write that failed; what is being written may fail too."""
+        with self.lock:
+            self.failure = self.failure or failure
+            woken = [*self._now_events.values(), *self._next_events.values()]
+            self._now_events, self._next_events = {}, {}
+        for _, wake in woken:
+            wake()
+
     def close(self) -> None:
         """Take nothing more, and have all on disk that was taken. Raises FailedError."""
         with self.lock:

@@ -92,10 +92,8 @@ class Kept:
         size = 0
         for _, _, document in ops:
             size += len(document or b"")
-        if size > _MOST:
-            raise StoreError(
-                f"cannot commit {size} bytes of documents at once; the most is {_MOST}"
-            )
+        if size > (most := getattr(self.engine, "most", _MOST)):
+            raise StoreError(f"cannot commit {size} bytes of documents at once; the most is {most}")
         ticket = self.commits.append(ops)
         for name, key, document in ops:
             self.root[name].note(key, document, ticket)
@@ -154,6 +152,11 @@ class Kept:
             pause()
 
     # -- the rest
+
+    def watch(self) -> None:
+        """Stop if the engine loses, while nothing is written, what it needs to write."""
+        if hasattr(self.engine, "watch"):
+            self.engine.watch(self.commits.stop)
 
     def migrate(self, steps: Sequence[Callable[[Root], object]]) -> None:
         """Call what was not called yet with the root, each in a transaction of its own."""

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store.engines import engine_for
+from safepatch.store.engines import engine_for, shown
 from safepatch.store.errors import ClosedError
 from safepatch.store.handover import hand_over, need_whole
 from safepatch.store.keeping import Block, Kept, logger
@@ -46,6 +46,9 @@ class Store:
     for a moment. `migrations` are functions that are called with the root, each once in the life of
     a store, in this order.
 
+    In PostgreSQL, `shard=(2, 8)` is the third of eight stores that share a database, and with
+    `standby=True` opening waits until whoever has the store open is gone.
+
     Opening raises LockedError if the store is open elsewhere, CorruptError for files that a crash
     does not explain, and changes nothing then. A child of a fork cannot use its parent's store.
     Safe in threads and greenlets; tasks of asyncio use it by `asyncio.to_thread()`.
@@ -60,21 +63,24 @@ class Store:
         segment: int = 32 << 20,
         keep: float = 0.0,
         in_memory: int = 100_000,
+        shard: tuple[int, int] = (0, 1),
+        standby: bool = False,
         migrations: Sequence[Callable[[Any], object]] = (),
     ) -> None:
         if mode not in ("journal", "snapshot"):
             raise ValueError(f"got mode={mode!r}; give 'journal' or 'snapshot'")
-        options = {"segment": segment, "keep": keep, "in_memory": in_memory}
-        for option, value in {"every": every, **options}.items():
+        numbers = {"segment": segment, "keep": keep, "in_memory": in_memory}
+        for option, value in {"every": every, **numbers}.items():
             if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
                 raise ValueError(f"got {option}={value!r}; give a number that is not negative")
         if migrations and mode == "snapshot":
             raise ValueError("there are no migrations of snapshots; change the root after opening")
         self.path, self.mode, self.every = os.fspath(path), mode, every
+        self._shown = shown(self.path)
         self._migrations = migrations
-        self._make = functools.partial(
-            _snapshots if mode == "snapshot" else _kept, self.path, **options
-        )
+        options = {**numbers, "shard": shard, "standby": standby}
+        make = _snapshots if mode == "snapshot" else _kept
+        self._make = functools.partial(make, self.path, **options)
         engine_for(self.path, **options)  # type: ignore[arg-type]  # a wrong address is told at once
         self.lock: Any
         give_lock(self)
@@ -93,7 +99,7 @@ class Store:
             return self._kept
         with self.lock:
             if self._over is not None:
-                raise ClosedError(f"cannot use the store {self.path!r}: {self._over}")
+                raise ClosedError(f"cannot use the store {self._shown!r}: {self._over}")
             if self._kept is None:
                 kept = self._make()
                 try:
@@ -103,6 +109,8 @@ class Store:
                     raise
                 self._kept = kept
                 _open.add(self)
+                if self.mode == "journal":
+                    kept.watch()
                 if self.every:
                     self._begin_ticking(kept)
             return self._kept
@@ -115,7 +123,7 @@ class Store:
                 try:
                     kept.tick()
                 except Exception:
-                    logger.exception("%s: what is done every %s seconds failed", self.path, every)
+                    logger.exception("%s: what is done every %s seconds failed", self._shown, every)
 
         self._stop = stop
         threading.Thread(target=run, name="safepatch-store", daemon=True).start()
@@ -129,7 +137,7 @@ class Store:
         """Raise ValueError where there are none."""
         if self.mode == "snapshot":
             raise ValueError(
-                f"the store {self.path!r} writes a snapshot every {self.every} seconds, so that "
+                f"the store {self._shown!r} writes a snapshot every {self.every} seconds, so that "
                 "nothing is on disk when a function returns; use mode='journal' for transactions"
             )
 
@@ -214,7 +222,8 @@ class Store:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Store {self.path!r}, {self._over or ('open' if self._kept else 'not yet open')}>"
+        state = self._over or ("open" if self._kept else "not yet open")
+        return f"<Store {self._shown!r}, {state}>"
 
     def forget(self) -> None:
         """In the child of a fork: leave the store to the parent."""

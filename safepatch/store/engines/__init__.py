@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -43,9 +44,20 @@ class Engine(Protocol):
         """Numbers about what is on disk, quickly."""
 
 
-def engine_for(path: str, *, segment: int, keep: float, in_memory: int) -> Engine:
+def engine_for(
+    path: str, *, segment: int, keep: float, in_memory: int, shard: tuple[int, int], standby: bool
+) -> Engine:
     """The engine that a path or an address asks for; nothing is opened yet."""
     kind, separator, rest = path.partition("://")
+    if kind in ("postgresql", "postgres"):
+        from safepatch.store.engines.postgres import Postgres
+
+        return Postgres(path, shard=shard, standby=standby)
+    if shard != (0, 1) or standby:
+        raise ValueError(
+            f"got shard={shard!r}, standby={standby!r} for {path!r}; shards and standbys are for "
+            "postgresql://HOST/DATABASE"
+        )
     if not separator:
         from safepatch.store.journal import Journal
 
@@ -58,3 +70,12 @@ def engine_for(path: str, *, segment: int, keep: float, in_memory: int) -> Engin
     raise ValueError(
         f"got the store {path!r}; give a directory, sqlite:///FILE or postgresql://HOST/DATABASE"
     )
+
+
+def shown(path: str) -> str:
+    """A path or an address for messages: without its password."""
+    return re.sub(r"(://[^/?#@]*:)[^/?#]*@|([?&]password=)[^&]*", _without, path)
+
+
+def _without(found: re.Match[str]) -> str:
+    return f"{found[1]}***@" if found[1] else f"{found[2]}***"

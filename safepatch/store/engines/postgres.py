@@ -1,0 +1,256 @@
+"""PostgreSQL as the place where a store keeps its documents; they are all in memory as well.
+
+One batch is one transaction of the server. Who writes holds a lock of the server as long as his
+connection lasts, and each transaction sees that nobody else has become the writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from safepatch.decorators.locks import give_lock
+from safepatch.store import compacting, directories
+from safepatch.store.documents import Root
+from safepatch.store.engines import postgres_tables as tables
+from safepatch.store.engines import shown
+from safepatch.store.engines.postgres_connections import (
+    Connection,
+    Error,
+    ask,
+    blocking,
+    connect,
+    no_warnings_from,
+    parameters,
+)
+from safepatch.store.errors import LockedError, StoreError
+from safepatch.store.threads import native, off_loop
+from safepatch.store.values import Op
+
+logger = logging.getLogger("safepatch.store")
+_EVERY = 0.5  # seconds between two looks at whether the lock is free
+_PING = 1.0  # seconds between two looks at whether it is still ours
+_PATIENCE = 5.0  # seconds for an answer to that
+_REMOVALS = 100_000  # that those who follow may miss, and need not read all again
+_LOCK = "SELECT pg_try_advisory_lock($1)"
+_HOLDER = (
+    "SELECT pid, host(client_addr), application_name FROM pg_locks"
+    " LEFT JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted"
+    " AND classid::bigint << 32 | objid::bigint = %s AND objsubid = 1"
+)
+_OURS = (
+    "SELECT FROM safepatch_shards WHERE shard = $1 AND writer = $2 AND backend = pg_backend_pid()"
+)
+
+
+class Postgres:
+    """A shard of a store in PostgreSQL while it is open; an engine, which see `engines`."""
+
+    most = 1 << 27  # bytes of a transaction; as text a document may take six times as much
+
+    def __init__(self, url: str, *, shard: tuple[int, int], standby: bool) -> None:
+        if not (len(shard) == 2 and all(type(part) is int for part in shard)) or not (
+            0 <= shard[0] < shard[1]
+        ):
+            raise ValueError(f"got shard={shard!r}; give its number, from 0 on, and how many")
+        parameters(url)  # a wrong address is told at once
+        self.url, self.standby = url, standby
+        self.shard, self.shards = shard
+        self.sequence = 0  # of the last batch
+        self._writer = str(uuid.uuid4())
+        self._connection: Connection | None = None
+        self._number = 0  # of the lock
+        self._removed, self._mark = 0, 0  # removals since a batch, and that one
+        self._closed = threading.Event()
+        self.lock: Any
+        give_lock(self)
+
+    # -- opening
+
+    def open(self) -> Root:
+        """Wait for our turn, or raise LockedError; make the tables, or read what is there.
+
+        Blocks the whole thread, under gevent too.
+        """
+        return blocking(self._open)
+
+    def _open(self) -> Root:
+        connection = connect(self.url)
+        try:
+            tables.create(connection)
+            self._number = tables.lock_of(connection, self.shard)
+            while not self._lock(connection):
+                if not self.standby:
+                    raise LockedError(self._who(connection))
+                connection = self._wait(connection)
+            self._take_over(connection)
+            root = Root()
+            tables.fill(root, tables.read(connection, self.shard))
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return root
+
+    def _lock(self, connection: Connection) -> bool:
+        taken = ask(connection, _LOCK, self._number, seconds=_PATIENCE)
+        return taken == [[b"t"]]
+
+    def _wait(self, connection: Connection) -> Connection:
+        """Wait, and see that the connection lasts, or have another one."""
+        native("time", "sleep")(_EVERY)
+        try:
+            ask(connection, "SELECT 1", seconds=_PATIENCE)
+            return connection
+        except (Error, TimeoutError) as error:
+            connection.close()
+            logger.warning("a standby has lost its connection, and tries again: %s", error)
+        while True:
+            native("time", "sleep")(_EVERY)
+            with contextlib.suppress(StoreError):
+                return connect(self.url)
+
+    def _who(self, connection: Connection) -> str:
+        found = connection.execute(_HOLDER, [self._number]).fetchone()
+        pid, host, name = found or (None, None, None)
+        return (
+            f"cannot open shard {self.shard} of {self.shards} of {shown(self.url)!r}: it is open "
+            f"already, by {name!r} at {host or 'the host of the server'}, whose server process is "
+            f"{pid}; one at a time may have it: open it with standby=True to wait for its end"
+        )
+
+    def _take_over(self, connection: Connection) -> None:
+        taken = tables.take_over(connection, self.shard, self.shards, self._writer)
+        if isinstance(taken, str):
+            raise StoreError(f"cannot open {shown(self.url)!r}: {taken}")
+        self.sequence = self._mark = taken
+
+    # -- writing
+
+    def write(self, batch: Sequence[Sequence[Op]]) -> None:
+        """Write transactions; they are on the server's disk when it returns."""
+        with self.lock:
+            connection = self._connected()
+            try:
+                self._write(connection, batch)
+            except BaseException:
+                self._leave()
+                raise
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            raise StoreError("the connection to PostgreSQL was lost, and the lock with it")
+        return self._connection
+
+    def _write(self, connection: Connection, batch: Sequence[Sequence[Op]]) -> None:
+        sequence, parts = self.sequence + 1, [*tables.slices(batch)]
+        one = contextlib.nullcontext() if len(parts) == 1 else connection.transaction()
+        about = {
+            "sequence": sequence,
+            "shard": self.shard,
+            "writer": self._writer,
+            "channel": tables.channel(self._number),
+        }
+        with no_warnings_from(connection), one:
+            for part in parts:
+                if not tables.write(connection, part, about):
+                    raise self._fenced()
+        self.sequence = sequence
+        self._removed += sum(len(part["gone"]) for part in parts)
+        if self._removed >= _REMOVALS:
+            tables.forget(connection, self.shard, self._writer, self._mark)
+            self._removed, self._mark = 0, sequence
+
+    def _fenced(self) -> LockedError:
+        return LockedError(
+            f"another process has taken over shard {self.shard} of {shown(self.url)!r}, and "
+            "writes now; nothing was written"
+        )
+
+    # -- what may be lost while nothing is written
+
+    def watch(self, lost: Callable[[BaseException], object]) -> None:
+        """Call if the connection, and with it the lock, is lost, or another writer has come."""
+
+        def run() -> None:
+            while not self._closed.wait(_PING):
+                try:
+                    off_loop(self._look)
+                except Exception as error:
+                    lost(error)
+                    return
+
+        threading.Thread(target=run, name="safepatch-postgres", daemon=True).start()
+
+    def _look(self) -> None:
+        with self.lock:
+            if self._closed.is_set():
+                return
+            try:
+                connection, about = self._connected(), (self.shard, self._writer)
+                if not ask(connection, _OURS, *about, seconds=_PATIENCE):
+                    raise self._fenced()
+            except BaseException:
+                self._leave()
+                raise
+
+    # -- looking, and closing
+
+    def _documents(self) -> Iterator[tuple[str, str, Any, bytes]]:
+        """All documents at one moment, read beside what is being written."""
+        connection = connect(self.url)
+        try:
+            yield from tables.decoded(tables.read(connection, self.shard))
+        finally:
+            connection.close()
+
+    def backup(self, path: str) -> None:
+        """Write all documents of the shard as a directory, which `Store` opens as a journal."""
+        if os.path.lexists(path):
+            raise FileExistsError(f"there is something at {path!r} already; name a new place")
+        state: compacting.State = {}
+        for collection, key, _, data in self._documents():
+            state.setdefault(collection, {})[key] = data
+        unfinished = f"{path.rstrip(os.sep)}.tmp"
+        directories.make(unfinished)
+        compacting.put_image(unfinished, self.sequence + 1, state, time.time())
+        os.rename(unfinished, path)
+        directories.sync_directory(os.path.dirname(os.path.abspath(path)))
+
+    def compact(self) -> None:
+        """Nothing: the server does that by itself, which it calls autovacuum."""
+
+    def verify(self) -> dict[str, Any]:
+        documents: Counter[str] = Counter()
+        size = 0
+        for collection, _, _, data in self._documents():
+            size += len(data)
+            if collection:
+                documents[collection] += 1
+        return {"bytes": size, "documents": dict(documents)}
+
+    def stats(self) -> dict[str, Any]:
+        return {"sequence": self.sequence, "shard": self.shard, "shards": self.shards}
+
+    def forget(self) -> None:
+        """Let go of the connection, which is the parent's; its socket is closed already."""
+        self._connection = None
+        self._closed.set()
+
+    def close(self) -> None:
+        self._closed.set()
+        with self.lock:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Give up the connection, and with it the lock."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

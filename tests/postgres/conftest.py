@@ -1,0 +1,81 @@
+"""A server for all tests, and tables of its own for each."""
+
+import itertools
+
+import pytest
+
+psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+from servers import Proxy, Server, programs  # noqa: E402
+
+from safepatch.store import Store  # noqa: E402
+from safepatch.store.followers import Follower  # noqa: E402
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def one_server():
+    if programs() is None:
+        pytest.skip("no PostgreSQL server is installed; Debian's package is named postgresql")
+    server = Server()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def server(one_server):
+    """The server, which runs again after the test."""
+    yield one_server
+    if one_server.process is None:
+        one_server.start()
+
+
+@pytest.fixture
+def schema(server):
+    """Where a test has its tables."""
+    name = f"test{next(_numbers)}"
+    server.execute(f"CREATE SCHEMA {name}")
+    return name
+
+
+@pytest.fixture
+def url(server, schema):
+    return server.url(schema=schema)
+
+
+@pytest.fixture
+def store(url):
+    with Store(url, every=0) as store:
+        yield store
+
+
+@pytest.fixture
+def read(url):
+    """Open a store and close it; all that is in it, as plain dicts."""
+
+    def read(**options):
+        with Store(url, every=0, **options) as again:
+            return {name: dict(documents) for name, documents in again.root.items()}
+
+    return read
+
+
+@pytest.fixture
+def follower(url, store):
+    assert store.root == {}
+    with Follower(url) as follower:
+        yield follower
+
+
+@pytest.fixture
+def proxy(server):
+    proxy = Proxy(server.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def through(server, schema, proxy):
+    """The address of the same tables, through the proxy."""
+    return server.url(port=proxy.port, schema=schema)

@@ -1,0 +1,155 @@
+"""A PostgreSQL of our own, on loopback, that tests may stop, kill and start."""
+
+import glob
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import psycopg
+
+# Where Debian, and others, keep what is not in the PATH.
+PLACES = ["/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql*/bin"]
+
+
+def programs():
+    """The directory of initdb and postgres, or None."""
+    found = [path for place in PLACES for path in sorted(glob.glob(f"{place}/initdb"))]
+    there = shutil.which("initdb") or (found[-1] if found else None)
+    return there and pathlib.Path(there).parent
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+class Server:
+    """fsync is on, as it is by itself. The server refuses to run as root, so root is somebody else."""
+
+    def __init__(self):
+        self.programs = programs()
+        self.directory = tempfile.mkdtemp(prefix="safepatch-postgres-")
+        self.port = free_port()
+        self.run_as = {}
+        if os.getuid() == 0:
+            names = [user.pw_name for user in pwd.getpwall()]
+            user = "postgres" if "postgres" in names else "nobody"
+            self.run_as = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+            os.chown(self.directory, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+        self.data = f"{self.directory}/data"
+        self._run(
+            "initdb", "-D", self.data, "-U", "safepatch", "--auth=trust", "--no-sync",
+            "--encoding=UTF8", "--locale=C",
+        )  # fmt: skip
+        self.process = None
+
+    def _run(self, program, *arguments):
+        subprocess.run(
+            [self.programs / program, *arguments],
+            check=True, capture_output=True, cwd=self.directory, timeout=60, **self.run_as,
+        )  # fmt: skip
+
+    def url(self, *, port=None, schema=None, user="safepatch"):
+        options = f"?options=-csearch_path%3D{schema}" if schema else ""
+        return f"postgresql://{user}@127.0.0.1:{port or self.port}/postgres{options}"
+
+    def start(self, *settings):
+        given = [f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories="]
+        options = [part for setting in [*given, *settings] for part in ("-c", setting)]
+        with open(f"{self.directory}/log", "ab") as log:
+            self.process = subprocess.Popen(
+                [self.programs / "postgres", "-D", self.data, *options],
+                stdout=log, stderr=log, cwd=self.directory, **self.run_as,
+            )  # fmt: skip
+        for _ in range(600):
+            try:
+                psycopg.connect(self.url(), connect_timeout=2).close()
+                return
+            except psycopg.OperationalError:
+                assert self.process.poll() is None, self.log()
+                time.sleep(0.05)
+        raise AssertionError(self.log())
+
+    def log(self):
+        return pathlib.Path(self.directory, "log").read_text()
+
+    def stop(self, how=signal.SIGINT):
+        """SIGINT ends all connections; SIGQUIT leaves it to recovery, as a crash does."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(60)
+            self.process = None
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.directory)
+
+    def execute(self, statement, *values, schema=None):
+        """What the server says to somebody else."""
+        with psycopg.connect(self.url(schema=schema), autocommit=True) as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else None
+
+
+class Proxy:
+    """A way to the server that can be cut: silently, as a network is, or by closing."""
+
+    def __init__(self, port):
+        self.target = port
+        self.silent = False
+        self._pairs = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                near.close()
+                continue
+            self._pairs.append((near, far))
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source, destination):
+        try:
+            while data := source.recv(65536):
+                while self.silent:
+                    time.sleep(0.01)
+                destination.sendall(data)
+        except OSError:
+            pass
+        for end in (source, destination):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        """End all connections, on both sides."""
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def close(self):
+        self._listening.close()
+        self.silent = False
+        self.cut()
