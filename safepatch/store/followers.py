@@ -22,9 +22,11 @@ from safepatch.store.engines.postgres_connections import (
     blocking,
     connect,
     listen,
+    parameters,
 )
 from safepatch.store.engines.postgres_reading import Changes
 from safepatch.store.errors import ClosedError, ReadOnlyError, StoreError
+from safepatch.store.shards import need_shard
 
 logger = logging.getLogger("safepatch.store")
 _LOOK = 0.5  # seconds between two looks, if nothing is told meanwhile
@@ -48,6 +50,8 @@ class Follower:
     """
 
     def __init__(self, url: str, *, shard: tuple[int, int] = (0, 1)) -> None:
+        need_shard(shard)
+        parameters(url)
         self.url, self.shard = url, shard
         self.sequence = 0  # of the last batch that it shows
         self._writer = ""

@@ -31,6 +31,7 @@ from safepatch.store.engines.postgres_connections import (
     parameters,
 )
 from safepatch.store.errors import LockedError, StoreError
+from safepatch.store.shards import need_shard
 from safepatch.store.threads import native, off_loop
 from safepatch.store.values import Op
 
@@ -56,10 +57,7 @@ class Postgres:
     most = 1 << 27  # bytes of a transaction; as text a document may take six times as much
 
     def __init__(self, url: str, *, shard: tuple[int, int], standby: bool) -> None:
-        if not (len(shard) == 2 and all(type(part) is int for part in shard)) or not (
-            0 <= shard[0] < shard[1]
-        ):
-            raise ValueError(f"got shard={shard!r}; give its number, from 0 on, and how many")
+        need_shard(shard)
         parameters(url)  # a wrong address is told at once
         self.url, self.standby = url, standby
         self.shard, self.shards = shard
@@ -93,6 +91,9 @@ class Postgres:
             self._take_over(connection)
             root = Root()
             tables.fill(root, tables.read(connection, self.shard))
+        except Error as error:
+            connection.close()
+            raise StoreError(f"cannot open {shown(self.url)!r}: {error}") from error
         except BaseException:
             connection.close()
             raise

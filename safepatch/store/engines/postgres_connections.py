@@ -76,6 +76,9 @@ def connect(url: str, server: str = "read-write") -> Connection:
         raise StoreError(f"cannot connect to PostgreSQL: {error}") from error
     try:
         _settle(connection)
+    except psycopg.Error as error:
+        connection.close()
+        raise StoreError(f"cannot prepare a connection to PostgreSQL: {error}") from error
     except BaseException:
         connection.close()
         raise
@@ -84,6 +87,7 @@ def connect(url: str, server: str = "read-write") -> Connection:
 
 
 def _settle(connection: Connection) -> None:
+    connection.execute("SET statement_timeout = 0")
     # Settings that older servers do not have are left out.
     connection.execute(
         "SELECT set_config(name, wanted, false) FROM pg_settings"
