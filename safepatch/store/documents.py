@@ -40,6 +40,7 @@ else:
         """A dict whose methods are those of MutableMapping, but for what is said otherwise."""
 
         __slots__ = ()
+        __ne__ = object.__ne__  # which asks `==`; MutableMapping has none, and a dict's sees more
 
 
 class Collection(Documents):

@@ -1,6 +1,8 @@
 """A PostgreSQL of our own, on loopback, that tests may stop, kill and start."""
 
+import contextlib
 import glob
+import itertools
 import os
 import pathlib
 import pwd
@@ -32,7 +34,7 @@ def free_port():
 
 
 class Server:
-    """fsync is on, as it is by itself. The server refuses to run as root, so root is somebody else."""
+    """With fsync on, as it is by itself. As it refuses to run as root, root is somebody else."""
 
     def __init__(self):
         self.programs = programs()
@@ -105,10 +107,14 @@ class Proxy:
     def __init__(self, port):
         self.target = port
         self.silent = False
-        self._pairs = []
+        self._pairs, self._ended, self._threads = [], [], []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._begin(self._accept)
+
+    def _begin(self, function, *arguments):
+        self._threads.append(threading.Thread(target=function, args=arguments, daemon=True))
+        self._threads[-1].start()
 
     def _accept(self):
         while True:
@@ -123,7 +129,7 @@ class Proxy:
                 continue
             self._pairs.append((near, far))
             for pair in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=pair, daemon=True).start()
+                self._begin(self._pump, *pair)
 
     def _pump(self, source, destination):
         try:
@@ -134,22 +140,26 @@ class Proxy:
         except OSError:
             pass
         for end in (source, destination):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            shut(end)
 
     def cut(self):
         """End all connections, on both sides."""
         pairs, self._pairs = self._pairs, []
-        for pair in pairs:
-            for end in pair:
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+        for end in itertools.chain(*pairs):
+            shut(end)
+        self._ended += pairs
 
     def close(self):
-        self._listening.close()
+        shut(self._listening)
         self.silent = False
         self.cut()
+        for thread in self._threads:
+            thread.join(10)
+        for end in itertools.chain([self._listening], *self._ended):
+            end.close()
+
+
+def shut(end):
+    """Have both sides see the end, and whoever reads here; closing alone would not."""
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)

@@ -155,7 +155,7 @@ def test_passwords_are_not_shown(url):
 def test_a_second_opener_is_told_who_has_it(store, url, server, schema):
     assert store.root == {}
 
-    with pytest.raises(LockedError, match="'safepatch store' at 127.0.0.1") as raised:
+    with pytest.raises(LockedError, match=r"'safepatch store' at 127\.0\.0\.1") as raised:
         Store(url).root
     backend = server.execute("SELECT backend FROM safepatch_shards", schema=schema)[0][0]
 

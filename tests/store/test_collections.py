@@ -47,6 +47,14 @@ def test_collections_compare_print_and_copy_as_dicts(store):
     assert type(pickle.loads(pickle.dumps(users))) is dict
 
 
+def test_equal_collections_are_not_unequal(store):
+    store.root["c"]["k"] = 1
+
+    assert not store.root != {"c": {"k": 1}}  # noqa: SIM202
+    assert not store.root["c"] != {"k": 1}  # noqa: SIM202
+    assert store.root != {}
+
+
 def test_a_mapping_that_is_assigned_takes_the_place_of_all_documents(store):
     users = store.root["users"]
     users["old"] = 1

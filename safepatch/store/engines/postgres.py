@@ -80,43 +80,46 @@ class Postgres:
         return blocking(self._open)
 
     def _open(self) -> Root:
-        connection = connect(self.url)
+        root = Root()
         try:
-            tables.create(connection)
-            self._number = tables.lock_of(connection, self.shard)
-            while not self._lock(connection):
-                if not self.standby:
-                    raise LockedError(self._who(connection))
-                connection = self._wait(connection)
-            self._take_over(connection)
-            root = Root()
-            tables.fill(root, tables.read(connection, self.shard))
-        except Error as error:
-            connection.close()
+            self._connection = connect(self.url)
+            tables.create(self._connection)
+            self._number = tables.lock_of(self._connection, self.shard)
+            while not self._lock(self._connection):
+                native("time", "sleep")(_EVERY)
+            self._take_over(self._connection)
+            tables.fill(root, tables.read(self._connection, self.shard))
+        except (Error, TimeoutError) as error:
+            self._leave()
             raise StoreError(f"cannot open {shown(self.url)!r}: {error}") from error
         except BaseException:
-            connection.close()
+            self._leave()
             raise
-        self._connection = connection
         return root
 
     def _lock(self, connection: Connection) -> bool:
-        taken = ask(connection, _LOCK, self._number, seconds=_PATIENCE)
-        return taken == [[b"t"]]
+        """Take the lock, or raise LockedError; whether a standby has it, however often it asks.
 
-    def _wait(self, connection: Connection) -> Connection:
-        """Wait, and see that the connection lasts, or have another one."""
-        native("time", "sleep")(_EVERY)
+        It does not wait in the server, which would keep all that is removed meanwhile for as long.
+        """
         try:
-            ask(connection, "SELECT 1", seconds=_PATIENCE)
-            return connection
+            if ask(connection, _LOCK, self._number, seconds=_PATIENCE) == [[b"t"]]:
+                return True
+            if not self.standby:
+                raise LockedError(self._who(connection))
         except (Error, TimeoutError) as error:
-            connection.close()
+            if not self.standby:
+                raise
             logger.warning("a standby has lost its connection, and tries again: %s", error)
+            self._leave()
+            self._connection = self._connect_again()
+        return False
+
+    def _connect_again(self) -> Connection:
         while True:
-            native("time", "sleep")(_EVERY)
             with contextlib.suppress(StoreError):
                 return connect(self.url)
+            native("time", "sleep")(_EVERY)
 
     def _who(self, connection: Connection) -> str:
         found = connection.execute(_HOLDER, [self._number]).fetchone()

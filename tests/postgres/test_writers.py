@@ -1,0 +1,240 @@
+"""One writer at a time: what happens when it dies, hangs, or loses the server."""
+
+import os
+import signal
+import time
+
+import psycopg
+import pytest
+from programs import Program
+
+from safepatch.store import FailedError, Store
+
+SECONDS = 5.0  # that a takeover may take on a busy machine; it takes less than one
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def start(*arguments):
+        started.append(Program(*arguments))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.kill()
+
+
+def needs_consistent(numbers):
+    """What `writing.py` has left must be as one of its transactions left it."""
+    n = numbers["n"]
+    expected = {f"at {number}": [number] for number in range(max(1, n - 99), n + 1)}
+    assert numbers == {"n": n, **expected}
+
+
+def test_a_killed_writer_has_lost_nothing_that_it_acknowledged(start, url, read):
+    for _ in range(3):
+        writer = start(url)
+        writer.hear("open")
+        writer.count(150)
+        acknowledged = writer.kill()
+        numbers = within(SECONDS, lambda: read())["numbers"]
+
+        assert numbers["n"] in (acknowledged, acknowledged + 1)
+        needs_consistent(numbers)
+
+
+def within(seconds, function):
+    """Call until it does not fail, as while the server has yet to notice that a writer died."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return function()
+        except Exception:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+def test_a_standby_takes_over_within_seconds_and_has_all_that_was_acknowledged(start, url, read):
+    writer = start(url)
+    writer.hear("open")
+    for _ in range(3):
+        standby = start(url, "standby")
+        writer.count(200)
+        acknowledged = writer.kill()
+        killed = time.monotonic()
+        found = int(standby.hear("open"))
+        seconds = time.monotonic() - killed
+
+        assert found in (acknowledged, acknowledged + 1)
+        assert seconds < SECONDS
+        writer = standby
+    writer.count(10)
+    acknowledged = writer.kill()
+    numbers = within(SECONDS, lambda: read())["numbers"]
+    assert numbers["n"] in (acknowledged, acknowledged + 1)
+    needs_consistent(numbers)
+
+
+def test_a_standby_waits_for_as_long_as_there_is_a_writer(start, url):
+    writer = start(url)
+    writer.hear("open")
+    standby = start(url, "standby")
+    writer.count(500)
+    time.sleep(1)
+
+    assert standby.lines.empty()
+    writer.kill()
+    standby.hear("open", SECONDS)
+
+
+def test_of_several_standbys_one_takes_over(start, url):
+    writer = start(url)
+    writer.hear("open")
+    standbys = [start(url, "standby") for _ in range(3)]
+    writer.count(50)
+    writer.kill()
+    time.sleep(SECONDS / 2)
+
+    assert sum(not standby.lines.empty() for standby in standbys) == 1
+
+
+@pytest.mark.parametrize("idle", [[], ["idle"]], ids=["writing", "reading"])
+def test_a_writer_that_was_asleep_while_another_took_over_writes_and_serves_nothing(
+    start, url, server, schema, idle
+):
+    first = start(url)
+    first.hear("open")
+    first.count(50)
+    first.kill()
+    zombie = within(SECONDS, lambda: opened(start, url, idle))
+    if not idle:
+        zombie.count(50)
+    zombie.signal(signal.SIGSTOP)
+    acknowledged = zombie.last
+    time.sleep(0.1)
+    acknowledged = zombie.last
+    standby = start(url, "standby")
+    # Its connection lives on, though it does not; so somebody must decide that it is dead.
+    server.execute("SELECT pg_terminate_backend(backend) FROM safepatch_shards", schema=schema)
+    found = int(standby.hear("open"))
+    standby.count(50)
+    zombie.signal(signal.SIGCONT)
+    cause = zombie.hear("failed", 10)
+    standby.count(50)
+    last = standby.kill()
+
+    assert cause in ("OperationalError", "AdminShutdown", "IdleSessionTimeout")
+    if not idle:
+        assert found in (acknowledged, acknowledged + 1)
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT document FROM safepatch_documents WHERE key = 'n'")
+        assert row.fetchone()[0] in (last, last + 1)
+
+
+def opened(start, url, options):
+    program = start(url, *options)
+    program.hear("open")
+    return program
+
+
+def test_a_writer_whose_row_another_one_took_is_fenced_though_it_is_connected(
+    start, url, server, schema
+):
+    """As it is where a pool of connections stands between, and the lock was let go there."""
+    zombie = opened(start, url, [])
+    zombie.count(50)
+    zombie.signal(signal.SIGSTOP)
+    time.sleep(0.1)
+    acknowledged = zombie.last
+    server.execute("UPDATE safepatch_shards SET writer = gen_random_uuid()", schema=schema)
+    before = server.execute("SELECT max(batch) FROM safepatch_documents", schema=schema)
+    zombie.signal(signal.SIGCONT)
+
+    assert zombie.hear("failed") == "LockedError"
+    after = server.execute("SELECT max(batch) FROM safepatch_documents", schema=schema)
+    assert after == before
+    assert zombie.last in (acknowledged, acknowledged + 1)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["stopped", "crashed"])
+def test_a_server_that_goes_down_stops_the_writer_and_loses_nothing(start, url, server, read, how):
+    writer = start(url)
+    writer.hear("open")
+    writer.count(200)
+    server.stop(how)
+    writer.hear("failed")
+    server.start()
+    numbers = read()["numbers"]
+
+    assert numbers["n"] in (writer.last, writer.last + 1)
+    needs_consistent(numbers)
+
+
+def test_a_standby_outlives_a_restart_of_the_server(start, url, server):
+    writer = opened(start, url, [])
+    writer.count(20)
+    standby = start(url, "standby")
+    time.sleep(1)
+    server.stop()
+    writer.hear("failed")
+    time.sleep(1)
+    assert standby.lines.empty()
+    server.start()
+
+    assert int(standby.hear("open", 2 * SECONDS)) in (writer.last, writer.last + 1)
+
+
+def test_a_writer_whose_network_is_cut_stops_and_another_takes_over(start, url, through, proxy):
+    writer = start(through)
+    writer.hear("open")
+    standby = start(url, "standby")
+    writer.count(100)
+    proxy.cut()
+    cause = writer.hear("failed")
+    found = int(standby.hear("open", SECONDS))
+
+    assert cause == "OperationalError"
+    assert found in (writer.last, writer.last + 1)
+
+
+def test_reads_stop_soon_when_the_network_swallows_everything(start, url, through, proxy):
+    writer = opened(start, url, [])
+    writer.count(1)
+    writer.kill()
+    reader = within(SECONDS, lambda: opened(start, through, ["idle"]))
+    time.sleep(0.5)
+    proxy.silent = True
+    silenced = time.monotonic()
+    cause = reader.hear("failed")
+
+    assert cause == "TimeoutError"
+    assert time.monotonic() - silenced < 10
+    proxy.silent = False
+
+
+def test_a_child_of_a_fork_neither_ends_nor_prolongs_what_its_parent_holds(start, url, tmp_path):
+    store = Store(url, every=0)
+    assert store.root == {}
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writing)
+        del store
+        os.read(reading, 1)
+        os._exit(0)
+    with store.transaction():
+        store.root["c"]["k"] = 1
+    # A parent that dies has closed its socket, and the child has one no more.
+    store.opened().engine._connection.pgconn.finish()
+    with pytest.raises(FailedError), store.transaction():
+        store.root["c"]["k"] = 2
+    with Store(url, every=0, standby=True) as again:
+        assert again.root == {"c": {"k": 1}}
+    os.close(writing)
+    os.close(reading)
+
+    assert os.waitpid(child, 0)[1] == 0
+    store.close()
