@@ -147,33 +147,37 @@ class Follower:
         here = hub()
         # Under gevent this is a greenlet, so that others see all that it changes at once.
         pool = here and import_module("gevent.threadpool").ThreadPool(1, hub=here)
-        look = (lambda: pool.apply(self._look)) if pool else self._look
         while not self._stop.is_set():
-            try:
-                found = look()
-                if found is not None:
-                    self._apply(root, found)
-            except (Error, StoreError, TimeoutError) as error:
-                self._leave()
-                logger.warning("a follower has lost its connection, and tries again: %s", error)
+            found = pool.apply(self._look) if pool else self._look()
+            if isinstance(found, Changes):
+                self._apply(root, found)
+            elif found is not None and not self._stop.is_set():
+                logger.warning("a follower has lost its connection, and tries again: %s", found)
                 self._stop.wait(_AGAIN)
         self._leave()
         if pool:
             pool.kill()
 
-    def _look(self) -> Changes | None:
-        """Wait until there is something to see, for a while; in a thread that may block."""
-        connection = self._connection
-        if connection is None:
-            return self._changes()
-        if not self._behind:
-            listen(connection, _LOOK)
-        asked = time.monotonic()
-        now = reading.head(connection, self.shard[0])
-        self._behind = now != (self.sequence, self._writer)
-        if self._behind:
-            return self._changes()
-        self._seen = asked
+    def _look(self) -> Changes | Exception | None:
+        """Wait for a while until there is something to see; in a thread that may block.
+
+        What is wrong is not raised, since gevent prints what is raised in its threads.
+        """
+        try:
+            connection = self._connection
+            if connection is None:
+                return self._changes()
+            if not self._behind:
+                listen(connection, _LOOK)
+            asked = time.monotonic()
+            now = reading.head(connection, self.shard[0])
+            self._behind = now != (self.sequence, self._writer)
+            if self._behind:
+                return self._changes()
+            self._seen = asked
+        except (Error, StoreError, TimeoutError) as error:
+            self._leave()
+            return error
         return None
 
     def _changes(self) -> Changes:

@@ -109,7 +109,7 @@ class Store:
                     raise
                 self._kept = kept
                 _open.add(self)
-                if self.mode == "journal":
+                if isinstance(kept, Kept):
                     kept.watch()
                 if self.every:
                     self._begin_ticking(kept)

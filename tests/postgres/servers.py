@@ -97,7 +97,7 @@ class Server:
     def execute(self, statement, *values, schema=None):
         """What the server says to somebody else."""
         with psycopg.connect(self.url(schema=schema), autocommit=True) as connection:
-            cursor = connection.execute(statement, values)
+            cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else None
 
 

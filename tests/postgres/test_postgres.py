@@ -47,7 +47,7 @@ def test_what_was_written_is_there_again(store, read):
     assert repr(found["c"]["floats"]) == repr(documents["floats"])
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     st.dictionaries(
         st.text(),
@@ -162,6 +162,12 @@ def test_a_second_opener_is_told_who_has_it(store, url, server, schema):
     assert f"server process is {backend}" in str(raised.value)
     with store.transaction():  # and the first one goes on
         store.root["c"]["k"] = 1
+
+
+def test_it_can_be_opened_again_as_soon_as_it_was_closed(url):
+    for number in range(20):
+        with Store(url, every=0) as store, store.transaction():
+            store.root["c"]["n"] = number
 
 
 def test_tables_of_another_schema_are_another_store(store, server):

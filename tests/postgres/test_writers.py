@@ -57,11 +57,27 @@ def within(seconds, function):
             time.sleep(0.05)
 
 
-def test_a_standby_takes_over_within_seconds_and_has_all_that_was_acknowledged(start, url, read):
+def stand_by(start, url, server, number=1):
+    """Start a standby; it waits when this returns, and so do others."""
+    standby = start(url, "standby")
+    statement = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()"
+    )
+    end = time.monotonic() + 30
+    while server.execute(statement) < [(number,)]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return standby
+
+
+def test_a_standby_takes_over_within_seconds_and_has_all_that_was_acknowledged(
+    start, url, server, read
+):
     writer = start(url)
     writer.hear("open")
     for _ in range(3):
-        standby = start(url, "standby")
+        standby = stand_by(start, url, server)
         writer.count(200)
         acknowledged = writer.kill()
         killed = time.monotonic()
@@ -78,10 +94,10 @@ def test_a_standby_takes_over_within_seconds_and_has_all_that_was_acknowledged(s
     needs_consistent(numbers)
 
 
-def test_a_standby_waits_for_as_long_as_there_is_a_writer(start, url):
+def test_a_standby_waits_for_as_long_as_there_is_a_writer(start, url, server):
     writer = start(url)
     writer.hear("open")
-    standby = start(url, "standby")
+    standby = stand_by(start, url, server)
     writer.count(500)
     time.sleep(1)
 
@@ -90,13 +106,15 @@ def test_a_standby_waits_for_as_long_as_there_is_a_writer(start, url):
     standby.hear("open", SECONDS)
 
 
-def test_of_several_standbys_one_takes_over(start, url):
+def test_of_several_standbys_one_takes_over(start, url, server):
     writer = start(url)
     writer.hear("open")
-    standbys = [start(url, "standby") for _ in range(3)]
-    writer.count(50)
+    standbys = [stand_by(start, url, server, number) for number in (1, 2, 3)]
     writer.kill()
-    time.sleep(SECONDS / 2)
+    end = time.monotonic() + SECONDS
+    while all(standby.lines.empty() for standby in standbys):
+        assert time.monotonic() < end
+    time.sleep(1.5)
 
     assert sum(not standby.lines.empty() for standby in standbys) == 1
 
@@ -116,7 +134,7 @@ def test_a_writer_that_was_asleep_while_another_took_over_writes_and_serves_noth
     acknowledged = zombie.last
     time.sleep(0.1)
     acknowledged = zombie.last
-    standby = start(url, "standby")
+    standby = stand_by(start, url, server)
     # Its connection lives on, though it does not; so somebody must decide that it is dead.
     server.execute("SELECT pg_terminate_backend(backend) FROM safepatch_shards", schema=schema)
     found = int(standby.hear("open"))
@@ -176,8 +194,7 @@ def test_a_server_that_goes_down_stops_the_writer_and_loses_nothing(start, url, 
 def test_a_standby_outlives_a_restart_of_the_server(start, url, server):
     writer = opened(start, url, [])
     writer.count(20)
-    standby = start(url, "standby")
-    time.sleep(1)
+    standby = stand_by(start, url, server)
     server.stop()
     writer.hear("failed")
     time.sleep(1)
@@ -187,10 +204,12 @@ def test_a_standby_outlives_a_restart_of_the_server(start, url, server):
     assert int(standby.hear("open", 2 * SECONDS)) in (writer.last, writer.last + 1)
 
 
-def test_a_writer_whose_network_is_cut_stops_and_another_takes_over(start, url, through, proxy):
+def test_a_writer_whose_network_is_cut_stops_and_another_takes_over(
+    start, url, server, through, proxy
+):
     writer = start(through)
     writer.hear("open")
-    standby = start(url, "standby")
+    standby = stand_by(start, url, server)
     writer.count(100)
     proxy.cut()
     cause = writer.hear("failed")

@@ -41,6 +41,7 @@ _PING = 1.0  # seconds between two looks at whether it is still ours
 _PATIENCE = 5.0  # seconds for an answer to that
 _REMOVALS = 100_000  # that those who follow may miss, and need not read all again
 _LOCK = "SELECT pg_try_advisory_lock($1)"
+_UNLOCK = "SELECT pg_advisory_unlock($1)"
 _HOLDER = (
     "SELECT pid, host(client_addr), application_name FROM pg_locks"
     " LEFT JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted"
@@ -148,6 +149,9 @@ class Postgres:
                 self._leave()
                 raise
 
+    def rest(self) -> None:
+        """Nothing: the server does by itself what can wait."""
+
     def _connected(self) -> Connection:
         if self._connection is None:
             raise StoreError("the connection to PostgreSQL was lost, and the lock with it")
@@ -185,25 +189,25 @@ class Postgres:
 
         def run() -> None:
             while not self._closed.wait(_PING):
-                try:
-                    off_loop(self._look)
-                except Exception as error:
+                if (error := off_loop(self._lost)) is not None:
                     lost(error)
                     return
 
         threading.Thread(target=run, name="safepatch-postgres", daemon=True).start()
 
-    def _look(self) -> None:
+    def _lost(self) -> Exception | None:
+        """What is wrong; not raised, since gevent prints what is raised in its threads."""
         with self.lock:
             if self._closed.is_set():
-                return
+                return None
             try:
                 connection, about = self._connected(), (self.shard, self._writer)
-                if not ask(connection, _OURS, *about, seconds=_PATIENCE):
-                    raise self._fenced()
-            except BaseException:
+                if ask(connection, _OURS, *about, seconds=_PATIENCE):
+                    return None
+                raise self._fenced()
+            except Exception as error:
                 self._leave()
-                raise
+                return error
 
     # -- looking, and closing
 
@@ -251,6 +255,10 @@ class Postgres:
     def close(self) -> None:
         self._closed.set()
         with self.lock:
+            if self._connection is not None:
+                # The end of a connection is not waited for, and the next one may come before it.
+                with contextlib.suppress(Error, TimeoutError):
+                    ask(self._connection, _UNLOCK, self._number, seconds=_PATIENCE)
             self._leave()
 
     def _leave(self) -> None:
