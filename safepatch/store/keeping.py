@@ -92,7 +92,7 @@ class Kept:
         size = 0
         for _, _, document in ops:
             size += len(document or b"")
-        if size > (most := getattr(self.engine, "most", _MOST)):
+        if size > (most := min(_MOST, getattr(self.engine, "most", _MOST))):
             raise StoreError(f"cannot commit {size} bytes of documents at once; the most is {most}")
         ticket = self.commits.append(ops)
         for name, key, document in ops:

@@ -36,7 +36,8 @@ from safepatch.store.threads import native, off_loop
 from safepatch.store.values import Op
 
 logger = logging.getLogger("safepatch.store")
-_EVERY = 0.5  # seconds between two looks at whether the lock is free
+_EVERY = 0.2  # seconds between two looks at whether the lock is free
+_GRACE = 1.0  # seconds in which the server should have seen that a process was killed
 _PING = 1.0  # seconds between two looks at whether it is still ours
 _PATIENCE = 5.0  # seconds for an answer to that
 _REMOVALS = 100_000  # that those who follow may miss, and need not read all again
@@ -86,7 +87,8 @@ class Postgres:
             self._connection = connect(self.url)
             tables.create(self._connection)
             self._number = tables.lock_of(self._connection, self.shard)
-            while not self._lock(self._connection):
+            until = time.monotonic() + _GRACE
+            while not self._lock(self._connection, until):
                 native("time", "sleep")(_EVERY)
             self._take_over(self._connection)
             tables.fill(root, tables.read(self._connection, self.shard))
@@ -98,15 +100,15 @@ class Postgres:
             raise
         return root
 
-    def _lock(self, connection: Connection) -> bool:
-        """Take the lock, or raise LockedError; whether a standby has it, however often it asks.
+    def _lock(self, connection: Connection, until: float) -> bool:
+        """Say whether it has the lock now; raise LockedError if it is late, and no standby.
 
         It does not wait in the server, which would keep all that is removed meanwhile for as long.
         """
         try:
             if ask(connection, _LOCK, self._number, seconds=_PATIENCE) == [[b"t"]]:
                 return True
-            if not self.standby:
+            if not self.standby and time.monotonic() > until:
                 raise LockedError(self._who(connection))
         except (Error, TimeoutError) as error:
             if not self.standby:
