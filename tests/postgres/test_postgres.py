@@ -1,5 +1,6 @@
 """A store in PostgreSQL keeps what it promises."""
 
+import threading
 import time
 
 import psycopg
@@ -164,10 +165,24 @@ def test_a_second_opener_is_told_who_has_it(store, url, server, schema):
         store.root["c"]["k"] = 1
 
 
-def test_it_can_be_opened_again_as_soon_as_it_was_closed(url):
+def test_it_can_be_opened_again_as_soon_as_it_was_closed(url, monkeypatch):
+    monkeypatch.setattr(postgres, "_GRACE", -1)
     for number in range(20):
         with Store(url, every=0) as store, store.transaction():
             store.root["c"]["n"] = number
+
+
+def test_it_can_be_opened_again_when_the_server_has_yet_to_see_that_somebody_was_killed(store, url):
+    assert store.root == {}
+    store.close()
+    with psycopg.connect(url) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [tables.lock_of(other, 0)])
+        other.commit()
+        timer = threading.Timer(0.3, other.execute, ["SELECT pg_advisory_unlock_all()"])
+        timer.start()
+        with Store(url) as again:
+            assert again.root == {}
+        timer.join()
 
 
 def test_tables_of_another_schema_are_another_store(store, server):

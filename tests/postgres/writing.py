@@ -1,5 +1,6 @@
 """A program that counts in a store, and tells each number when it is acknowledged."""
 
+import os
 import sys
 import time
 
@@ -9,6 +10,13 @@ url, *options = sys.argv[1:]
 store = Store(url, every=0, standby="standby" in options)
 numbers = store.root["numbers"]
 print("open", numbers.get("n", 0), flush=True)
+if "fork" in options:
+    child = os.fork()
+    if child == 0:
+        os.close(1)
+        time.sleep(60)
+        os._exit(0)
+    print("child", child, flush=True)
 
 
 @durable(store)
