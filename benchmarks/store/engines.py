@@ -45,7 +45,7 @@ def commits(address: str, greenlets: int, seconds: float, keys: int) -> float:
         gevent.sleep(seconds)
         over = True
         gevent.joinall(workers, raise_error=True)
-        rate = sum(worker.value for worker in workers) / (time.perf_counter() - started)
+        rate = sum(worker.value or 0 for worker in workers) / (time.perf_counter() - started)
         store.close()
         return rate
 
