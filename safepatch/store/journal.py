@@ -92,9 +92,7 @@ class Journal:
             self._read_journal(root, first, path, last=number == len(journals) - 1)
 
     def _read_journal(self, root: Root, first: int, path: str, *, last: bool) -> None:
-        if first != self.sequence:
-            found = f"it begins with batch {first} where {self.sequence} was to come"
-            raise CorruptError(path, 0, found)
+        _need_next(path, first, self.sequence)
         frames = Frames(path, first)
         for payload in frames:
             _apply(root, read_batch(payload))
@@ -295,20 +293,34 @@ class Journal:
             self.forget()
 
 
+def _need_next(path: str, first: int, sequence: int) -> None:
+    if first != sequence:
+        found = f"it begins with batch {first} where {sequence} was to come"
+        raise CorruptError(path, 0, found)
+
+
 def verify(directory: str, before: int) -> dict[str, Any]:
     """Read what is closed, and count it. Raises CorruptError."""
     merging = directories.lock(directory, "compacting", wait=True)
     try:
         newest, journals = directories.history(directory)
-        files = [(0, newest[1])] if newest else []
-        files += [found for found in journals if found[0] < before]
-        root = Root()
-        for first, path in files:
+        closed = [found for found in journals if found[0] < before]
+        root, sequence = Root(), 0
+        if newest is not None:
+            sequence = newest[0]
+            for batch in batches(newest[1], 0):
+                _apply(root, batch)
+        for first, path in closed:
+            _need_next(path, first, sequence)
             for batch in batches(path, first):
                 _apply(root, batch)
+                sequence += 1
+        if sequence != before:
+            raise CorruptError(directory, 0, f"batches {sequence} to {before - 1} are missing")
+        paths = [path for _, path in closed] + ([newest[1]] if newest else [])
         return {
-            "files": len(files),
-            "bytes": sum(os.path.getsize(path) for _, path in files),
+            "files": len(paths),
+            "bytes": sum(map(os.path.getsize, paths)),
             "documents": {name: len(documents) for name, documents in root.items()},
         }
     finally:

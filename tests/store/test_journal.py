@@ -321,6 +321,17 @@ def test_verify_finds_damage_in_what_is_on_disk(directory):
             store.verify()
 
 
+@pytest.mark.parametrize("number", [1, -1])
+def test_verify_misses_a_file_that_is_gone(directory, number):
+    with Store(directory, every=0, segment=1) as store:
+        for value in range(COUNT):
+            durable(store)(store.root["c"].__setitem__)("n", value)
+        files(directory)[number].unlink()
+
+        with pytest.raises(CorruptError, match=r"was to come|are missing"):
+            store.verify()
+
+
 def test_the_format_is_what_the_documents_say(directory):
     """Other programs may read it: magic, length, CRC32C, sequence, MessagePack."""
     import msgspec
