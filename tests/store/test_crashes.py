@@ -145,7 +145,7 @@ def test_what_was_read_under_durable_is_not_lost():
 def test_an_image_of_a_snapshot_is_the_last_one_or_the_one_before():
     def workload(directory, note):
         with Store(place(directory), mode="snapshot", every=0) as store:
-            for count in range(1, COUNT + 1):
+            for count in range(1, 7):
                 store.root["count"] = {"is": [count] * count}
                 store.sync()
                 note(count)
