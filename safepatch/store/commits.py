@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.threads import get_ident
-from safepatch.decorators.waiting import event, hub
+from safepatch.decorators import waiting
 from safepatch.store.errors import ClosedError, FailedError
 from safepatch.store.threads import Crowd, Worker, when_idle
 
@@ -70,7 +70,7 @@ class Commits(Generic[T]):
     def wait(self, ticket: int) -> None:
         """Return when a transaction and all before it are on disk; write them, if nobody does."""
         while self.durable < ticket:
-            here = hub()
+            here = waiting.hub()
             with self.lock:
                 self.need_working()
                 if self.durable >= ticket:
@@ -92,7 +92,7 @@ class Commits(Generic[T]):
         key = get_ident() if here is None else here
         if key not in events:
             crowd = None if here is None else Crowd(here)
-            events[key] = event() if crowd is None else (crowd.wait, crowd.wake)
+            events[key] = waiting.event() if crowd is None else (crowd.wait, crowd.wake)
         return events[key][0]
 
     def _write_next(self) -> None:

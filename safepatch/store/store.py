@@ -174,7 +174,8 @@ class Store:
         self.need_transactions()
         path, options = os.fspath(path), self._make.keywords
         hand_over(self.opened(), engine_for(path, **options), path, self.path)
-        self.path, self._make = path, functools.partial(_kept, path, **options)
+        self.path, self._shown = path, shown(path)
+        self._make = functools.partial(_kept, path, **options)
 
     def compact(self) -> None:
         """Make what is on disk no larger than it must be; the store goes on meanwhile."""

@@ -108,7 +108,7 @@ def test_the_child_of_a_fork_is_refused_and_does_not_keep_the_parents_lock(direc
         f"""
         import os, time
         from safepatch.store import *
-        store = Store({str(directory)!r})
+        store = Store({str(directory)!r}, every=0)
         store.root["c"]["k"] = 1
         read, write = os.pipe()
         if not os.fork():
