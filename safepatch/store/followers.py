@@ -21,6 +21,7 @@ from safepatch.store.engines.postgres_connections import (
     Error,
     blocking,
     connect,
+    forget,
     listen,
     parameters,
 )
@@ -249,7 +250,9 @@ _all: weakref.WeakSet[Follower] = weakref.WeakSet()
 def _end_all() -> None:
     for follower in [*_all]:
         follower._end("it belongs to the process that this one was forked from")
-        follower._connection = None
+        if follower._connection is not None:
+            forget(follower._connection)
+            follower._connection = None
 
 
 if hasattr(os, "register_at_fork"):

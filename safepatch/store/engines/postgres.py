@@ -27,6 +27,7 @@ from safepatch.store.engines.postgres_connections import (
     ask,
     blocking,
     connect,
+    forget,
     no_warnings_from,
     parameters,
 )
@@ -250,7 +251,9 @@ class Postgres:
         return {"sequence": self.sequence, "shard": self.shard, "shards": self.shards}
 
     def forget(self) -> None:
-        """Let go of the connection, which is the parent's; its socket is closed already."""
+        """Let go of the connection, which is the parent's."""
+        if self._connection is not None:
+            forget(self._connection)
         self._connection = None
         self._closed.set()
 

@@ -199,17 +199,22 @@ def blocking(function: Callable[[], R]) -> R:
     return results[0]
 
 
-def _forget_all() -> None:
-    """In the child of a fork: close the sockets, without a goodbye to the server.
+def forget(connection: Connection) -> None:
+    """In the child of a fork: close the socket, without a goodbye to the server. Idempotent.
 
     It would take the child for the parent, and end what is the parent's. And a socket that a child
     has is open as long as the child runs, so that a parent that dies would keep its lock.
     """
-    for connection in [*_open]:
+    if connection in _open:
+        _open.discard(connection)
+        _left.append(connection)
         with contextlib.suppress(Exception):
             os.close(connection.pgconn.socket)
-        _left.append(connection)
-    _open.clear()
+
+
+def _forget_all() -> None:
+    for connection in [*_open]:
+        forget(connection)
 
 
 if hasattr(os, "register_at_fork"):
