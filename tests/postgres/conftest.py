@@ -3,12 +3,10 @@
 import itertools
 
 import pytest
+from postgres_servers import Proxy, Server, programs
 
-psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
-from servers import Proxy, Server, programs  # noqa: E402
-
-from safepatch.store import Store  # noqa: E402
-from safepatch.store.followers import Follower  # noqa: E402
+from safepatch.store import Store
+from safepatch.store.followers import Follower
 
 _numbers = itertools.count()
 

@@ -7,7 +7,7 @@ import time
 
 import psycopg
 import pytest
-from programs import Program
+from writers import Program
 
 SECONDS = 5.0  # that a takeover may take on a busy machine; it takes less than one
 
