@@ -11,7 +11,12 @@ from safepatch.store.values import Op
 
 
 class Engine(Protocol):
-    """What a store asks of whatever keeps its documents."""
+    """What a store asks of whatever keeps its documents.
+
+    One may have two more: `most`, the bytes of documents that a transaction can have, and
+    `watch(lost)`, called once when the store is open, which calls `lost(error)` if the engine
+    finds, while nothing is written, that it cannot write any more.
+    """
 
     def open(self) -> Root:
         """Create or recover, and read. Raises LockedError, CorruptError, with nothing changed."""

@@ -61,7 +61,10 @@ def head(connection: Connection, shard: int) -> tuple[int, str]:
 def changes(connection: Connection, shard: int, since: int, writer: str) -> Changes:
     """What a shard has, or what has changed since a batch, if that can be told."""
     if writer:
+        # The first row is that of the shard.
         rows: list[Any] = connection.execute(_CHANGES, {"shard": shard, "since": since}).fetchall()
+        if not rows:
+            raise StoreError(f"shard {shard} is not there any more")
         (_, sequence, now, forgotten, _), *rest = rows
         # Another writer may have begun from an older state: that of a replica which took over.
         if now == writer and int(forgotten) <= since <= sequence:
