@@ -196,20 +196,14 @@ class Follower:
     def _apply(self, root: Root, found: Changes) -> None:
         """Come to a batch, at once."""
         with self.lock:
-            if found.whole:
-                given = {(name, key) for name, key, _ in found.documents}
-                gone = [
-                    (name, key)
-                    for name, documents in dict.items(root)
-                    for key in dict.keys(documents)
-                    if (name, key) not in given
-                ]
-            else:
-                gone = found.removed
-            for name, key in gone:
+            for name, key in found.removed:
                 dict.pop(root[name], key, None)
-            for name, key, document in found.documents:
-                dict.__setitem__(root[name], key, document)
+            for name, documents in found.documents.items():
+                dict.update(root[name], documents)
+            if found.whole:
+                for name, collection in [*dict.items(root)]:
+                    for key in dict.keys(collection) - found.documents.get(name, {}).keys():
+                        dict.pop(collection, key)
             self.sequence, self._writer = found.sequence, found.writer
 
     def _leave(self) -> None:

@@ -32,7 +32,7 @@ class Changes:
     writer: str
     whole: bool  # all documents are given, and there are no others
     removed: list[tuple[str, str]]
-    documents: list[tuple[str, str, Any]]
+    documents: dict[str, dict[str, Any]]  # by collection and key
 
 
 def subscribe(connection: Connection, shard: int, shards: int) -> None:
@@ -85,5 +85,8 @@ def _whole(connection: Connection, shard: int) -> Changes:
     return Changes(sequence, writer, True, [], documents)
 
 
-def _documents(rows: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, Any]]:
-    return [(name, key, document) for name, key, document, _ in tables.decoded(rows)]
+def _documents(rows: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name, key, document, _ in tables.decoded(rows):
+        found.setdefault(name, {})[key] = document
+    return found
