@@ -12,9 +12,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from safepatch.decorators import waiting
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.threads import get_ident
-from safepatch.decorators import waiting
 from safepatch.store.errors import ClosedError, FailedError
 from safepatch.store.threads import Crowd, Worker, when_idle
 

@@ -100,6 +100,7 @@ class HandOver:
         self.old.write([[("", GONE, encode(self.path))]])
         self.kept.engine = self.new
         commits.write, commits.rest = self.new.write, self.new.rest
+        self.kept.watch()
         self.new.write(batch)
 
     def documents(self) -> Iterator[list[Op]]:

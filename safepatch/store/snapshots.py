@@ -89,6 +89,9 @@ class Snapshots:
     def tick(self) -> None:
         self.sync()
 
+    def watch(self) -> None:
+        """Nothing: there is no connection that can be lost."""
+
     def migrate(self, steps: Sequence[Callable[[Any], object]]) -> None:
         """Nothing: `Store` has refused them."""
 

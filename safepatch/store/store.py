@@ -173,7 +173,7 @@ class Store:
         """
         self.need_transactions()
         path, options = os.fspath(path), self._make.keywords
-        hand_over(self.opened(), engine_for(path, **options), path, self.path)
+        hand_over(self.opened(), engine_for(path, **options), shown(path), self._shown)
         self.path, self._shown = path, shown(path)
         self._make = functools.partial(_kept, path, **options)
 
