@@ -167,10 +167,13 @@ class Kept:
                 f"the store went through {done} migrations, but {len(steps)} are given; it was "
                 "written by a newer program, and only that can read it rightly"
             )
+        # No other greenlet runs meanwhile, which would find the store neither open nor closed.
+        self.commits.inline = True
         for number, step in enumerate(steps[done:], done + 1):
             with Block(lambda: self, False):
                 step(self.root)
                 meta["migrations"] = number
+        self.commits.inline = False
 
     def forget(self) -> None:
         self.engine.forget()
