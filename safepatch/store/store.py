@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store.engines import engine_for, shown
+from safepatch.store.engines import absolute, engine_for, shown
 from safepatch.store.errors import ClosedError
 from safepatch.store.handover import hand_over, need_whole
 from safepatch.store.keeping import Block, Kept, logger
@@ -32,8 +32,9 @@ class Store:
         def subscribe(address):
             store.root["users"].setdefault(address, {})["newsletter"] = True
 
-    `path` is a directory, or `sqlite:///FILE`, or `postgresql://...`. Nothing is opened, and no
-    disk touched, before the first use of `.root`, a transaction or `with`. With
+    `path` is a directory, or `sqlite:///FILE`, or `postgresql://...`; a relative one is from where
+    the store is made, whatever the working directory becomes. Nothing is opened, and no disk
+    touched, before the first use of `.root`, a transaction or `with`. With
     `mode="snapshot"` the root is a plain dict, of which an image is written every so often, and
     there are no transactions.
 
@@ -76,11 +77,15 @@ class Store:
         if migrations and mode == "snapshot":
             raise ValueError("there are no migrations of snapshots; change the root after opening")
         self.path, self.mode, self.every = os.fspath(path), mode, every
+        if mode == "snapshot" and "://" in self.path:
+            raise ValueError(
+                f"got mode='snapshot' for {shown(self.path)!r}; images are written to a directory"
+            )
         self._shown = shown(self.path)
         self._migrations = migrations
         options = {**numbers, "shard": shard, "standby": standby}
         make = _snapshots if mode == "snapshot" else _kept
-        self._make = functools.partial(make, self.path, **options)
+        self._make = functools.partial(make, absolute(self.path), **options)
         engine_for(self.path, **options)  # type: ignore[arg-type]  # a wrong address is told at once
         self.lock: Any
         give_lock(self)
@@ -173,9 +178,10 @@ class Store:
         """
         self.need_transactions()
         path, options = os.fspath(path), self._make.keywords
-        hand_over(self.opened(), engine_for(path, **options), shown(path), self._shown)
+        place = absolute(path)
+        hand_over(self.opened(), engine_for(place, **options), shown(path), self._shown)
         self.path, self._shown = path, shown(path)
-        self._make = functools.partial(_kept, path, **options)
+        self._make = functools.partial(_kept, place, **options)
 
     def compact(self) -> None:
         """Make what is on disk no larger than it must be; the store goes on meanwhile."""

@@ -167,6 +167,38 @@ def test_an_unknown_address_is_refused_when_the_store_is_made():
         Store("mysql://localhost/db")
 
 
+def test_an_image_of_a_plain_root_is_written_to_no_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ValueError, match="images are written to a directory"):
+        Store("sqlite:///state.db", mode="snapshot")
+
+
+@pytest.mark.parametrize("address", ["{}state", "sqlite:///{}state.db"])
+def test_a_relative_path_is_from_where_the_store_was_made(tmp_path, monkeypatch, address):
+    there, elsewhere, copy = tmp_path / "there", tmp_path / "elsewhere", tmp_path / "copy"
+    there.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(there)
+    store = Store(address.format(""), every=0)
+
+    monkeypatch.chdir(elsewhere)
+    with store:
+        with store.transaction():
+            store.root["c"]["k"] = 1
+        monkeypatch.chdir("/")
+        store.backup(copy)  # closes the journal, so that the next one begins a file
+        with store.transaction():
+            store.root["c"]["l"] = 2
+        store.hand_over(str(there / "new"))
+
+    assert not [*elsewhere.iterdir()]
+    with Store(address.split("{")[0] + str(copy), every=0) as again:
+        assert again.root == {"c": {"k": 1}}
+    with Store(there / "new", every=0) as new:
+        assert new.root == {"c": {"k": 1, "l": 2}}
+
+
 def test_a_file_in_the_place_of_the_directory_is_told(tmp_path):
     (tmp_path / "state").write_text("")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -75,6 +76,16 @@ def engine_for(
     raise ValueError(
         f"got the store {path!r}; give a directory, sqlite:///FILE or postgresql://HOST/DATABASE"
     )
+
+
+def absolute(path: str) -> str:
+    """A path or an address that means the same after a change of the working directory."""
+    kind, separator, rest = path.partition("://")
+    if not separator:
+        return os.path.abspath(path)
+    if kind == "sqlite" and rest[:1] == "/" and rest[1:] not in ("", ":memory:"):
+        return f"sqlite:///{os.path.abspath(rest[1:])}"
+    return path
 
 
 def shown(path: str) -> str:
