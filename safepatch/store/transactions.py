@@ -96,9 +96,7 @@ class Reading(Transaction):
             return
         document = dict.get(collection, key, MISSING)
         now = None if document is MISSING else encoded(collection.name, key, document)
-        if now != next(
-            touch[3] for touch in holder.touched if touch[0] is collection and touch[1] == key
-        ):
+        if now != holder.before(collection, key):
             raise ConflictError(collection.name, key)
 
     def change(self, collection: Collection, key: str) -> None:
