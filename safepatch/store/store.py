@@ -102,9 +102,10 @@ class Store:
         """Open the store, if it is not; what does the work, for `durable` and the like."""
         if self._kept is not None:
             return self._kept
+        # Before waiting for who closes it, who may be waiting for a transaction in this thread.
+        self._need_usable()
         with self.lock:
-            if self._over is not None:
-                raise ClosedError(f"cannot use the store {self._shown!r}: {self._over}")
+            self._need_usable()
             if self._kept is None:
                 kept = self._make()
                 try:
@@ -119,6 +120,10 @@ class Store:
                 if self.every:
                     self._begin_ticking(kept)
             return self._kept
+
+    def _need_usable(self) -> None:
+        if self._over is not None:
+            raise ClosedError(f"cannot use the store {self._shown!r}: {self._over}")
 
     def _begin_ticking(self, kept: Any) -> None:
         stop, every = threading.Event(), self.every
@@ -206,8 +211,8 @@ class Store:
 
     def _close(self, *, last: bool) -> None:
         with self.lock:
-            kept, self._kept = self._kept, None
             self._over = self._over or "it was closed"
+            kept, self._kept = self._kept, None
             self._stop.set()
             _open.discard(self)
             if kept is not None:

@@ -96,8 +96,8 @@ def test_needs_a_store(store):
         durable(print)
 
 
-def test_refuses_a_store_in_snapshot_mode(directory):
-    snapshots = Store(directory, mode="snapshot")
+def test_refuses_a_store_in_snapshot_mode(tmp_path):
+    snapshots = Store(tmp_path, mode="snapshot")
 
     with pytest.raises(ValueError, match="use mode='journal'"):
         durable(snapshots)

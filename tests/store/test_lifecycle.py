@@ -81,6 +81,40 @@ def test_a_closed_store_is_refused_until_it_is_opened_again(store):
         assert store.root == {"c": {"k": 1}}
 
 
+def test_closing_while_a_transaction_looks_at_the_root_keeps_neither_waiting(directory):
+    printed = child(
+        f"""
+        import threading, time
+        from safepatch.store import *
+        store = Store({str(directory)!r}, every=0)
+        store.root["c"]["k"] = 1
+        inside = threading.Event()
+        def run():
+            try:
+                with store.transaction():
+                    store.root["c"]["k"] = 2
+                    inside.set()
+                    while "closed" not in repr(store):
+                        time.sleep(0.001)
+                    store.root["c"]["k"] = 3
+            except ClosedError as error:
+                print(error)
+        thread = threading.Thread(target=run)
+        thread.start()
+        inside.wait()
+        store.close()
+        thread.join()
+        with store:
+            print(store.root)
+        """,
+        timeout=10,
+    )
+
+    told, root = printed.splitlines()
+    assert "it was closed" in told
+    assert root == "{'c': {'k': 1}}"
+
+
 def test_writes_outside_of_transactions_are_kept_by_close_sync_and_the_end_of_the_program(
     directory,
 ):
