@@ -7,7 +7,7 @@ from typing import Any
 
 from safepatch.store.documents import Collection
 from safepatch.store.errors import ConflictError, ReadOnlyError
-from safepatch.store.values import Op, decode, encode, encoded, need_storable
+from safepatch.store.values import Op, checksum, decode, encode, encoded, need_storable
 
 MISSING: Any = object()
 
@@ -41,14 +41,19 @@ class Transaction:
     change = touch
 
     def ops(self) -> list[Op]:
-        """What is to be written. Raises NotStorableError, with nothing changed."""
+        """What is to be written, also if it was changed before the transaction, and outside of one.
+
+        For what it has read must be on disk, too. Raises NotStorableError, with nothing changed.
+        """
         found: list[Op] = []
         for collection, key, _, before, _ in self.touched:
             document = dict.get(collection, key, MISSING)
             if document is MISSING:
-                if before is not None:
+                if before is not None or key in collection.sums:
                     found.append((collection.name, key, None))
-            elif (after := encoded(collection.name, key, document)) != before:
+                continue
+            after = encoded(collection.name, key, document)
+            if after != before or checksum(after) != collection.sums.get(key):
                 need_storable(collection.name, key, document)
                 found.append((collection.name, key, after))
         return found

@@ -274,3 +274,19 @@ def test_writing_outside_to_what_a_transaction_holds_conflicts(store):
 
     assert (raised.value.collection, raised.value.key) == ("c", "k")
     assert store.root["c"]["k"] == 1
+
+
+def test_one_that_reads_what_was_changed_outside_of_one_writes_it(store, read):
+    documents = store.root["c"]
+    with store.transaction():
+        documents.update(changed=[1], gone=2)
+    documents["changed"].append(3)
+    documents["new"] = 4
+    del documents["gone"]
+
+    with store.transaction():
+        shown = [documents.get(key) for key in ("changed", "new", "gone")]
+
+    assert shown == [[1, 3], 4, None]
+    assert store.sync() == []  # there is nothing left to be found
+    assert read() == {"c": {"changed": [1, 3], "new": 4}}
