@@ -205,8 +205,8 @@ class Journal:
         newest = directories.history(self.directory)[0]
         if before and (newest is None or newest[0] < before):
             raise StoreError(
-                f"cannot compact {self.directory!r}: the process that merges files failed, and "
-                "wrote why to standard error; nothing was changed"
+                f"cannot compact {self.directory!r}: the process that merges files failed; the log "
+                "or standard error has why; nothing was changed"
             )
 
     def _merge(self) -> None:
@@ -219,7 +219,15 @@ class Journal:
         # Not subprocess, which forks under gevent: that takes longer the more documents there are.
         # What gevent puts in the place of these needs a loop that runs.
         spawn = native("os", "posix_spawn")
-        self._merging = spawn(sys.executable, command, {**os.environ, "PYTHONPATH": path})
+        try:
+            self._merging = spawn(sys.executable, command, {**os.environ, "PYTHONPATH": path})
+        except (OSError, TypeError) as error:  # TypeError: where Python is embedded it has no name
+            # All that was to be kept is; it is tried again when the next file is full.
+            logger.error(
+                "%s: cannot merge files, for starting %r failed: %s",
+                self.directory, sys.executable, error,
+            )  # fmt: skip
+            return
         self._merged = self._closed
 
     def _wait_for_merging(self) -> None:

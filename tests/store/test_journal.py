@@ -243,6 +243,17 @@ class TestCompacting:
 
         assert content(directory) == {"c": {"n": COUNT - 1}}
 
+    @pytest.mark.parametrize("python", ["/no/python", None])
+    def test_a_process_that_cannot_be_started_stops_no_writes(
+        self, directory, monkeypatch, caplog, python
+    ):
+        monkeypatch.setattr("sys.executable", python)
+        write(directory, segment=1)  # each batch a file, and reason to merge
+
+        assert "cannot merge files" in caplog.text
+        assert repr(python) in caplog.text
+        assert content(directory) == {"c": {"n": COUNT - 1}}
+
     def test_what_was_left_unfinished_is_removed(self, directory):
         write(directory)
         (directory / "image-0000000000000001.log.tmp").write_bytes(b"half")
