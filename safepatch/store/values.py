@@ -18,6 +18,9 @@ decode = msgspec.msgpack.Decoder().decode
 checksum = crc32c
 
 _ANY = {str, bool, type(None)}  # types of which every value can be stored
+# Dicts and lists within one another. Reading takes as much of the stack as writing does, and who
+# opens the store may be deeper in it than who wrote; Python allows for 1000 in all.
+_LEVELS = 500
 
 
 def encoded(collection: str, key: str, document: Any) -> bytes:
@@ -36,15 +39,15 @@ def need_storable(collection: str, key: str, document: Any) -> None:
             f"{collection}{key}".encode()
         refused = _refused(document)
     except RecursionError:
-        refused = [], "it contains itself, or is nested too deep"
+        refused = [], f"it contains itself, or is nested more than {_LEVELS} levels deep"
     except UnicodeEncodeError:
         refused = [], "its key, or the name of its collection, is no text: it has half a character"
     if refused is not None:
         raise NotStorableError(collection, key, *refused)
 
 
-def _refused(value: Any) -> tuple[list[str | int], str] | None:
-    """Where in a value something cannot be stored, and why.
+def _refused(value: Any, levels: int = _LEVELS) -> tuple[list[str | int], str] | None:
+    """Where in a value something cannot be stored, and why. Raises RecursionError for its depth.
 
     Types are compared exactly: a subclass, a tuple or a set would come back as something else.
     """
@@ -59,8 +62,10 @@ def _refused(value: Any) -> tuple[list[str | int], str] | None:
     else:
         found = _refused_leaf(kind, value)
         return None if found is None else ([], found)
+    if not levels:
+        raise RecursionError
     for step, part in inner:
-        if type(part) not in _ANY and (refused := _refused(part)) is not None:
+        if type(part) not in _ANY and (refused := _refused(part, levels - 1)) is not None:
             return [step, *refused[0]], refused[1]
     return None
 

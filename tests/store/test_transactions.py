@@ -290,3 +290,31 @@ def test_one_that_reads_what_was_changed_outside_of_one_writes_it(store, read):
     assert shown == [[1, 3], 4, None]
     assert store.sync() == []  # there is nothing left to be found
     assert read() == {"c": {"changed": [1, 3], "new": 4}}
+
+
+def nested(levels):
+    document = []
+    for _ in range(levels - 1):
+        document = [document]
+    return document
+
+
+def test_what_is_nested_as_deep_as_can_be_comes_back_wherever_the_store_is_opened(store):
+    with store.transaction():
+        store.root["c"]["k"] = nested(500)
+    store.close()
+
+    def reopened(depth):
+        if depth:
+            return reopened(depth - 1)
+        with store:
+            return store.root["c"]["k"]
+
+    assert repr(reopened(300)) == repr(nested(500))  # `==` would need more of the stack
+
+
+def test_what_is_nested_deeper_is_refused(store):
+    with pytest.raises(NotStorableError, match="more than 500 levels"), store.transaction():
+        store.root["c"]["k"] = nested(501)
+
+    assert store.root == {}
