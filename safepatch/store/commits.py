@@ -70,21 +70,32 @@ class Commits(Generic[T]):
     def wait(self, ticket: int) -> None:
         """Return when a transaction and all before it are on disk; write them, if nobody does."""
         while self.durable < ticket:
-            here = waiting.hub()
+            wait = self._lead_or_join(ticket)
+            if wait is not None:
+                wait(_LONG)
+
+    def _lead_or_join(self, ticket: int) -> Callable[[float], object] | None:
+        """Write a batch, or have it written, if nobody does; how to wait, if there is something."""
+        here, lead = waiting.hub(), False
+        try:
             with self.lock:
                 self.need_working()
                 if self.durable >= ticket:
-                    return
+                    return None
                 lead, self._busy = not self._busy, True
                 inline = here is None or self.inline
                 wait = None if lead and inline else self._join(here, ticket)
             if wait is None:
                 self._write_next()
-                continue
-            if lead:
+            elif lead:
                 self._worker = self._worker or Worker()
                 when_idle(here, functools.partial(self._worker.do, self._write_next))
-            wait(_LONG)
+        except BaseException as error:
+            # Such as Ctrl-C, just before it wrote: all others would wait for it for ever.
+            if lead:
+                self.stop(error)
+            raise
+        return wait
 
     def _join(self, here: Any, ticket: int) -> Callable[[float], object]:
         """How to wait for the batch in which a ticket is; under the lock."""

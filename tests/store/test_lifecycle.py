@@ -115,6 +115,38 @@ def test_closing_while_a_transaction_looks_at_the_root_keeps_neither_waiting(dir
     assert root == "{'c': {'k': 1}}"
 
 
+def test_who_is_interrupted_before_it_writes_keeps_nobody_waiting(directory):
+    printed = child(
+        f"""
+        from safepatch.store import *
+        store = Store({str(directory)!r}, every=0)
+        put = durable(store)(store.root["c"].__setitem__)
+        put("k", 1)
+        def interrupted():
+            raise KeyboardInterrupt
+        store.opened().commits._write_next = interrupted  # as the first thing that it does
+        try:
+            put("k", 2)
+        except KeyboardInterrupt:
+            print("interrupted")
+        del store.opened().commits._write_next
+        try:
+            put("k", 3)
+        except FailedError as error:
+            print(error)
+        store.close()
+        with store:
+            print(store.root)
+        """,
+        timeout=10,
+    )
+
+    interrupted, told, root = printed.splitlines()
+    assert interrupted == "interrupted"
+    assert "KeyboardInterrupt" in told
+    assert root == "{'c': {'k': 1}}"
+
+
 def test_writes_outside_of_transactions_are_kept_by_close_sync_and_the_end_of_the_program(
     directory,
 ):
