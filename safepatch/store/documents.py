@@ -199,7 +199,7 @@ class Root(Documents):
                 f"got {documents!r} for the collection {name!r}; give a mapping of documents, "
                 f"and a single value a key of its own: root[{name!r}]['value'] = ..."
             )
-        collection = self[name]
+        collection = self[name] if name else self.__missing__(name)  # which refuses it
         if documents is not collection:  # which `root[name] |= ...` assigns
             for key in [key for key in collection if key not in documents]:
                 del collection[key]

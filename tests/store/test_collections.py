@@ -90,6 +90,14 @@ def test_names_of_collections_are_texts(store, name):
         store.root[name]
 
 
+def test_what_the_store_notes_for_itself_cannot_be_replaced(store):
+    for replace in (store.root.__setitem__, lambda *item: store.root.update([item])):
+        with pytest.raises(TypeError, match="not empty"):
+            replace("", {"migrations": 7})
+
+    assert store.sync() == []
+
+
 @pytest.mark.parametrize("key", [1, None, b"me", ("me",)])
 def test_keys_of_documents_are_texts(store, key):
     with pytest.raises(TypeError, match=r"for 'users'; keys are of type str"):
