@@ -57,10 +57,11 @@ def durable(store: Store, *, reads_only: bool = False) -> Callable[[F], F]:
                 result = wrapped(*args, **kwargs)
                 if type(result) in _LATE:
                     result = _late(store, reads_only, wrapped, result)
+                ticket = kept.commit(*begun)
             except BaseException:
                 kept.undo(*begun)
                 raise
-            kept.commits.wait(kept.commit(*begun))
+            kept.commits.wait(ticket)
             return result
 
         return wrapper  # type: ignore[return-value]

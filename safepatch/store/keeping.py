@@ -74,7 +74,9 @@ class Kept:
             self._leave(who, transaction)
 
     def undo(self, who: Any, transaction: Transaction) -> None:
-        """End a transaction, and bring back what it touched."""
+        """End a transaction, if it was not, and bring back what it touched."""
+        if self.root.open.get(who) is not transaction:
+            return
         try:
             self.rolled_back += 1
             transaction.undo()
@@ -257,10 +259,15 @@ class Block:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._kept.commits.wait(self._kept.commit(*self._begun))
-        else:
+        if kind is not None:
             self._kept.undo(*self._begun)
+            return
+        try:
+            ticket = self._kept.commit(*self._begun)
+        except BaseException:  # it may have been interrupted before it did anything
+            self._kept.undo(*self._begun)
+            raise
+        self._kept.commits.wait(ticket)
 
 
 def _changed(collection: Collection, key: str) -> Iterator[Op]:

@@ -318,3 +318,26 @@ def test_what_is_nested_deeper_is_refused(store):
         store.root["c"]["k"] = nested(501)
 
     assert store.root == {}
+
+
+@pytest.mark.parametrize("how", ["block", "call"])
+def test_one_that_is_interrupted_before_its_commit_is_brought_back(store, monkeypatch, how):
+    def put(value):
+        if how == "call":
+            durable(store)(store.root["c"].__setitem__)("k", value)
+            return
+        with store.transaction():
+            store.root["c"]["k"] = value
+
+    def interrupted(*begun):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.opened(), "commit", interrupted)  # as the first thing that it does
+        with pytest.raises(KeyboardInterrupt):
+            put(1)
+
+    assert store.root == {}
+    assert store.stats()["open"] == 0
+    put(2)
+    assert store.sync() == []  # for it was no part of the one that was interrupted
