@@ -14,7 +14,13 @@ from safepatch.decorators.locks import give_lock
 from safepatch.store.commits import Commits
 from safepatch.store.documents import Collection, Root, running
 from safepatch.store.engines import Engine
-from safepatch.store.errors import FailedError, NotStorableError, ReadOnlyError, StoreError
+from safepatch.store.errors import (
+    ClosedError,
+    FailedError,
+    NotStorableError,
+    ReadOnlyError,
+    StoreError,
+)
 from safepatch.store.threads import off_loop, pause
 from safepatch.store.transactions import Reading, Transaction
 from safepatch.store.values import Op, checksum, encoded, need_storable
@@ -58,6 +64,8 @@ class Kept:
 
         Raises NotStorableError, after all was brought back.
         """
+        if self.root.open.get(who) is not transaction:
+            raise ClosedError("cannot commit: the transaction is of the process that was forked")
         try:
             if transaction.above is not None:
                 transaction.end()
@@ -178,6 +186,7 @@ class Kept:
         self.commits.inline = False
 
     def forget(self) -> None:
+        self.root.open.clear()  # what was open goes on in the parent, and ends there
         self.engine.forget()
 
     def backup(self, path: str) -> None:

@@ -195,6 +195,37 @@ def test_the_child_of_a_fork_is_refused_and_does_not_keep_the_parents_lock(direc
     assert "{'c': {'k': 1}}" in printed
 
 
+def test_a_transaction_that_a_fork_cut_in_two_ends_in_the_parent_alone(directory):
+    printed = child(
+        f"""
+        import os
+        from safepatch.store import *
+        store = Store({str(directory)!r}, every=0)
+        put = store.root["c"].__setitem__
+        @durable(store)
+        def fork(*arguments):
+            put(*arguments)
+            return os.fork()
+        read, write = os.pipe()
+        try:
+            process = fork("k", 1)
+        except ClosedError as error:
+            os.write(write, str(error).encode())
+            os._exit(0)
+        os.waitpid(process, 0)
+        print(os.read(read, 1000).decode())
+        durable(store)(put)("l", 2)
+        store.close()
+        with store:
+            print(store.root)
+        """
+    )
+
+    told, root = printed.splitlines()
+    assert "the transaction is of the process that was forked" in told
+    assert root == "{'c': {'k': 1, 'l': 2}}"
+
+
 def test_a_child_may_open_a_store_that_its_parent_only_made(directory):
     printed = child(
         f"""
