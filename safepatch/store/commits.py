@@ -88,14 +88,22 @@ class Commits(Generic[T]):
             if wait is None:
                 self._write_next()
             elif lead:
-                self._worker = self._worker or Worker()
-                when_idle(here, functools.partial(self._worker.do, self._write_next))
+                self._write_beside(here)
         except BaseException as error:
             # Such as Ctrl-C, just before it wrote: all others would wait for it for ever.
             if lead:
                 self.stop(error)
             raise
         return wait
+
+    def _write_beside(self, here: Any) -> None:
+        """Have a thread write a batch, so that the loop goes on."""
+        try:
+            self._worker = self._worker or Worker()
+        except RuntimeError:  # Python 3.12 begins no thread when the program is ending
+            self._write_next()
+            return
+        when_idle(here, functools.partial(self._worker.do, self._write_next))
 
     def _join(self, here: Any, ticket: int) -> Callable[[float], object]:
         """How to wait for the batch in which a ticket is; under the lock."""

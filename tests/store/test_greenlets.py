@@ -283,3 +283,18 @@ def test_backup_compact_and_verify_work_in_a_greenlet(run):
     )
 
     assert printed.splitlines() == ["{'counters': 1}", "{'counters': {'n': 1}}"]
+
+
+def test_a_transaction_at_the_end_of_the_program_needs_no_thread(run):
+    printed = run(
+        """
+        import atexit
+        gevent.sleep(0)
+        @atexit.register
+        def last():
+            durable(store)(store.root["c"].__setitem__)("k", 1)
+            print(store.stats()["waiting"], store.root)
+        """
+    )
+
+    assert printed == "0 {'c': {'k': 1}}"
