@@ -39,7 +39,7 @@ def test_compact_removes_nothing_that_can_be_restored_unless_it_is_told_to(run, 
 
     code, printed, complaints = run("compact", state)
 
-    assert (code, printed) == (2, "")
+    assert (code, printed.strip()) == (2, "")  # older clicks write a space
     assert complaints.startswith("safepatch: say with --keep SECONDS of what time `restore` is to")
     assert histories.contents(state) == before
 
@@ -77,7 +77,7 @@ def test_repair_asks_and_changes_nothing_without_a_yes(run, state, monkeypatch, 
 
     code, printed, complaints = run("repair", state)
 
-    assert (code, printed) == (2, "")
+    assert (code, printed.strip()) == (2, "")  # older clicks write a space
     assert "would take out 3 batches, " in complaints
     assert complaints.endswith("safepatch: nothing was changed; --yes agrees\n")
     assert histories.contents(state) == before
@@ -145,7 +145,7 @@ def test_restore_to_a_time_takes_what_was_written_until_then(run, state):
 def test_what_cannot_be_restored_is_told(run, state, at, said):
     code, printed, complaints = run("restore", state, "--at", at, "--to", "new")
 
-    assert (code, printed) == (2, "")
+    assert (code, printed.strip()) == (2, "")  # older clicks write a space
     assert complaints.startswith(f"safepatch: {said}")
     assert not os.path.exists("new")
 

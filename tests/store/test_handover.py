@@ -294,7 +294,7 @@ def test_under_gevent_the_loop_goes_on_and_documents_that_are_held_are_not_forgo
                 global turns
                 while not over:
                     turns += 1
-                    gevent.sleep(0)
+                    gevent.sleep(0.001)
 
             def change():
                 global changed

@@ -74,7 +74,7 @@ def test_an_image_shows_one_moment_whatever_greenlets_do(directory):
                 accounts[str(n % 100)] -= 1
                 accounts[str((n + 7) % 100)] += 1
                 n += 1
-                gevent.sleep(0)
+                gevent.sleep(0.001)
         movers = [gevent.spawn(move) for _ in range(5)]
         sums = set()
         for _ in range(5):
