@@ -16,7 +16,7 @@ from safepatch.decorators import waiting
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.threads import get_ident
 from safepatch.store.errors import ClosedError, FailedError
-from safepatch.store.threads import Crowd, Worker, when_idle
+from safepatch.store.threads import Crowd, Worker, latch, when_idle
 
 T = TypeVar("T")
 # How to wait and to wake, for each hub of gevent, and for threads without one (None).
@@ -111,7 +111,7 @@ class Commits(Generic[T]):
         key = get_ident() if here is None else here
         if key not in events:
             crowd = None if here is None else Crowd(here)
-            events[key] = waiting.event() if crowd is None else (crowd.wait, crowd.wake)
+            events[key] = latch() if crowd is None else (crowd.wait, crowd.wake)
         return events[key][0]
 
     def _write_next(self) -> None:

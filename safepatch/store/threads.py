@@ -61,6 +61,22 @@ def when_idle(here: Any, work: Callable[[], object]) -> None:
     turn.start(look)
 
 
+def latch() -> tuple[Callable[[float], object], Callable[[], object]]:
+    """Functions to wait in a thread, some seconds at most, and to let it go on, once.
+
+    Of a native lock: an event of gevent's, which it puts in the place of Python's, may keep a
+    thread that has no loop waiting for ever.
+    """
+    lock = native("_thread", "allocate_lock")()
+    lock.acquire()
+
+    def wait(seconds: float) -> None:
+        if lock.acquire(timeout=seconds):
+            lock.release()  # for a signal handler that came in between, and waits as well
+
+    return wait, lock.release
+
+
 class Crowd:
     """Greenlets of one hub that wait for the same thing, once.
 

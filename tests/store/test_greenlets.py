@@ -221,14 +221,14 @@ def test_threads_and_greenlets_together_count_exactly(run):
     printed = run(
         """
         pool = gevent.get_hub().threadpool
-        jobs = [pool.spawn(lambda: [increment() for _ in range(5)]) for _ in range(4)]
-        together(10, lambda: [increment() for _ in range(5)])
+        jobs = [pool.spawn(lambda: [increment() for _ in range(20)]) for _ in range(4)]
+        together(10, lambda: [increment() for _ in range(20)])
         gevent.wait(jobs)
         print(closed())
         """
     )
 
-    assert printed == "{'counters': {'n': 70}}"
+    assert printed == "{'counters': {'n': 280}}"
 
 
 def test_a_failed_write_is_told_to_all(run):
