@@ -189,9 +189,16 @@ def _run(*options: str, plugins: Any = ()) -> float:
 
 def _starting() -> float:
     environ = {name: value for name, value in os.environ.items() if name != _NO_PYC}
-    ran = subprocess.run(
-        [sys.executable, "-c", STARTING], env=environ, capture_output=True, text=True, check=True
-    )
+    # In an empty folder: pytest reads the conftest.py that it finds, even for its version.
+    with tempfile.TemporaryDirectory() as folder:
+        ran = subprocess.run(
+            [sys.executable, "-c", STARTING],
+            env=environ,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
     return float(ran.stdout.partition("seconds: ")[2].split()[0])
 
 
