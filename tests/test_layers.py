@@ -75,6 +75,7 @@ ABOVE = [
     "__main__",
     "cli",
     "decorators",
+    "monitor",
     "pytest_plugin",
     "recipes",
     "store",
@@ -168,7 +169,7 @@ def test_decorators_import_nothing_of_the_core():
 
 
 @pytest.mark.parametrize(
-    "package", ["cli", "decorators", "pytest_plugin", "recipes", "store", "testing"]
+    "package", ["cli", "decorators", "monitor", "pytest_plugin", "recipes", "store", "testing"]
 )
 def test_no_file_imports_one_that_imports_it(package):
     """Nor by way of others: sorting them raises an error that names the circle."""
@@ -189,7 +190,7 @@ def test_recipes_use_the_public_names_the_decorators_and_recipes_alone():
 
 
 def test_the_command_line_uses_public_names_and_what_it_is_to_show():
-    shown = {"config", "startup", "runner", "errors", "store", *LOOKING}
+    shown = {"config", "startup", "runner", "errors", "store", "monitor", *LOOKING}
     for path in (PACKAGE / "cli").glob("*.py"):
         assert set(imported(path)) <= {*safepatch.__all__, "__init__", "cli", *shown}, path
 
@@ -197,6 +198,13 @@ def test_the_command_line_uses_public_names_and_what_it_is_to_show():
 def test_the_store_uses_public_names_and_decorators_alone():
     for path in (PACKAGE / "store").rglob("*.py"):
         allowed = {*safepatch.__all__, "__init__", "decorators", "store"}
+        assert set(imported(path)) <= allowed, path
+
+
+def test_the_monitor_uses_public_names_and_what_it_stands_on():
+    below = {"decorators", "recipes", "store", "config_lines"}
+    for path in (PACKAGE / "monitor").rglob("*.py"):
+        allowed = {*safepatch.__all__, "__init__", *below, "monitor"}
         assert set(imported(path)) <= allowed, path
 
 
