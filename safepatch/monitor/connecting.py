@@ -120,6 +120,11 @@ class Connection:
         """Another connection to the same address."""
         return Connection(*self._row)
 
+    @property
+    def local_address(self) -> str:
+        """The address of this machine that the connection goes out from."""
+        return str(self._sock.getsockname()[0])
+
     def close(self) -> None:
         self._watcher.stop()
         self._watcher.close()
@@ -236,6 +241,7 @@ def _within(share: float | None, family: int, sockaddr: tuple[Any, ...]) -> Conn
 def failed(error: OSError, sockaddr: tuple[Any, ...] | Connection) -> CheckError:
     """What an OSError means, in words."""
     at = sockaddr if isinstance(sockaddr, tuple) else (sockaddr.address, sockaddr.port)
-    where = f"[{at[0]}]:{at[1]}" if ":" in at[0] else f"{at[0]}:{at[1]}"
+    where = f"[{at[0]}]" if ":" in at[0] else at[0]
+    where += f":{at[1]}" if at[1] else ""  # echo requests go to no port
     kind, words = _KINDS.get(error.errno or 0, ("internal", f"the system says: {error}"))
     return CheckError(kind, f"{where}: {words}")

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urljoin
 
 from safepatch.monitor.courses import CheckError
 
-PORTS = {"http": 80, "https": 443, "tls": 443, "smtp": 25, "mx": 25, "dns": 53}
+PORTS = {"http": 80, "https": 443, "tls": 443, "smtp": 25, "smtps": 465, "mx": 25, "dns": 53}
 
 _URL = re.compile(
     r"([A-Za-z][A-Za-z0-9+.-]*)://"  # scheme

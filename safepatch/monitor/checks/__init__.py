@@ -21,7 +21,8 @@ _MODULES = {
     "tls": "tls",
     "icmp": "icmp",
     "smtp": "smtp",
-    "mx": "smtp",
+    "smtps": "smtp",
+    "mx": "mx",
     "dns": "dns",
     "beat": "beats",
 }
