@@ -102,10 +102,8 @@ class Pace:
 def _quantile(counts: list[int], share: float) -> float:
     """The seconds below which that share is, in a histogram."""
     wanted, seen = share * sum(counts), 0
-    if not wanted:
-        return 0.0
     for place, count in enumerate(counts):
         seen += count
-        if seen >= wanted:
-            break
-    return float(_LEAST * 2.0 ** (place / _STEPS) if place else 0.0)
+        if seen >= wanted > 0:
+            return float(_LEAST * 2.0 ** (place / _STEPS) if place else 0.0)
+    return 0.0

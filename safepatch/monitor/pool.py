@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-from gevent import getcurrent, get_hub
+from gevent import get_hub, getcurrent
 
 from safepatch.monitor.pace import Pace
 from safepatch.monitor.schedule import Entry, Schedule
