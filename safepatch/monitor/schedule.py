@@ -133,6 +133,10 @@ class Schedule:
         due = self.next()
         return 0.0 if due is None else max(0.0, now - due)
 
+    def shortest(self) -> float:
+        """The shortest time that something waits for; infinity if there is nothing."""
+        return min(self._heaps, default=float("inf"))
+
     def _push(self, name: str, due: float, wait: float) -> None:
         if name in self._entries:
             self._drop()
