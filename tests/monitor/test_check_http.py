@@ -13,7 +13,8 @@ def test_a_page_that_answers_is_up_and_its_facts_are_seen(checked):
     with serving(site) as port:
         result = checked(f"http://127.0.0.1:{port}/start?q=1")
 
-    assert result.error == "" and result.message == ""
+    assert result.error == ""
+    assert result.message == ""
     assert result.facts == {
         "address": "127.0.0.1",
         "url": f"http://127.0.0.1:{port}/start",
