@@ -42,7 +42,7 @@ concurrency = click.option(
 )  # fmt: skip
 
 
-@click.group()
+@click.group(epilog=options.exits("something is down, of `once`"))
 def monitor() -> None:
     """Watch sites and other endpoints.
 

@@ -24,6 +24,7 @@ from safepatch.monitor.keeping import MonitorError, Statuses, open_store
 from safepatch.monitor.learning import Learned
 from safepatch.monitor.lookups import Lookups
 from safepatch.monitor.pace import Pace
+from safepatch.monitor.places import Places
 from safepatch.monitor.plan import Endpoint, Plan
 from safepatch.monitor.pool import Pool
 from safepatch.monitor.restarting import Restarts
@@ -119,11 +120,9 @@ class Monitor:
         self.beats = self.tools.beats = Beats(root)
         self.kept = Statuses(root)
         self.silences = root["silences"]
-        self.incidents = Incidents(
-            root, lambda: self.plan, self.statuses,
-            muted=lambda endpoint, plan, now: taking.why_muted(self, endpoint, now),
-        )  # fmt: skip
-        self.blindness = Blindness(root, lambda: self.plan, self.incidents.places)
+        self.places = Places()
+        self.incidents = self._incidents()
+        self.blindness = Blindness(root, lambda: self.plan, self.places)
         self.alerts = Alerts(self.store, lambda: self.plan)
         self.restarts = Restarts(self.store, lambda: self.plan)
         self.beating: dict[str, str] = {}  # names that jobs report with -> of endpoints
@@ -142,6 +141,18 @@ class Monitor:
         opened.enter_context(rounds.running(self))
         self.pool.start()
         opened.callback(self.pool.stop)
+
+    def _incidents(self) -> Incidents:
+        return Incidents(
+            self.store.root, lambda: self.plan, self.statuses, self.places,
+            muted=lambda endpoint, plan, now: taking.why_muted(self, endpoint, now),
+        )  # fmt: skip
+
+    def recall(self) -> None:
+        """After a transaction was brought back: have incidents as they are in the store, as after a
+        restart; what they had in mind besides is found again."""
+        self.incidents = self._incidents()
+        self.incidents.resume(self.wall())
 
     def _serve(self, opened: contextlib.ExitStack) -> None:
         """The pages, unless there are to be none."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import gevent
 
 from safepatch.monitor.checks.beats import name_of
-from safepatch.monitor.plan import Endpoint, Plan
+from safepatch.monitor.plan import Plan
 from safepatch.monitor.sources import PlanError
+from safepatch.monitor.taking import interval
 
 if TYPE_CHECKING:
     from safepatch.monitor.monitor import Monitor
@@ -37,13 +38,6 @@ def begin(monitor: Monitor) -> None:
     _know(monitor, wall)
     monitor.incidents.resume(wall)
     _forget(monitor, monitor.kept.strangers(endpoints))
-
-
-def interval(endpoint: Endpoint) -> float:
-    """How often it is looked at. A heartbeat that did not come is to be missed soon after its
-    time, however seldom it comes."""
-    every = endpoint.options.interval
-    return min(every, 30.0) if endpoint.kind == "beat" else every
 
 
 def reload(monitor: Monitor) -> bool:
