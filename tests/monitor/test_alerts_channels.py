@@ -174,7 +174,10 @@ def test_certificates_are_verified(tmp_path):
             contextlib.suppress(ssl.SSLError),
             server.wrap_socket(socket, server_side=True) as wrapped,
         ):
-            got.append(wrapped.recv(65536))
+            read = b""
+            while not read.endswith(b"}"):
+                read += wrapped.recv(65536)
+            got.append(read)
             wrapped.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     listener = gevent.server.StreamServer(("127.0.0.1", 0), serve)
