@@ -1,0 +1,134 @@
+"""What a monitor does again and again, beside the checks; each in a greenlet of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import gevent
+from gevent.event import Event as Flag
+
+from safepatch.monitor.statuses import Event
+from safepatch.store import FailedError
+
+if TYPE_CHECKING:
+    from safepatch.monitor.monitor import Monitor
+
+logger = logging.getLogger("safepatch.monitor")
+_WRITTEN = 500  # statuses in one transaction
+
+
+@contextlib.contextmanager
+def running(monitor: Monitor) -> Iterator[None]:
+    """Do all of it, until the end of the block."""
+    stop = Flag()
+
+    def reread() -> None:
+        if monitor.watch.changed():
+            monitor.reload()
+
+    works: list[tuple[float, Callable[[], object]]] = [
+        (1.0, lambda: settle(monitor)),
+        (1.0, lambda: look_at_pace(monitor)),
+        (1.0, lambda: monitor.history.flush(monitor.wall())),
+        (1.0, reread),
+        (60.0, monitor.learned.save),
+        (1.0, monitor.lookups.round),
+    ]
+    greenlets = [gevent.spawn(_again_and_again, monitor, stop, *work) for work in works]
+    try:
+        yield
+    finally:
+        stop.set()
+        gevent.joinall(greenlets[:4], timeout=5.0)
+        gevent.killall(greenlets)
+        settle(monitor)
+        monitor.history.flush(monitor.wall())
+
+
+def _again_and_again(
+    monitor: Monitor, stop: Flag, seconds: float, work: Callable[[], object]
+) -> None:
+    """Work, wait, and so on; a mistake is counted and logged, and does not end it."""
+    while not stop.wait(seconds):
+        try:
+            work()
+        except FailedError as error:
+            monitor.fail(error)
+        except Exception:
+            monitor.pace.failures += 1
+            logger.exception("a mistake of the monitor; it goes on")
+
+
+def settle(monitor: Monitor) -> None:
+    """Say what there is to be said, and write down what has changed, in one transaction; alerts
+    are sent after that."""
+    now = monitor.wall()
+    with monitor.store.transaction():
+        events = [*_blind(monitor, now), *monitor.incidents.settle(now, blind=bool(monitor.blind))]
+        if events:
+            monitor.alerts.put(events)
+        dirty = [*monitor.kept.dirty][:_WRITTEN]
+        for name in {*dirty, *(name for event in events for name in event.endpoints)}:
+            if (status := monitor.statuses.get(name)) is not None:
+                monitor.kept.write(name, status)
+        monitor.kept.dirty.difference_update(dirty)
+    for event in events:
+        tell(monitor, event)
+
+
+def tell(monitor: Monitor, event: Event) -> None:
+    """Tell those who look on."""
+    monitor.feed.put(
+        type="event", event=event.type, title=event.title, severity=event.severity, at=event.at,
+        incident=event.incident, endpoints=[*event.endpoints], count=event.count,
+    )  # fmt: skip
+
+
+def _blind(monitor: Monitor, now: float) -> list[Event]:
+    """Whether the monitor can see, and what to tell if that has changed."""
+    reason, before = monitor.blindness.reason(now), monitor.blind
+    monitor.blind = reason
+    if bool(reason) == bool(before):
+        return []
+    logger.warning("the monitor is blind: %s" if reason else "the monitor sees again%s", reason)
+    return [
+        Event(
+            id=f"{'blind' if reason else 'seeing'}-{now:.0f}",
+            type="blind" if reason else "seeing",
+            at=now,
+            severity="critical" if reason else "info",
+            title="The monitor is blind" if reason else "The monitor sees again",
+            text=f"{reason}; until that is over nothing is called down"
+            if reason
+            else "What is down from now on is told of again",
+        )
+    ]
+
+
+def look_at_pace(monitor: Monitor) -> None:
+    """Look whether the checks keep up, and tell it once when they do not."""
+    pace, settings = monitor.pace, monitor.plan.settings
+    shortest = monitor.schedule.shortest()
+    if not pace.look(monitor.schedule.late(monitor.clock()), shortest):
+        return
+    now, late = monitor.wall(), pace.lateness
+    if pace.overloaded:
+        text = (
+            f"checks begin {pace.behind:.0f} s after they were due, so each endpoint is checked "
+            f"less often; {pace.per_second:.0f} checks a second, {pace.in_flight} of at most "
+            f"{settings.concurrency} at the same time; watch less, less often, or by more processes"
+        )
+    else:
+        text = f"checks begin in time again, {late['median'] * 1e3:.0f} ms late in the median"
+    title = "The monitor is overloaded" if pace.overloaded else "The monitor keeps up again"
+    logger.warning("%s: %s", title, text)
+    event = Event(
+        id=f"pace-{now:.0f}", type="warning", at=now,
+        severity="warning" if pace.overloaded else "info", title=title, text=text,
+    )  # fmt: skip
+    with monitor.store.transaction():
+        monitor.alerts.put([event])
+    tell(monitor, event)
