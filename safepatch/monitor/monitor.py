@@ -123,9 +123,13 @@ class Monitor:
         self.places = Places()
         self.incidents = self._incidents()
         self.blindness = Blindness(root, lambda: self.plan, self.places)
-        self.alerts = Alerts(self.store, lambda: self.plan)
-        self.restarts = Restarts(self.store, lambda: self.plan)
-        self.beating: dict[str, str] = {}  # names that jobs report with -> of endpoints
+        self.alerts = Alerts(self.store, lambda: self.plan, now=self.wall)
+        self.down: set[str] = set()  # the names of all that is
+        self.restarts = Restarts(
+            self.store, lambda: self.plan, self.statuses,
+            counts=lambda: (len(self.down), len(self.statuses)), blind=lambda: self.blind,
+            tell=self.alerts.put, now=self.wall,
+        )  # fmt: skip
         self.found: dict[str, Endpoint] = {}  # what detection made of endpoints without a kind
         self.lookups = Lookups(self.tools.resolving.look, lambda: self.plan.endpoints, self._dns)
         self.schedule = Schedule(origin=self.clock() - self.wall())
@@ -137,6 +141,8 @@ class Monitor:
         self._serve(opened)
         self.alerts.start()
         opened.callback(self.alerts.stop)
+        self.restarts.start()
+        opened.callback(self.restarts.stop)
         opened.callback(self.feed.close)
         opened.enter_context(rounds.running(self))
         self.pool.start()
@@ -249,11 +255,12 @@ class Monitor:
 
     def beat(self, key: str, name: str, ok: bool = True, message: str = "") -> bool:
         """A job reports; False if the key is wrong, or no heartbeat has that name."""
+        endpoint = self.plan.endpoints.get(name)
+        if endpoint is None or endpoint.kind != "beat":
+            return False
         with self.store.transaction():
             known = self.beats.arrived(key, name, self.wall(), ok, message)
-            if name not in self.beating:
-                self.beats.forget(name)
-        return known and self.recheck(self.beating.get(name, ""))
+        return known and self.recheck(name)
 
     def recheck(self, name: str) -> bool:
         """Have an endpoint checked now; False if there is none."""

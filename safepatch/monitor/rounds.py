@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from safepatch.monitor.monitor import Monitor
 
 logger = logging.getLogger("safepatch.monitor")
+_SECOND = 1.0
 _WRITTEN = 500  # statuses in one transaction
 _PATIENCE = 5.0  # seconds for a canary's answer
 
@@ -33,7 +34,7 @@ def running(monitor: Monitor) -> Iterator[None]:
             monitor.reload()
 
     def second() -> float:
-        return 1.0
+        return _SECOND
 
     works: list[tuple[Callable[[], float], Callable[[], object]]] = [
         (second, lambda: settle(monitor)),

@@ -108,6 +108,12 @@ def changed(
         monitor.kept.dirty.add(endpoint.name)
     else:
         write(monitor, endpoint, status, result, change, now)
+    if status.state == "down":
+        monitor.down.add(endpoint.name)
+        monitor.restarts.down(endpoint, status, now)
+    elif endpoint.name in monitor.down:
+        monitor.down.discard(endpoint.name)
+        monitor.restarts.up(endpoint, status, now)
     monitor.feed.put(type="status", name=endpoint.name, change=change, **shown(status))
 
 
