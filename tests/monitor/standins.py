@@ -5,8 +5,7 @@ import random
 import time
 import types
 
-from gevent.queue import Queue
-
+from safepatch.monitor.feed import Feed
 from safepatch.monitor.plan import Endpoint, Options, Plan, Settings
 from safepatch.monitor.results import Result
 from safepatch.monitor.statuses import Status
@@ -56,19 +55,6 @@ class History:
         return 1 - self.share * len(self.bad) / max(1.0, seconds / 86400) if self.bad else 1.0
 
 
-class Subscription:
-    def __init__(self, among):
-        self.queue, self.among = Queue(), among
-        among.append(self)
-
-    def close(self):
-        self.among.remove(self)
-
-    def __iter__(self):
-        while True:
-            yield self.queue.get()
-
-
 class StandIn:
     """What pages read of a monitor; `done` has what they asked it to do."""
 
@@ -83,7 +69,7 @@ class StandIn:
         }
         self.found, self.problems, self.blind, self.started = {}, [], "", self.now - 90000
         self.pace, self.history, self.done = Pace(), History(self.now), []
-        self.subscriptions, self.told, self.alerts_told = [], [], []
+        self.feed, self.told, self.alerts_told = Feed(), [], []
         self.learned_facts, self.restarts_done, self.channels = {}, [], {}
         self.learned = types.SimpleNamespace(facts=lambda name: self.learned_facts.get(name, {}))
         self.incidents = types.SimpleNamespace(
@@ -123,11 +109,7 @@ class StandIn:
         self.done.append(("silence", name, seconds))
 
     def events(self):
-        return Subscription(self.subscriptions)
-
-    def happen(self, **event):
-        for each in list(self.subscriptions):
-            each.queue.put(event)
+        return self.feed.subscribe()
 
 
 def endpoint(name, address="", **options):

@@ -22,7 +22,7 @@ from safepatch.monitor.web import addresses, passwords
 from safepatch.monitor.web.current import settings
 
 #: Blueprints that answer everybody.
-OPEN = {"beats", "login", "public"}
+OPEN = {"beats", "login", "public", "statics"}
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -118,6 +118,12 @@ def csrf() -> str:
     return str(session["csrf"])
 
 
+def choose_cookies() -> None:
+    """Have cookies sent by https alone where people come by that; not to who sits here."""
+    secure = settings().url.startswith("https:") and not addresses.is_local(request)
+    flask.current_app.config["SESSION_COOKIE_SECURE"] = secure
+
+
 def check_host() -> None:
     """Answer 400 to what was meant for another host."""
     if not addresses.is_for_us(request, settings()):
@@ -129,7 +135,7 @@ def check_host() -> None:
 
 def check_access() -> Response | None:
     """Answer 401 or 403, or lead to the login, where something is not for everybody."""
-    if request.blueprint in OPEN or request.endpoint == "static" or may_see():
+    if request.blueprint in OPEN or may_see():
         return None
     if is_for_programs():
         raise Unauthorized("give a token (Authorization: Bearer ...), or log in")
@@ -185,6 +191,7 @@ def protect(app: Flask, key: Any) -> None:
         MAX_FORM_MEMORY_SIZE=64 * 1024,
         MAX_FORM_PARTS=50,
     )
+    app.before_request(choose_cookies)
     app.before_request(check_host)
     app.before_request(check_access)
     app.before_request(check_origin)

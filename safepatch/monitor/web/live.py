@@ -59,9 +59,11 @@ class Live:
                 events.close()
 
     def _wake(self, event: dict[str, Any]) -> None:
-        names = {event.get("name"), *event.get("names", ())}
+        if event.get("type") == "dns":  # which a warning will tell
+            return
+        names = {event.get("name", ""), *event.get("endpoints", ())} - {""}
         for flag, name in self.waiting.items():
-            if not name or name in names:
+            if not name or not names or name in names:
                 flag.set()
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import pathlib
 import secrets
 import time
 from typing import Any, cast
@@ -29,6 +27,7 @@ from safepatch.monitor.web import (
     pages,
     public,
     reading,
+    statics,
     words,
 )
 from safepatch.monitor.web.board import Boards
@@ -36,9 +35,8 @@ from safepatch.monitor.web.current import NAME, monitor, settings
 
 log = logging.getLogger(__name__)
 
-BLUEPRINTS = (actions, api, beats, live, login, metrics, pages, public)
+BLUEPRINTS = (actions, api, beats, live, login, metrics, pages, public, statics)
 
-_STATIC = pathlib.Path(__file__).parent / "static"
 _FILTERS = (
     "ago", "clip", "day", "discreet", "duration", "fact", "iso", "many", "number", "percent",
     "took", "when",
@@ -47,7 +45,7 @@ _FILTERS = (
 
 def make(monitor: Any) -> Flask:
     """The pages of a monitor, as a Flask application."""
-    app = Flask("safepatch.monitor.web", static_folder=str(_STATIC))
+    app = Flask("safepatch.monitor.web", static_folder=None)
     app.url_map.merge_slashes = False  # Names are URLs.
     app.extensions[NAME] = monitor
     app.extensions[f"{NAME}.boards"] = Boards(monitor)
@@ -79,17 +77,8 @@ def _prepare_templates(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     for name in _FILTERS:
         app.jinja_env.filters[name] = getattr(words, name)
-    versions = {path.name: _version(path) for path in _STATIC.iterdir() if path.is_file()}
-
-    def static_file(name: str) -> str:
-        return flask.url_for("static", filename=name, v=versions[name])
-
-    app.jinja_env.globals.update(static_file=static_file, csrf=access.csrf)
+    app.jinja_env.globals.update(static_file=statics.address, csrf=access.csrf)
     app.context_processor(_for_all_pages)
-
-
-def _version(path: pathlib.Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def _for_all_pages() -> dict[str, Any]:
