@@ -1,5 +1,7 @@
 """The monitor as a whole: verdicts, alerts and state, over restarts, reloads and mistakes."""
 
+import shutil
+
 import pytest
 
 pytest.importorskip("httptools", reason="a monitor needs the extra `monitor`")
@@ -32,7 +34,7 @@ def until(monitor, **wanted):
 def test_what_goes_down_and_comes_back_is_told_of_once_each(tmp_path):
     server = Server()
     with receiver() as hook:
-        given = source({"a": server.url, "b": server.url}, channels={"hook": {"url": hook.url}})
+        given = source({"a": server.url, "b": server.url}, channels={"hook": {"url": hook.url, "per_minute": 6000}})
         with watching(given, tmp_path) as monitor:
             until(monitor, a="up", b="up")
             server.down()
@@ -54,7 +56,7 @@ def test_what_goes_down_and_comes_back_is_told_of_once_each(tmp_path):
 
 
 @in_hub
-def test_after_a_restart_verdicts_incidents_and_times_are_as_they_were_and_nothing_is_told(
+def test_after_a_restart_verdicts_incidents_and_times_are_as_they_were(
     tmp_path,
 ):
     with receiver() as hook:
@@ -81,17 +83,28 @@ def test_after_a_restart_verdicts_incidents_and_times_are_as_they_were_and_nothi
 
 
 @in_hub
-def test_a_verdict_is_on_disk_before_anybody_is_told(tmp_path):
-    seen = []
-    with watching(source({"a": f"tcp://127.0.0.1:{port_of_nobody()}"}), tmp_path) as monitor:
-        monitor.alerts.put = lambda events: seen.append(
-            (dict(monitor.store.root["statuses"]["a"]), monitor.store.stats()["waiting"])
-        )
-        until(monitor, a="down")
-        rounds.settle(monitor)
+def test_a_verdict_its_incident_and_the_alert_are_on_disk_before_anybody_is_told(tmp_path):
+    def copy(request):
+        if not (tmp_path / "copy").exists():
+            shutil.copytree(tmp_path / "state" / "store", tmp_path / "copy")
+        request.send_response(200)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
 
-    assert seen[0][0]["state"] == "down"
-    assert seen[0][1] == 0
+    with receiver(copy) as hook:
+        given = source(
+            {"a": f"tcp://127.0.0.1:{port_of_nobody()}"}, channels={"hook": {"url": hook.url}}
+        )
+        with watching(given, tmp_path / "state") as monitor:
+            until(monitor, a="down")
+            rounds.settle(monitor)
+            wait_until(lambda: hook.got)
+
+    with Store(tmp_path / "copy") as then:
+        assert then.root["statuses"]["a"]["state"] == "down"
+        [incident] = then.root["incidents"].values()
+        [alert] = then.root["alerts"].values()
+        assert alert["message"]["incident"] == incident["id"]
 
 
 @in_hub
@@ -364,7 +377,7 @@ def test_a_state_directory_that_another_monitor_uses_is_refused(tmp_path):
 def test_a_state_directory_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(MonitorError, match="cannot keep state in .*file/state.*permissions"):
+    with pytest.raises(MonitorError, match=r"cannot keep state in .*file/state.*permissions"):
         Monitor("tcp://127.0.0.1:1", state=tmp_path / "file" / "state").start()
 
 
@@ -460,7 +473,7 @@ def test_a_monitor_may_be_started_again(tmp_path):
 @in_hub
 def test_an_overload_is_told(tmp_path, caplog):
     with receiver() as hook:
-        given = source({"a": "tcp://127.0.0.1:1"}, channels={"hook": {"url": hook.url}})
+        given = source({"a": "tcp://127.0.0.1:1"}, channels={"hook": {"url": hook.url, "per_minute": 6000}})
         with watching(given, tmp_path, check=ok) as monitor:
             monitor.schedule.late = lambda now: 9.0
             for _ in range(4):
