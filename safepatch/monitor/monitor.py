@@ -92,7 +92,6 @@ class Monitor:
         """Open the state, serve the pages, and begin to check; no change if it runs already."""
         if self._opened is not None:
             return
-        self._stopping.clear()
         self._failure = None
         with contextlib.ExitStack() as opened:
             self.watch = Watch(self.sources)  # before they are read, so that no change is missed
@@ -168,14 +167,14 @@ class Monitor:
         from safepatch.monitor import web  # Flask takes its time
 
         try:
-            server = web.serve(self)
+            self.server = web.serve(self)
         except OSError as error:
             raise MonitorError(
                 f"cannot serve the pages at {listen!r}: {error}; give another address by `listen`, "
                 "such as '127.0.0.1:8788', or '' for no pages",
                 listen=listen,
             ) from error
-        opened.callback(server.stop, 1.0)
+        opened.callback(self.server.stop, 1.0)
 
     def stop(self) -> None:
         """Begin no more checks, let those under way come to their end, and close everything."""
@@ -184,24 +183,33 @@ class Monitor:
         if opened is not None:
             opened.close()
 
-    def run(self) -> None:
-        """Start, and go on until SIGTERM, SIGINT or `stop`; SIGHUP has the sources read again.
+    def run(self, begun: Callable[[], object] = lambda: None) -> None:
+        """Start, call `begun`, and go on until SIGTERM, SIGINT or `stop`; SIGHUP has the sources
+        read again.
 
-        Raises MonitorError where the state cannot be written any more; start the monitor again
-        then, which is what systemd does.
+        Raises what `start` raises, and MonitorError where the state cannot be written any more;
+        start the monitor again then, which is what systemd does.
         """
-        self.start()
-        try:
-            with signals(self._stopping.set, self.reload):
+        if self._opened is None:
+            self._stopping.clear()
+        with signals(self._stopping.set, self.reload):
+            try:
+                self.start()
+                begun()
                 self._stopping.wait()
-        finally:
-            self.stop()
+            finally:
+                self.stop()
         if self._failure is not None:
             raise MonitorError(
                 f"the state in {str(self.state)!r} cannot be written any more, so the monitor "
                 f"stopped: {self._failure}; look at the disk, and start it again",
                 state=str(self.state),
             ) from self._failure
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended because its state could not be written."""
+        return self._failure is not None
 
     def fail(self, error: BaseException) -> None:
         """Have `run` end, because nothing can be promised any more."""
@@ -225,7 +233,7 @@ class Monitor:
     def reload(self) -> bool:
         """Read the sources again; False if they are wrong, which `problems` tells, and then all
         goes on as before. What stays keeps its state."""
-        return reloading.reload(self)
+        return self._opened is None or reloading.reload(self)
 
     def endpoint(self, name: str) -> Endpoint:
         """An endpoint, with the address that was found for it. Raises KeyError."""

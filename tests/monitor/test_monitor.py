@@ -34,7 +34,10 @@ def until(monitor, **wanted):
 def test_what_goes_down_and_comes_back_is_told_of_once_each(tmp_path):
     server = Server()
     with receiver() as hook:
-        given = source({"a": server.url, "b": server.url}, channels={"hook": {"url": hook.url, "per_minute": 6000}})
+        given = source(
+            {"a": server.url, "b": server.url},
+            channels={"hook": {"url": hook.url, "per_minute": 6000}},
+        )
         with watching(given, tmp_path) as monitor:
             until(monitor, a="up", b="up")
             server.down()
@@ -473,7 +476,9 @@ def test_a_monitor_may_be_started_again(tmp_path):
 @in_hub
 def test_an_overload_is_told(tmp_path, caplog):
     with receiver() as hook:
-        given = source({"a": "tcp://127.0.0.1:1"}, channels={"hook": {"url": hook.url, "per_minute": 6000}})
+        given = source(
+            {"a": "tcp://127.0.0.1:1"}, channels={"hook": {"url": hook.url, "per_minute": 6000}}
+        )
         with watching(given, tmp_path, check=ok) as monitor:
             monitor.schedule.late = lambda now: 9.0
             for _ in range(4):
