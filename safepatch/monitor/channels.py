@@ -208,8 +208,8 @@ def run(command: Sequence[str], data: bytes, names: Mapping[str, str]) -> None:
     """Run a command without a shell, with `data` on its standard input and more environment.
 
     Returns when it has ended with 0, and raises DeliveryError else. Waits as greenlets do; where
-    that is interrupted, as by a timeout, the command is killed with all of its process group. What
-    it writes to its standard error goes where ours goes.
+    that is interrupted, as by a timeout, the command is killed with all of its process group, and
+    goes on where the greenlet is killed. What it writes to its standard error goes where ours goes.
     """
     # gevent's subprocess would wait for each child of this process, whosesoever it is.
     spawn = get_original("os", "posix_spawnp")
@@ -251,6 +251,8 @@ def _wait(child: int) -> int:
             pause = min(2 * pause, 0.1)
     except ChildProcessError:  # somebody else has waited for it; subprocess says the same
         return 0
+    except gevent.GreenletExit:  # the program ends; what it has begun may be half done
+        raise
     except BaseException:
         os.killpg(child, signal.SIGKILL)
         waitpid(child, 0)
