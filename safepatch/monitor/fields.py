@@ -229,6 +229,23 @@ def _server(value: str) -> str:
     return address(f"smtp://{found[2]}")
 
 
+def _broker(value: str) -> str:
+    if not value:
+        return ""
+    found = re.fullmatch(r"rediss?://(?:([^@/]*)@)?([^@/]+)(?:/\d*)?", value)
+    if not found:
+        return f"{shown(value)} is no Redis, such as 'redis://redis.example.com:6379/0'"
+    if ":" in (found[1] or ""):
+        return "the password does not belong there; name its variable in broker_password_env"
+    return address(f"tcp://{found[2]}")
+
+
+def _vantage(value: str) -> str:
+    if re.fullmatch(r"[\w-]{1,40}", value):
+        return ""
+    return f"{shown(value)} is no name of a vantage; use letters, digits, _ and -"
+
+
 def _zone(value: str) -> str:
     try:
         zoneinfo.ZoneInfo(value)
@@ -262,11 +279,21 @@ CHECKS: dict[str, Check] = {
     "concurrency": _between(1, 100_000),
     "restarts_per_hour": _between(0, 100_000),
     "restarts_stop_at": _share,
+    "broker": _broker,
+    "vantages": _each(_vantage),
+    "quorum": _between(0, 100),
     "method": _method,
     "headers": _headers,
     "headers_env": _variables,
     **dict.fromkeys(
-        ("password_env", "bearer_env", "password_hash_env", "tokens_env", "smtp_password_env"),
+        (
+            "password_env",
+            "bearer_env",
+            "password_hash_env",
+            "tokens_env",
+            "smtp_password_env",
+            "broker_password_env",
+        ),
         variable,
     ),
     "status": _each(_status),
