@@ -42,7 +42,7 @@ concurrency = click.option(
 )  # fmt: skip
 
 
-@click.group()
+@click.group(epilog=options.exits("something is down, of `once`"))
 def monitor() -> None:
     """Watch sites and other endpoints.
 
@@ -137,12 +137,16 @@ def run(
             state=state,
             **settings(listen=listen, concurrency=concurrency),
         )
-        watching.start()
-        printing.line(greeting(watching))
-        sys.stdout.flush()
+
+        def greet() -> None:
+            printing.line(greeting(watching))
+            sys.stdout.flush()
+
         try:
-            watching.run()
+            watching.run(greet)
         except MonitorError as error:
+            if not watching.failed:
+                raise
             printing.complain(str(error))
             context.exit(3)
 
