@@ -106,6 +106,7 @@ CHECKS: dict[str, Check] = {
     "canaries": forms.each(forms.address),
     "Settings.url": forms.url,
     "Restart.url": forms.url,
+    "Channel.url": forms.hook,
     "title": forms.not_blank,
 }
 

@@ -9,7 +9,9 @@ import datetime
 import difflib
 import ipaddress
 import json
+import logging
 import re
+import warnings
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -22,8 +24,6 @@ Check = Callable[[Any], str]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_STEP = r"[^.\[\]]+"
-_PATH = re.compile(rf"\$|(?:\$\.?)?(?:{_STEP}|\[\d+\])(?:\.{_STEP}|\[\d+\])*")
 
 
 def each(check: Check) -> Check:
@@ -89,12 +89,17 @@ def regex(value: str) -> str:
 
 
 def paths(value: Mapping[str, Any]) -> str:
+    from safepatch.monitor.checks.bodies import steps  # late: it has gevent with it
+    from safepatch.monitor.courses import CheckError
+
     for path, wanted in value.items():
-        if not _PATH.fullmatch(path):
-            return f"{shown(path)} is no path, such as 'data.items[0].name'"
+        try:
+            steps(path)
+        except (CheckError, ValueError):
+            return f"{shown(path)} is no path, such as 'data.items[0].name' or 'data[\"a.b\"]'"
         try:
             json.dumps(wanted, allow_nan=False)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return f"{shown(wanted)} at {path!r} is nothing that JSON can have"
     return ""
 
@@ -163,6 +168,42 @@ def url(value: str) -> str:
     if not re.match(r"https?://", value):
         return f"{shown(value)} is no URL with http:// or https://"
     return address(value)
+
+
+def hook(value: str) -> str:
+    """Whether alerts can be sent there: a webhook, or what Apprise knows."""
+    scheme, found, _ = value.partition("://")
+    if not value or scheme in ("http", "https"):
+        return url(value)
+    if not found:
+        return f"{shown(value)} is no URL; write it with its scheme, 'https://...'"
+    if scheme in ("mailto", "mailtos"):
+        return "mail is sent by mail = 'ops@example.com', and smtp in [monitor]"
+    return _apprise(scheme, value)
+
+
+def _apprise(scheme: str, value: str) -> str:
+    try:
+        from apprise import Apprise  # late: it takes a while
+        from apprise.manager_plugins import NotificationManager
+    except ModuleNotFoundError as error:
+        needed = f"needs {error.name!r}; install it with pip install 'safepatch-py[monitor]'"
+        return f"a channel of the kind {scheme!r} {needed}"
+    logger = logging.getLogger("apprise")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)  # it logs what is wrong, with the address
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of modules that some of its plugins import
+            if Apprise.instantiate(value) is not None:
+                return ""
+        manager: Any = NotificationManager
+        known = manager().schemas()
+    finally:
+        logger.setLevel(level)
+    if scheme in known:
+        return f"Apprise does not understand that address of {scheme}; see its documents"
+    return f"Apprise knows no {scheme!r}{nearest(scheme, known)}"
 
 
 def listen(value: str) -> str:
