@@ -25,27 +25,24 @@ Monitor(sys.argv[1], state=sys.argv[2]).run()
 """
 
 
-class Killed:
-    """A monitor of two endpoints at one server, its child, and the alerts that came."""
+SERVERS = 5  # so that none goes and comes so often that it flaps
 
-    def __init__(self, directory, hook, server):
-        self.directory, self.hook, self.server = directory, hook, server
+
+class Killed:
+    """A monitor of servers, its child, and the alerts that came."""
+
+    def __init__(self, directory, hook, servers):
+        self.directory, self.hook, self.servers = directory, hook, servers
         self.kills = 0
         self._child = None
-        (directory / "sites.toml").write_text(_sites(server, hook))
+        (directory / "sites.toml").write_text(_sites(servers, hook))
 
     def start(self):
-        self._child = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                _PROGRAM,
-                self.directory / "sites.toml",
-                self.directory / "state",
-            ],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stderr=(self.directory / "log").open("a"),
-        )
+        with (self.directory / "log").open("a") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, "sites.toml", "state"],
+                env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=self.directory, stderr=log,
+            )  # fmt: skip
 
     def kill(self):
         assert self._child.poll() is None, (self.directory / "log").read_text()
@@ -74,40 +71,42 @@ class Killed:
             gevent.sleep(0.01)
 
 
-def _sites(server, hook):
+def _sites(servers, hook):
     lines = ["[monitor]", 'listen = ""', "gather = 0.05", "[defaults]"]
     lines += [f"{name} = {value}" for name, value in QUICK.items()]
-    lines += ["[endpoints]", f'a = "{server.url}"', f'b = "{server.url}b"']
+    lines += ["[endpoints]", *(f's{server.port} = "{server.url}"' for server in servers)]
     lines += ["[channels.hook]", f'url = "{hook.url}"', "per_minute = 60000"]
     return "\n".join(lines)
 
 
 @contextlib.contextmanager
 def killed(directory):
-    server = Server()
+    servers = [Server() for _ in range(SERVERS)]
     with receiver() as hook:
-        monitor = Killed(directory, hook, server)
+        monitor = Killed(directory, hook, servers)
         monitor.start()
         try:
             yield monitor
         finally:
             monitor.stop()
-            server.down()
+            for server in servers:
+                server.down()
 
 
 def outages(directory, number, seed):
-    """Let a server go and come back so often, with two kills each time; raises AssertionError if
-    anything is told twice, or not at all."""
+    """Let servers go and come back, so many times, with two kills each time; raises AssertionError
+    if anything is told twice, or not at all."""
     chance = random.Random(seed)
     with killed(directory) as monitor:
         told = []
-        for _ in range(number):
+        for each in range(number):
+            server = monitor.servers[each % SERVERS]
             gevent.sleep(chance.random() * 0.8)
-            monitor.server.down()
+            server.down()
             _restarted(monitor, chance)
             told.append(["down"])
             monitor.wait_for(told)
-            monitor.server.up()
+            server.up()
             _restarted(monitor, chance)
             told[-1] = ["down", "up"]
             monitor.wait_for(told)
