@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,6 +16,9 @@ SHARE = 0.8  # so many of those at an address must fail for it to be the cause
 MANY = 5  # so many alerts at once for the same kind of error are one
 _KNOWN = 0.1  # of a network so much must have been looked at since, or so many must fail:
 _ENOUGH = 5
+_AT_ONCE = 100  # failures that are looked at without a pause
+
+T = TypeVar("T")
 
 _NOWHERE = frozenset({"dns", "private", "silent", "internal"})  # errors that are of no address
 
@@ -82,8 +85,19 @@ class Seen(NamedTuple):
         return looked >= _KNOWN * self.known or self.bad >= _ENOUGH
 
 
+def paced(items: Iterable[T], pause: Callable[[], object]) -> Iterator[T]:
+    """The same items, with a pause after so many that they may have taken a millisecond."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if not number % _AT_ONCE:
+            pause()
+
+
 def grouped(
-    failures: Sequence[Failure], places: Places, statuses: Mapping[str, Status]
+    failures: Sequence[Failure],
+    places: Places,
+    statuses: Mapping[str, Status],
+    pause: Callable[[], object] = lambda: None,
 ) -> list[Group]:
     """Failures by what they have in common, each in one group.
 
@@ -92,11 +106,12 @@ def grouped(
     remains is alone.
     """
     groups: list[Group] = []
-    rest = [*failures]
+    others = [failure for failure in failures if failure.error not in _EASY_ERRORS]
+    rest = [failure for failure in failures if failure.error in _EASY_ERRORS]
     for kind, least, key in _EASY:
         found, rest = _by(rest, kind, least, key)
         groups += found
-    found, rest = _by_place(rest, places, statuses)
+    found, rest = _by_place([*others, *rest], places, statuses, pause)
     return [*groups, *found, *(Group(NONE, [failure]) for failure in rest)]
 
 
@@ -112,6 +127,7 @@ def _domain(failure: Failure) -> str:
     return domain_of(failure.endpoint.address) if failure.error == "dns" else ""
 
 
+_EASY_ERRORS = frozenset({"certificate", "dns"})
 Key = Callable[[Failure], str]
 # What does not depend on who else is fine: how many must share it, and what.
 _EASY: list[tuple[str, int, Key]] = [
@@ -138,13 +154,16 @@ def _by(
 
 
 def _by_place(
-    failures: list[Failure], places: Places, statuses: Mapping[str, Status]
+    failures: list[Failure],
+    places: Places,
+    statuses: Mapping[str, Status],
+    pause: Callable[[], object],
 ) -> tuple[list[Group], list[Failure]]:
     by_network: dict[str, list[Failure]] = defaultdict(list)
-    for failure in failures:
+    for failure in paced(failures, pause):
         by_network["" if failure.error in _NOWHERE else failure.network].append(failure)
     rest, groups = by_network.pop("", []), []
-    for network, some in by_network.items():
+    for network, some in paced(by_network.items(), pause):
         if len(some) == 1:
             rest += some
             continue

@@ -93,8 +93,9 @@ def warn(facts: dict[str, Any], within: float, now: float, course: Course) -> No
     """Warn of a certificate that expires soon, or of one above it that expires before it."""
     expires = facts.get("expires")
     if expires is not None and expires - now < within:
+        ends = "expires" if expires > now else "expired"
         course.warnings.append(
-            f"its certificate for {facts['subject']} expires {_when(expires, now)}"
+            f"its certificate for {facts['subject']} {ends} {_when(expires, now)}"
         )
         return
     for each in facts.get("chain", ()):

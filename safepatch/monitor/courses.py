@@ -50,14 +50,14 @@ class Course:
         self.warnings: list[str] = []
 
     def enter(self, phase: str) -> None:
-        """Begin a phase; what has passed since the last one ended belongs to it too."""
+        """Begin a phase."""
         self.phase = phase
+        self._since = self._clock()
 
     def leave(self) -> None:
         """End the phase. One that comes again, after a redirect, adds up."""
-        now = self._clock()
-        self.phases[self.phase] = self.phases.get(self.phase, 0.0) + now - self._since
-        self._since = now
+        took = self._clock() - self._since
+        self.phases[self.phase] = self.phases.get(self.phase, 0.0) + took
         self.phase = "total"
 
     def late(self, seconds: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from safepatch.monitor import causes, records, telling, windows
-from safepatch.monitor.causes import NONE, Cause, Failure, Group
+from safepatch.monitor.causes import NONE, Cause, Failure, Group, paced
 from safepatch.monitor.membership import Membership, fails, keeps_down
 from safepatch.monitor.places import Places
 from safepatch.monitor.plan import Endpoint, Plan
@@ -116,16 +116,22 @@ class Incidents:
 
     # -- what is told
 
-    def settle(self, now: float, blind: bool = False) -> list[Event]:
-        """What is to be told now; each event once. While blind nothing is, and all waits."""
+    def settle(
+        self, now: float, blind: bool = False, pause: Callable[[], object] = lambda: None
+    ) -> list[Event]:
+        """What is to be told now; each event once. While blind nothing is, and all waits.
+
+        Some 8 us for each failure; `pause` is called every so many, to let others run, who may
+        call `take` meanwhile.
+        """
         if blind:
             return []
         events = [*self._ended(now), *self._doubled(now)]
         if self._asleep and now >= self._awake:
             self._wake_asleep(now)
-        ready = self._to_tell(self._ready(now), now)
+        ready = self._to_tell(paced(self._ready(now), pause), now)
         for type_ in ("down", "flapping"):
-            events += self._told([one for one in ready if one.type == type_], type_, now)
+            events += self._told([one for one in ready if one.type == type_], type_, now, pause)
         return events
 
     def _wake_asleep(self, now: float) -> None:
@@ -145,10 +151,12 @@ class Incidents:
             return []
         return [failure for failure in self._pending.values() if failure.at <= now]
 
-    def _to_tell(self, ready: Sequence[Failure], now: float) -> list[Failure]:
+    def _to_tell(self, ready: Iterable[Failure], now: float) -> list[Failure]:
         """Those that are neither in maintenance nor down because of another one."""
         plan, told = self.plan(), []
         for failure in ready:
+            if self._pending.get(failure.name) is not failure:
+                continue  # it came up during a pause
             status = self.statuses[failure.name]
             if reason := self._muted(failure.endpoint, plan, now):
                 status.muted = reason
@@ -164,15 +172,17 @@ class Incidents:
                 told.append(self._pending.pop(failure.name))
         return told
 
-    def _told(self, failures: list[Failure], type_: str, now: float) -> list[Event]:
+    def _told(
+        self, failures: list[Failure], type_: str, now: float, pause: Callable[[], object]
+    ) -> list[Event]:
         if not failures:
             return []
         new = {failure.name for failure in failures}
         lately = self._alone_lately(type_, now)
-        groups = causes.grouped([*failures, *lately], self.places, self.statuses)
+        groups = causes.grouped([*failures, *lately], self.places, self.statuses, pause)
         groups = [group for group in groups if any(one.name in new for one in group.failures)]
-        rest = [group for group in groups if not self._joined(group, type_, now)]
-        return [self._opened(group, type_, now) for group in causes.merged(rest)]
+        rest = [group for group in paced(groups, pause) if not self._joined(group, type_, now)]
+        return [self._opened(group, type_, now, pause) for group in causes.merged(rest)]
 
     def _alone_lately(self, type_: str, now: float) -> list[Failure]:
         """Those that may have been the first of something larger."""
@@ -202,9 +212,15 @@ class Incidents:
         )
         return (by_address[cause.value] if cause.kind == "address" else together).explains
 
-    def _come(self, incident: str, failures: Sequence[Failure], now: float) -> None:
+    def _come(
+        self,
+        incident: str,
+        failures: Sequence[Failure],
+        now: float,
+        pause: Callable[[], object] = lambda: None,
+    ) -> None:
         document = self.root[INCIDENTS][incident]
-        for failure in failures:
+        for failure in paced(failures, pause):
             self._leave_alone(failure.name)
             self._who.come(failure.name, incident)
         records.come(self.root, document, failures, now)
@@ -215,11 +231,11 @@ class Incidents:
         if self._alone.pop(name, None) is not None:
             self._leave(name, up=False)
 
-    def _opened(self, group: Group, type_: str, now: float) -> Event:
+    def _opened(self, group: Group, type_: str, now: float, pause: Callable[[], object]) -> Event:
         document = records.new(self.root, group, type_, now)
         self._who.open(document)
         failures = sorted(group.failures, key=lambda failure: failure.since)
-        self._come(document["id"], failures, now)
+        self._come(document["id"], failures, now, pause)
         self._grown.discard(document["id"])
         if len(failures) == 1:
             self._alone[failures[0].name] = failures[0]

@@ -30,6 +30,7 @@ def reach_tls(
     phases "dns", "connect" and "tls", and the facts of the certificate, also of one that is not
     trusted. Raises CheckError.
     """
+    tools.context(endpoint.options, alpn=alpn, ours=ours)  # our own mistakes before all others
     connection = reach(endpoint, tools, course, host, port)
     try:
         secure(endpoint, tools, course, connection, host, alpn=alpn, ours=ours)

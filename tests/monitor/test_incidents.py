@@ -360,6 +360,24 @@ def test_what_is_not_watched_any_more_leaves_without_a_word():
     assert world.incidents.open() == []
 
 
+def test_others_may_run_while_thousands_are_looked_at():
+    world = filled(3000, lambda number: f"10.{number // 250}.{number % 250}.7")
+    fail(world, range(3000))
+    pauses = []
+
+    def pause():
+        world.check(f"e{len(pauses)}", address="10.0.0.7")
+        pauses.append(1)
+
+    (event,) = world.settle(pause=pause)
+    up = {name for name, status in world.statuses.items() if status.state == "up"}
+
+    assert len(pauses) >= 60
+    assert len(up) == len(pauses)
+    assert up.isdisjoint(world.incidents.members(event.incident))
+    assert all(world.statuses[name].incident == "" for name in up)
+
+
 def test_nothing_is_told_while_blind_and_all_of_it_afterwards():
     world = filled(3, "192.0.2.{}".format)
     fail(world, range(3))

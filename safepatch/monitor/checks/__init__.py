@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+from gevent import get_hub
+from gevent._hub_local import get_hub_if_exists
 
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
@@ -89,5 +91,10 @@ def check(address: str, **options: Any) -> Result:
     there are not; never because of what is checked. May be called from any thread or greenlet.
     """
     endpoint = Endpoint(address, address, msgspec.convert(options, Options))
-    with Tools(dns_ttl=0) as tools:
-        return run(endpoint, tools)
+    had_hub = get_hub_if_exists() is not None
+    try:
+        with Tools(dns_ttl=0) as tools:
+            return run(endpoint, tools)
+    finally:
+        if not had_hub:
+            get_hub().destroy()  # nobody else would when this thread ends
