@@ -127,9 +127,8 @@ def _ago(since: float, now: Callable[[], float] = time.time) -> str:
 def drawn(status: dict[str, Any], rows: list[dict[str, Any]]) -> Group:
     """The screen."""
     table = Table(box=None, header_style="bold", pad_edge=False, expand=True)
-    for head, more in (("state", {}), ("endpoint", {"ratio": 2}), ("since", {}), ("took", {})):
-        table.add_column(head, no_wrap=True, overflow="ellipsis", **more)
-    table.add_column("", ratio=3, no_wrap=True, overflow="ellipsis")
+    for head, ratio in (("state", 1), ("endpoint", 4), ("since", 1), ("took", 1), ("", 6)):
+        table.add_column(head, ratio=ratio, no_wrap=True, overflow="ellipsis")
     for row in rows:
         state, *others = cells(row)
         table.add_row(Text(state, _STYLES.get(state, "green")), *map(Text, others))
