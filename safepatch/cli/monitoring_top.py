@@ -127,7 +127,8 @@ def _ago(since: float, now: Callable[[], float] = time.time) -> str:
 def drawn(status: dict[str, Any], rows: list[dict[str, Any]]) -> Group:
     """The screen."""
     table = Table(box=None, header_style="bold", pad_edge=False, expand=True)
-    for head, ratio in (("state", 1), ("endpoint", 4), ("since", 1), ("took", 1), ("", 6)):
+    shares = [("state", None), ("endpoint", 2), ("since", None), ("took", None), ("", 3)]
+    for head, ratio in shares:
         table.add_column(head, ratio=ratio, no_wrap=True, overflow="ellipsis")
     for row in rows:
         state, *others = cells(row)
