@@ -37,6 +37,7 @@ class Tools:
         self.private: tuple[Network, ...] = networks(tuple(private))
         self.clock, self.time, self.environ = clock, time, environ
         self.certificates: dict[bytes, dict[str, Any]] = {}
+        self.beats: Any = None  # what jobs have reported, to a monitor that runs
         self._contexts: dict[tuple[Any, ...], tuple[list[int], ssl.SSLContext]] = {}
         self._kept: dict[str, Any] = {}
         self.resolving = Resolving(ttl=dns_ttl, servers=dns_servers, clock=clock)
