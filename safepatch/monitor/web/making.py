@@ -9,8 +9,9 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import flask
+import gevent
 from flask import Flask, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestTimeout
 from werkzeug.wrappers import Response
 
 from safepatch.monitor.results import ERRORS
@@ -35,6 +36,9 @@ from safepatch.monitor.web.current import NAME, monitor, settings
 
 log = logging.getLogger(__name__)
 
+#: Seconds for the body of a request to arrive.
+PATIENCE = 20.0
+
 BLUEPRINTS = (actions, api, beats, live, login, metrics, pages, public, statics)
 
 _FILTERS = (
@@ -52,6 +56,7 @@ def make(monitor: Any) -> Flask:
     app.extensions[f"{NAME}.live"] = live.Live(monitor)
     app.extensions[f"{NAME}.logins"] = login.limit()
     app.extensions[f"{NAME}.beats"] = beats.limit()
+    app.before_request(_receive)
     access.protect(app, key_of(monitor))
     for module in BLUEPRINTS:
         app.register_blueprint(module.blueprint)
@@ -71,6 +76,16 @@ def key_of(monitor: Any) -> str:
         if "web" not in kept:
             kept["web"] = {"key": secrets.token_hex(32)}
         return str(kept["web"]["key"])
+
+
+def _receive() -> None:
+    """Wait for the body, which is small, before anything is done with the request."""
+    try:
+        with gevent.Timeout(PATIENCE, TimeoutError()):
+            request.get_data(parse_form_data=True)
+            request.form  # noqa: B018
+    except (TimeoutError, ConnectionError) as error:
+        raise RequestTimeout("the request did not arrive") from error
 
 
 def _prepare_templates(app: Flask) -> None:
