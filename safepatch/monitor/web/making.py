@@ -49,21 +49,33 @@ _FILTERS = (
 
 def make(monitor: Any) -> Flask:
     """The pages of a monitor, as a Flask application."""
+    app = application()
+    attach(app, monitor)
+    return app
+
+
+def application() -> Flask:
+    """All pages, of no monitor yet."""
     app = Flask("safepatch.monitor.web", static_folder=None)
     app.url_map.merge_slashes = False  # Names are URLs.
-    app.extensions[NAME] = monitor
-    app.extensions[f"{NAME}.boards"] = Boards(monitor)
-    app.extensions[f"{NAME}.live"] = live.Live(monitor)
-    app.extensions[f"{NAME}.logins"] = login.limit()
-    app.extensions[f"{NAME}.beats"] = beats.limit()
     app.before_request(_receive)
-    access.protect(app, key_of(monitor))
+    access.protect(app)
     for module in BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     app.register_error_handler(HTTPException, _tell)
     app.register_error_handler(Exception, _fail)
     _prepare_templates(app)
     return app
+
+
+def attach(app: Flask, monitor: Any) -> None:
+    """Have the pages be about a monitor."""
+    app.secret_key = key_of(monitor)
+    app.extensions[NAME] = monitor
+    app.extensions[f"{NAME}.boards"] = Boards(monitor)
+    app.extensions[f"{NAME}.live"] = live.Live(monitor)
+    app.extensions[f"{NAME}.logins"] = login.limit()
+    app.extensions[f"{NAME}.beats"] = beats.limit()
 
 
 def key_of(monitor: Any) -> str:
