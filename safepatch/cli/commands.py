@@ -14,6 +14,7 @@ from safepatch.cli import (
     annotating,
     completing,
     monitoring_top,
+    monitoring_worker,
     options,
     others,
     printing,
@@ -267,4 +268,5 @@ def _print_drift(drift: Drift) -> None:
 
 
 program.add_command(monitoring_top.monitor)
+program.add_command(monitoring_worker.monitor)
 program.add_command(storing_documents.store)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from safepatch.monitor import afar
 from safepatch.monitor.plan import Plan
 from safepatch.monitor.sources import PlanError
 from safepatch.monitor.taking import interval
@@ -31,7 +32,8 @@ def begin(monitor: Monitor) -> None:
         monitor.statuses[name] = monitor.kept.load(name)
         every = interval(endpoint)
         soon = min(within, every) if name in unknown else None
-        monitor.schedule.add(name, every, now, soon)
+        if not afar.is_afar(monitor, endpoint):
+            monitor.schedule.add(name, every, now, soon)
         if not number % _SLICE:
             gevent.sleep(0)
     _expect_beats(monitor)
@@ -70,12 +72,17 @@ def take_up(monitor: Monitor, plan: Plan) -> None:
             monitor.found.pop(name, None)
         elif name in monitor.found:  # it goes by other options now
             monitor.found.pop(name)
-        monitor.schedule.add(name, interval(plan.endpoints[name]), now)
+        if afar.is_afar(monitor, plan.endpoints[name]):
+            monitor.schedule.remove(name)  # it may have been a heartbeat
+        else:
+            monitor.schedule.add(name, interval(plan.endpoints[name]), now)
     within = min(_SOON * len(added), 60.0)
     for name in added:
         monitor.statuses[name] = monitor.kept.load(name)
         every = interval(plan.endpoints[name])
-        monitor.schedule.add(name, every, now, min(within, every))
+        if not afar.is_afar(monitor, plan.endpoints[name]):
+            monitor.schedule.add(name, every, now, min(within, every))
+    afar.added(monitor, added)
     monitor.pool.concurrency = plan.settings.concurrency
     _expect_beats(monitor)
     monitor.pool.wake()
