@@ -122,6 +122,11 @@ NOT_SEEN = (
     "is no TOML",
     "is no time; ",
     "Apprise",
+    "is one text; did you",
+    "did you mean 'sun'?",
+    "stands for itself",
+    "in quotes",
+    "a file of another name",
     "mail is sent by",
     "ports are from",
 )
