@@ -289,6 +289,27 @@ def test_only_names_that_are_kept_are_remembered(learned):
     assert learned.facts("b")
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "is_like"),
+    [
+        ("Shop", "Shop", True),
+        ("Shop", "shop (3)", True),
+        ("Shop", "Shop closed", True),  # a half of them
+        ("Shop", "Shop is closed", False),
+        ("News of 26 November 2026", "News of 1 December 2026", True),
+        ("Monday, 9:30 am", "Tuesday, 10:15 pm", True),
+        ("Shop", "Index of /", False),
+        ("2026", "2027", True),
+        ("2026", "", False),
+        ("Shop", "", False),
+        ("Статьи", "СТАТЬИ", True),
+    ],
+)
+def test_titles_are_alike_if_half_of_their_words_are(was, now, is_like):
+    assert profiles.is_like(was, now) is is_like
+    assert profiles.is_like(now, was) is is_like
+
+
 # What changes with each request must not warn.
 TOKENS = st.text(string.ascii_lowercase + string.digits, min_size=8, max_size=16)
 WORDS = st.lists(st.text(string.ascii_lowercase, min_size=5, max_size=9), min_size=4, max_size=12)

@@ -144,6 +144,8 @@ def test_what_the_environment_gives_is_not_shown(key):
 def test_the_line_that_is_no_utf8_is_named_and_the_others_are_read():
     data = b"a.example\nb\xfccher.example\nhtps://c.example\n"
 
+    text = data.decode("utf-8", "surrogateescape")  # as Python reads what it is given
+    assert problems("-", stdin=text) == problems("-", stdin=data)
     assert problems("-", stdin=data) == [
         (
             "standard input:2",
