@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from safepatch.decorators import timeout
-from safepatch.monitor import channels
+from safepatch.monitor import channels, running
 from safepatch.monitor.channels import DeliveryError
 from safepatch.monitor.mailing import word
 from safepatch.monitor.plan import Endpoint, Restart
@@ -59,7 +59,7 @@ def act(restart: Restart, what: Action) -> None:
 def _act(restart: Restart, what: Action) -> None:
     body = msgspec.json.encode(what)
     if restart.command:
-        channels.run(restart.command, body, names(what))
+        running.run(restart.command, body, names(what))
     else:
         headers = {"Idempotency-Key": word(what.id), **restart.headers}
         channels.post(restart.url, body, headers, restart.timeout)

@@ -1,4 +1,4 @@
-"""Ways to tell somebody: an HTTP request, what Apprise knows, and a command.
+"""Ways to tell somebody: an HTTP request, and what Apprise knows.
 
 All raise DeliveryError, whose text has no address in it: addresses of channels hold secrets.
 """
@@ -9,13 +9,10 @@ import base64
 import functools
 import http.client
 import logging
-import os
 import re
-import signal
 import ssl
-import tempfile
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -199,68 +196,3 @@ def _status(heard: list[str]) -> str:
     """What Apprise has logged of why; the number alone, for the rest may hold an address."""
     numbers = re.findall(r"error=(\d{3})\b", " ".join(heard))
     return f"; the answer has status {numbers[-1]}" if numbers else ""
-
-
-# -- commands
-
-
-def run(command: Sequence[str], data: bytes, names: Mapping[str, str]) -> None:
-    """Run a command without a shell, with `data` on its standard input and more environment.
-
-    Returns when it has ended with 0, and raises DeliveryError else. Waits as greenlets do; where
-    that is interrupted, as by a timeout, the command is killed with all of its process group, and
-    goes on where the greenlet is killed. What it writes to its standard error goes where ours goes.
-    """
-    # gevent's subprocess would wait for each child of this process, whosesoever it is.
-    spawn = get_original("os", "posix_spawnp")
-    environment = {**os.environ, **{name: _clean(value) for name, value in names.items()}}
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.seek(0)
-        actions = [
-            (os.POSIX_SPAWN_DUP2, file.fileno(), 0),
-            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-        ]
-        try:
-            child = spawn(
-                command[0],
-                [*command],
-                environment,
-                file_actions=actions,
-                setpgroup=0,
-                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
-            )
-        except (OSError, ValueError) as error:
-            raise DeliveryError(f"cannot run {command[0]!r}: {why(error)}") from None
-    _need_zero(command[0], _wait(child))
-
-
-def _clean(value: str) -> str:
-    return value.replace("\0", " ").encode("utf-8", "replace").decode()[:30_000]
-
-
-def _wait(child: int) -> int:
-    """The exit code of a child."""
-    waitpid, pause = get_original("os", "waitpid"), 0.005
-    try:
-        while True:
-            gone, status = waitpid(child, os.WNOHANG)
-            if gone:
-                return os.waitstatus_to_exitcode(status)
-            gevent.sleep(pause)
-            pause = min(2 * pause, 0.1)
-    except ChildProcessError:  # somebody else has waited for it; subprocess says the same
-        return 0
-    except gevent.GreenletExit:  # the program ends; what it has begun may be half done
-        raise
-    except BaseException:
-        os.killpg(child, signal.SIGKILL)
-        waitpid(child, 0)
-        raise
-
-
-def _need_zero(name: str, code: int) -> None:
-    if code < 0:
-        raise DeliveryError(f"{name!r} was ended by signal {-code}")
-    if code > 0:
-        raise DeliveryError(f"{name!r} ended with exit code {code}")

@@ -14,7 +14,7 @@ import msgspec
 from gevent.threadpool import ThreadPool
 
 from safepatch.decorators import rate_limit, timeout
-from safepatch.monitor import channels, mailing
+from safepatch.monitor import channels, mailing, running
 from safepatch.monitor.channels import DeliveryError
 from safepatch.monitor.messages import Message
 from safepatch.monitor.plan import Channel, Plan
@@ -78,7 +78,7 @@ class Deliveries:
 
     def _deliver(self, channel: Channel, message: Message) -> None:
         if channel.command:
-            channels.run(channel.command, encoded(message), names(message))
+            running.run(channel.command, encoded(message), names(message))
         elif channel.mail:
             settings = self._plan().settings
             made = mailing.mail(message, channel.mail, settings.mail_from, self._now())

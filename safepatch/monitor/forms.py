@@ -234,6 +234,23 @@ def server(value: str) -> str:
     return address(f"smtp://{found[2]}")
 
 
+def broker(value: str) -> str:
+    if not value:
+        return ""
+    found = re.fullmatch(r"rediss?://(?:([^@/]*)@)?([^@/]+)(?:/\d*)?", value)
+    if not found:
+        return f"{shown(value)} is no Redis, such as 'redis://redis.example.com:6379/0'"
+    if ":" in (found[1] or ""):
+        return "the password does not belong there; name its variable in broker_password_env"
+    return address(f"tcp://{found[2]}")
+
+
+def vantage(value: str) -> str:
+    if re.fullmatch(r"[\w-]{1,40}", value):
+        return ""
+    return f"{shown(value)} is no name of a vantage; use letters, digits, _ and -"
+
+
 def zone(value: str) -> str:
     try:
         zoneinfo.ZoneInfo(value)

@@ -50,7 +50,7 @@ def digest(parts: Sequence[Message]) -> Message:
         type="digest",
         at=parts[-1].at,
         since=since,
-        severity=_severity(events, types.total()),
+        severity=_severity(events, types),
         title=_title(events, types, since),
         text="\n".join(_lines(events, types.total())),
         incident=incidents.pop() if len(incidents) == 1 else "",
@@ -94,10 +94,12 @@ def _first_id(part: Message) -> str:
     return part.events[0].id if part.events else part.id
 
 
-def _severity(events: Sequence[Event], total: int) -> Literal["critical", "warning", "info"]:
-    """The worst of what is not over."""
-    if total > len(events):
-        return "critical"  # what is not listed may be anything
+def _severity(
+    events: Sequence[Event], types: Counter[str]
+) -> Literal["critical", "warning", "info"]:
+    """The worst of what is not over; what is "down" and not listed may not be."""
+    if types.total() > len(events) and types["down"]:
+        return "critical"
     over = {
         id(each)
         for at, event in enumerate(events)

@@ -22,6 +22,10 @@ def test_a_digest_is_as_bad_as_the_worst_that_is_not_over():
     assert of(*over).severity == "info"
     assert of(*over, event(3, "warning")).severity == "warning"
     assert of(event(2, "up", incident="i1"), event(3, incident="i1")).severity == "critical"
+    assert of(*[event(n, "warning") for n in range(200)]).severity == "warning"
+    ended = [event(n, kind) for n in range(100) for kind in ("down", "up")]
+    assert of(*ended[:100]).severity == "info"
+    assert of(*ended).severity == "critical"  # for all that is known of what is not listed
 
 
 def test_a_digest_of_digests_counts_all_and_lists_the_first_and_the_last():

@@ -229,6 +229,29 @@ def test_nothing_is_restarted_while_too_many_are_down_which_is_told_once(store):
 
 
 @in_hub
+def test_that_restarts_are_stopped_is_told_again_the_next_time(store):
+    world = World(store)
+    for _ in range(2):
+        world.down(*[f"site-{n}" for n in range(10)])
+        world.wait(100)
+        world.up(*[f"site-{n}" for n in range(10)])
+
+    assert [severity for severity, _ in world.told] == ["critical", "critical"]
+
+
+@in_hub
+def test_a_time_to_look_at_one_outage_is_none_for_the_next_one(store):
+    world = World(store, Restart(command=("x",), wait=1000.0, verify=120.0))
+    world.cures = True
+    world.down("site-1")
+    world.wait(1010)
+    world.down("site-1")
+    world.wait(500)
+
+    assert len(world.ran) == 1
+
+
+@in_hub
 def test_a_few_may_be_down_whatever_share_that_is(store):
     world = World(store, sites=4)
     world.down("site-1", "site-2", "site-3")
