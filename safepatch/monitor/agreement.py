@@ -139,7 +139,11 @@ def of_settings(settings: Settings, environ: Environment) -> Iterator[Wrong]:
         yield "login", "login and password_hash_env go together; say both or neither"
     if settings.smtp_password_env and not settings.smtp:
         yield "smtp_password_env", "there is no smtp that it is for"
-    for key in ("password_hash_env", "tokens_env", "smtp_password_env"):
+    if settings.vantages and not settings.broker:
+        yield "vantages", "nothing leads to their workers; say broker, 'redis://host:6379/0'"
+    if settings.quorum > max(len(settings.vantages), 1):
+        yield "quorum", f"there are only {len(settings.vantages)} vantages"
+    for key in ("password_hash_env", "tokens_env", "smtp_password_env", "broker_password_env"):
         name = getattr(settings, key)
         if name and name not in environ:
             yield key, unset(name, environ)
