@@ -3,8 +3,12 @@
 import time
 import tomllib
 
-import gevent
 import pytest
+
+pytest.importorskip("gevent", reason="what is learned is written by its threads")
+
+import gevent
+import hubs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_learning import endpoint, result, take, teach
@@ -27,6 +31,12 @@ expires = "2027-01-15T08:00:00Z"
 latency = 0.100000
 spread = 0.005000
 """.replace("[shop]", '["shop"]')
+
+
+@pytest.fixture(autouse=True)
+def no_hub_stays():
+    yield
+    hubs.end()
 
 
 @pytest.fixture

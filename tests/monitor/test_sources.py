@@ -7,6 +7,9 @@ import tracemalloc
 
 import pytest
 
+pytest.importorskip("httptools", reason="paths into JSON need the extra `monitor`")
+
+
 from safepatch.monitor import sources
 from safepatch.monitor.plan import Channel, Options, Plan, Restart, Settings, Window
 

@@ -7,6 +7,9 @@ import tomllib
 import jsonschema
 import msgspec
 import pytest
+
+pytest.importorskip("httptools", reason="paths into JSON need the extra `monitor`")
+
 from test_sources import WHOLE
 from test_sources_wrong import WRONG
 

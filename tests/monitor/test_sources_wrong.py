@@ -3,6 +3,9 @@
 import re
 
 import pytest
+
+pytest.importorskip("httptools", reason="paths into JSON need the extra `monitor`")
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
