@@ -283,7 +283,6 @@ WRONG = {
     "[defaults]\nintervl = 3": "did you mean 'interval'?",
     "[defaults]\ntimeout = 'x'": "'x' is no time",
     '[defaults]\nbearer_env = "X"': "the environment variable 'X' is not set",
-    '[defaults]\nalerts = "x"\n[endpoints]\na = "a.example"': None,
     CHANNEL: "nothing is said; say one of url, mail, command",
     CHANNEL + 'url = "https://x"\ncommand = "true"': "url and command are said",
     CHANNEL + 'url = "slack"': "is no URL; write it with its scheme",
@@ -316,6 +315,9 @@ WRONG = {
     WINDOW + 'start = "tomorrow"': "'tomorrow' is no date and time",
     WINDOW + "start = 2026-11-26T02:00:00Z": "start and end go together",
     WINDOW + "start = 2026-11-26T02:00:00Z\nend = 2026-11-26T01:00:00Z": "is not after the start",
+    WINDOW + 'start = "2026-11-26T02:00"\nend = "2026-11-26T01:00Z"\nzone = "Europe/Berlin"': (
+        "is not after the start"
+    ),
     RESTART: "nothing is said; say one of url, command",
     RESTART + 'url = "x"': "is no URL with http:// or https://",
     RESTART + 'command = "true"\nheaders = {A = "b"}': "they are for url",
@@ -353,7 +355,7 @@ def write(folder, text):
     (folder / "monitor.toml").write_text(more + text + "\n", encoding="utf-8")
 
 
-@pytest.mark.parametrize(("text", "told"), [(text, told) for text, told in WRONG.items() if told])
+@pytest.mark.parametrize(("text", "told"), WRONG.items())
 def test_what_is_wrong_in_a_document_is_told_at_its_line(folder, text, told):
     write(folder, text)
 
@@ -364,6 +366,12 @@ def test_what_is_wrong_in_a_document_is_told_at_its_line(folder, text, told):
     table = max((i for i, line in enumerate(lines, 1) if line.startswith("[")), default=1)
     assert re.fullmatch(r"monitor\.toml:\d+", where)
     assert table <= int(where.rpartition(":")[2]) <= len(lines)
+
+
+def test_times_without_an_offset_are_of_the_zone_of_the_window(folder):
+    write(folder, WINDOW + 'start = "2026-11-26T02:00"\nend = "2026-11-26T01:30Z"\nzone = "CET"')
+
+    assert sources.read("monitor.toml").windows
 
 
 def test_the_key_and_its_line_are_named(folder):
