@@ -8,11 +8,12 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import gevent
 import msgspec
 from gevent.event import Event as Flag
+from gevent.lock import RLock
 
 from safepatch.monitor import checks, reloading, rounds, sources, taking
 from safepatch.monitor.alerting import Alerts
@@ -35,6 +36,9 @@ from safepatch.monitor.statuses import Status
 from safepatch.monitor.stopping import signals
 from safepatch.monitor.tools import Tools
 from safepatch.monitor.watching import Watch
+
+if TYPE_CHECKING:
+    from safepatch.monitor.workers import Vantages
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
 
@@ -84,6 +88,7 @@ class Monitor:
         self.pace = Pace(clock)
         self.feed = Feed()
         self._opened: contextlib.ExitStack | None = None
+        self.reloading = RLock()  # held while sources are read and taken up
         self._stopping = Flag()
         self._failure: BaseException | None = None
 
@@ -131,6 +136,7 @@ class Monitor:
             counts=lambda: (len(self.down), len(self.statuses)), blind=lambda: self.blind,
             tell=self.alerts.put, now=self.wall,
         )  # fmt: skip
+        self.away: dict[str, Endpoint] = {}  # what workers check
         self.found: dict[str, Endpoint] = {}  # what detection made of endpoints without a kind
         self.lookups = Lookups(self.tools.resolving.look, lambda: self.plan.endpoints, self._dns)
         self.schedule = Schedule(origin=self.clock() - self.wall())
@@ -138,6 +144,7 @@ class Monitor:
             self.schedule, self._check, concurrency=settings.concurrency, pace=self.pace,
             clock=self.clock,
         )  # fmt: skip
+        self.vantages = self._vantages() if settings.broker else None
         reloading.begin(self)
         self._serve(opened)
         self.alerts.start()
@@ -148,6 +155,21 @@ class Monitor:
         opened.enter_context(rounds.running(self))
         self.pool.start()
         opened.callback(self.pool.stop)
+        if self.vantages is not None:
+            self.vantages.start()
+            opened.callback(self.vantages.stop)
+
+    def _vantages(self) -> Vantages:
+        """What has workers make the checks, where there is a broker."""
+        from safepatch.monitor.workers import Vantages  # Celery takes its time
+
+        settings = self.plan.settings
+        variable = settings.broker_password_env
+        return Vantages(
+            settings.broker, settings.vantages, lambda: self.away, self.take,
+            quorum=settings.quorum, password=self.tools.secret(variable) if variable else "",
+            found=lambda endpoint, address: taking.found(self, endpoint, address),
+        )  # fmt: skip
 
     def _incidents(self) -> Incidents:
         return Incidents(
@@ -285,6 +307,9 @@ class Monitor:
 
     def recheck(self, name: str) -> bool:
         """Have an endpoint checked now; False if there is none."""
+        if self.vantages is not None and name in self.away:
+            self.vantages.check(name)
+            return True
         known = self.schedule.soon(name, self.clock())
         self.pool.wake()
         return known

@@ -77,6 +77,8 @@ def settle(monitor: Monitor) -> None:
     with taking.transaction(monitor):
         events = monitor.blindness.events(now)
         monitor.blind = monitor.blindness.reason(now)
+        if monitor.vantages is not None:
+            monitor.blind = monitor.blind or monitor.vantages.reason()
         events += monitor.incidents.settle(now, blind=bool(monitor.blind))
         if events:
             monitor.alerts.put(events)

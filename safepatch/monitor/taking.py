@@ -33,9 +33,14 @@ def checked(monitor: Monitor, endpoint: Endpoint) -> Result:
         return monitor.check(known, monitor.tools)
     detected, result = detecting.detect(endpoint, monitor.tools)
     if result.ok and detected.kind:
-        monitor.learned.found(endpoint.name, detected.address, endpoint.address)
-        _found(monitor, endpoint, detected.address)
+        found(monitor, endpoint, detected.address)
     return result
+
+
+def found(monitor: Monitor, endpoint: Endpoint, address: str) -> None:
+    """It was found out what an address without a kind is."""
+    monitor.learned.found(endpoint.name, address, endpoint.address)
+    _found(monitor, endpoint, address)
 
 
 def _found(monitor: Monitor, endpoint: Endpoint, address: str) -> Endpoint:
