@@ -1,4 +1,4 @@
-"""At which line of a configuration each patch is written, which Python's TOML does not tell."""
+"""At which line of a configuration each key is written, which Python's TOML does not tell."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ def lines(text: str) -> dict[str, int]:
         elif keys[:1] == ("patches",) and len(keys) > 1:
             plain.setdefault(keys[1], line)
     return ours or plain
+
+
+def places(text: str) -> dict[Keys, int]:
+    """The line where each key is written first, by the keys from the top of the document down."""
+    found: dict[Keys, int] = {}
+    for keys, line in _keys(text):
+        found.setdefault(keys, line)
+    return found
 
 
 def _keys(text: str) -> Iterator[tuple[Keys, int]]:

@@ -37,7 +37,7 @@ What is kept, and for whom:
 - Called through, as if there were no cache, is what needs no lookup or is no plain question: host
   None or "", scope ids ("fe80::1%eth0"), NUL in a host, ports that are neither an int in 0..65535
   nor text, and values of other types, such as 80.0 and True, which would only compare equal. So
-  errors are always the original's. They are never kept.
+  errors are always the original's. They are never kept, but with `negative_ttl`.
 - Of several addresses each comes first in turn, as without a cache. The order of families, of
   loopback, private and public addresses, and of native ones and tunnels, is RFC 6724's, so only
   neighbours that rank alike take turns; the rows of one address stay together. Nothing turns with
@@ -59,11 +59,14 @@ from safepatch.decorators import CacheInfo, ttl_cache
 from safepatch.recipes.dns_lookups import (
     Function,
     Marks,
+    Missing,
     cached_getaddrinfo,
     cached_gethostbyname,
     cached_gethostbyname_ex,
+    giving_missing,
     marked,
     names_of,
+    raising_missing,
 )
 
 
@@ -72,6 +75,9 @@ def dns_cache(
     ttl: float = 300.0,
     maxsize: int | None = 65536,
     jitter: float = 0.1,
+    stale_while_revalidate: float = 0,
+    stale_if_error: float = 0,
+    negative_ttl: float = 0,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[safepatch.Patch[Any]]:
     """Declare the patches that cache DNS lookups, for `safepatch.register(name, ...)`.
@@ -82,11 +88,22 @@ def dns_cache(
     are hosts, for who visits all in turn gains nothing from a cache too small for them. None is
     no limit; an entry takes about 1 kB. `clock` tells seconds and never goes back.
 
+    For `stale_while_revalidate` seconds after it expired, an answer is still given at once, while
+    another is looked up in the background; for `stale_if_error` seconds, where the lookup fails.
+    That a host does not exist is no such failure: it ends the old answer, and is kept itself for
+    `negative_ttl` seconds, or for one if there are stale answers. Other errors are never kept.
+
     The wrappers carry `cache_info()`, `cache_clear()` and `cache_invalidate(host)`, which act on
     all parts: any wrapper will do. All may be used from any thread or greenlet. Raises ValueError
     for options out of range. Does not import gevent.
     """
     options: dict[str, Any] = {"ttl": ttl, "maxsize": maxsize, "jitter": jitter, "clock": clock}
+    stale = {
+        "stale_while_revalidate": stale_while_revalidate,
+        "stale_if_error": stale_if_error,
+        "negative_ttl": negative_ttl,
+    }
+    options |= {name: seconds for name, seconds in stale.items() if seconds}
     ttl_cache(**options)  # raises for wrong options now, rather than when gevent is imported
     parts: list[DnsCache] = []
     marks: Marks = {}
@@ -199,7 +216,14 @@ class DnsCache:
     def _cached(self, make: Function, wrapped: Function, options: dict[str, Any]) -> Function:
         """Make a wrapper by `make`, which is one of dns_lookups, and put the controls on it."""
         self._lookups, self._maxsize = [], options["maxsize"]
-        keep = functools.partial(self._keep, ttl_cache(**options))
+        options = dict(options)
+        # Only that a host does not exist may be kept, which ttl_cache is given as a result.
+        missing = options.pop("negative_ttl", 0)
+        if not missing and {"stale_while_revalidate", "stale_if_error"} & options.keys():
+            missing = 1.0
+        if missing:
+            options["ttl_of"] = lambda answer: missing if type(answer) is Missing else None
+        keep = functools.partial(self._keep, ttl_cache(**options), bool(missing))
         wrapper: Any
         if (getattr(wrapped, "__module__", None) or "").startswith("gevent._socket"):
             # What gevent put into `socket` asks the resolver, which has a cache; a cache before
@@ -217,11 +241,11 @@ class DnsCache:
         wrapper.cache_invalidate = self.cache_invalidate
         return wrapper  # type: ignore[no-any-return]
 
-    def _keep(self, cached: Function, look_up: Function) -> Any:
+    def _keep(self, cached: Function, with_missing: bool, look_up: Function) -> Any:
         """Put a cache before a lookup, and note it, for as long as it is used."""
-        kept = cached(look_up)
+        kept = cached(giving_missing(look_up) if with_missing else look_up)
         self._lookups.append(weakref.ref(kept, self._lookups.remove))
-        return kept
+        return raising_missing(kept) if with_missing else kept
 
 
 def _through(wrapped: Function) -> Function:

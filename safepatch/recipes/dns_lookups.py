@@ -187,6 +187,54 @@ def _in_ascii(host: str) -> str:
 # What is answered.
 
 
+class Missing:
+    """The answer that a host does not exist, in place of the error that says so."""
+
+    __slots__ = ("args", "kind")
+
+    def __init__(self, error: OSError) -> None:
+        self.kind, self.args = type(error), error.args
+
+    def again(self) -> OSError:
+        """An error of its own for each caller, since it collects where it was raised."""
+        return self.kind(*self.args)
+
+
+#: By type: herror comes from gethostbyname_ex, with h_errno's HOST_NOT_FOUND and NO_DATA.
+_MISSING = {
+    socket.gaierror: {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)},
+    socket.herror: {1, 4},
+}
+
+
+def giving_missing(look_up: Function) -> Function:
+    """The lookup, with Missing for a host that does not exist."""
+
+    @functools.wraps(look_up)
+    def answer(*question: Any) -> Any:
+        try:
+            return look_up(*question)
+        except (socket.gaierror, socket.herror) as error:
+            if error.errno not in _MISSING[type(error)]:
+                raise
+            return Missing(error)
+
+    return answer
+
+
+def raising_missing(kept: Function) -> Function:
+    """What `giving_missing` began, for the callers of a cache."""
+
+    @functools.wraps(kept)
+    def look_up(*question: Any) -> Any:
+        answer = kept(*question)
+        if type(answer) is Missing:
+            raise answer.again()
+        return answer
+
+    return look_up
+
+
 class _Turns:
     """Things in order, but that neighbours of the same rank come first in turn."""
 

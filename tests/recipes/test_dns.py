@@ -317,6 +317,93 @@ def test_what_was_looked_up_together_does_not_expire_together(system, cache):
     assert 100 < misses[2] < 200
 
 
+class Dns:
+    """What a lookup comes to: `system` answers, or raises what is in `error`."""
+
+    def __init__(self, system):
+        self.error = None
+        system.before = self._fail
+
+    def _fail(self, host):
+        if self.error is not None:
+            raise socket.gaierror(self.error, "for a test")
+
+
+def test_an_old_answer_is_given_where_a_lookup_fails_if_so_asked(system, cache):
+    clock, dns = Clock(), Dns(system)
+    cache(ttl=60, jitter=0, stale_if_error=30, clock=clock)
+    answer = socket.getaddrinfo("a.test", 80)
+
+    dns.error = socket.EAI_AGAIN
+    clock.now = 89.9
+    assert socket.getaddrinfo("a.test", 80) == answer
+    clock.now = 90
+    with pytest.raises(socket.gaierror, match="for a test"):
+        socket.getaddrinfo("a.test", 80)
+    dns.error = None
+    assert socket.getaddrinfo("a.test", 80) == answer
+
+
+def test_that_a_host_does_not_exist_ends_an_old_answer(system, cache):
+    clock, dns = Clock(), Dns(system)
+    cache(ttl=60, jitter=0, stale_if_error=1000, clock=clock)
+    socket.getaddrinfo("a.test", 80)
+
+    # It is the last answer from then on, for what fails later.
+    for now, error in [(61, socket.EAI_NONAME), (63, socket.EAI_AGAIN)]:
+        clock.now, dns.error = now, error
+        with pytest.raises(socket.gaierror, match="for a test") as caught:
+            socket.getaddrinfo("a.test", 80)
+        assert caught.value.errno == socket.EAI_NONAME
+
+
+def test_that_a_host_does_not_exist_is_kept_for_negative_ttl_and_no_other_error_is(system, cache):
+    clock, dns = Clock(), Dns(system)
+    cache(ttl=60, jitter=0, negative_ttl=10, clock=clock)
+
+    for error, now, calls in [
+        (socket.EAI_AGAIN, 0, 1),
+        (socket.EAI_AGAIN, 0, 2),
+        (socket.EAI_NONAME, 0, 3),
+        (socket.EAI_NONAME, 9.9, 3),
+        (socket.EAI_NONAME, 10, 4),
+    ]:
+        clock.now, dns.error = now, error
+        with pytest.raises(socket.gaierror) as caught:
+            socket.getaddrinfo("a.test", 80)
+        assert (caught.value.args, len(system.calls)) == ((error, "for a test"), calls)
+
+
+def test_each_caller_has_an_error_of_its_own(system, cache):
+    cache(negative_ttl=10)
+    errors = []
+    for _ in range(2):
+        with pytest.raises(socket.gaierror) as caught:
+            socket.getaddrinfo("missing.test", 80)
+        errors.append(caught.value)
+
+    assert errors[0] is not errors[1]
+    assert str(errors[0]) == str(errors[1])
+    assert len(system.calls) == 1
+
+
+def test_an_old_answer_is_given_at_once_while_another_is_looked_up_if_so_asked(system, cache):
+    clock, began, go = Clock(), threading.Event(), threading.Event()
+    cache(ttl=60, jitter=0, stale_while_revalidate=30, clock=clock)
+    socket.getaddrinfo("a.test", 80)
+    system.addresses = ["192.0.2.2"]
+    system.before = lambda host: (began.set(), go.wait(ENOUGH))
+
+    clock.now = 61
+    assert firsts(socket.getaddrinfo("a.test", 80)) == ["192.0.2.1"]
+    assert began.wait(ENOUGH)
+    go.set()
+    for thread in threading.enumerate():
+        if thread.name == "safepatch-refresh":
+            thread.join(ENOUGH)
+    assert firsts(socket.getaddrinfo("a.test", 80)) == ["192.0.2.2"]
+
+
 def test_no_more_than_maxsize_answers_are_kept(system, cache):
     p = cache(maxsize=10)
     for n in range(100):
@@ -485,7 +572,10 @@ def test_undo_leaves_everything_as_it_was(patches):
     assert {part.state for part in p.parts} == {"undone"}
 
 
-@pytest.mark.parametrize("options", [{"ttl": 0}, {"maxsize": 0}, {"jitter": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [{"ttl": 0}, {"maxsize": 0}, {"jitter": 2}, {"stale_if_error": -1}, {"negative_ttl": -1}],
+)
 def test_wrong_options_are_refused_at_once(options):
     with pytest.raises(ValueError, match=f"got {next(iter(options))}="):
         dns_cache(**options)

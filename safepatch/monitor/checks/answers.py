@@ -1,0 +1,165 @@
+"""Answers to HTTP requests, as they come in."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import httptools
+
+from safepatch.monitor.connecting import Connection
+from safepatch.monitor.courses import CheckError, Course
+
+#: Bytes of a body that are read, and of what it is unpacked to; more is left unread.
+MOST = 1 << 20
+#: Bytes that may come before a body.
+MOST_HEAD = 65536
+
+# What browsers take as well. It is dangerous only where several parties read the same bytes.
+_LENIENCIES = {
+    "lenient_headers": True,
+    "lenient_optional_lf_after_cr": True,
+    "lenient_optional_cr_before_lf": True,
+    "lenient_optional_crlf_after_chunk": True,
+    "lenient_spaces_after_chunk_size": True,
+    "lenient_data_after_close": True,
+}
+_HAS_LENIENCIES = hasattr(httptools.HttpResponseParser, "set_dangerous_leniencies")
+
+
+class Answer:
+    """What a parser of httptools has understood so far of one answer; the names are its.
+
+    `headers` are by name in small letters, the first of each; `cookies` the values of all that are
+    Set-Cookie; `body` is as it was sent. `size` is
+    how many bytes there were of it; of the head, before that is complete.
+    """
+
+    __slots__ = (
+        "_is_head", "_parser", "body", "cookies", "has_head", "headers", "is_done", "reason",
+        "size", "status", "version",
+    )  # fmt: skip
+
+    def __init__(self, method: str) -> None:
+        self._is_head = method == "HEAD"
+        self._parser = httptools.HttpResponseParser(self)
+        if _HAS_LENIENCIES:
+            self._parser.set_dangerous_leniencies(**_LENIENCIES)
+        self.size = 0
+        self.is_done = self.has_head = False
+        self.headers: dict[str, str] = {}
+        self.body: list[bytes] = []
+        self.cookies: list[str] = []
+        self.reason = ""
+        self.status = 0
+        self.version = ""
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come. Raises CheckError("protocol")."""
+        if not self.has_head:
+            self.size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            raise CheckError("protocol", "it answers with another protocol than HTTP/1.1") from None
+        except httptools.HttpParserError as error:
+            if not self.is_done:  # what comes after it is nobody's business
+                raise CheckError("protocol", _garbage(data, self.status, error)) from None
+        if not self.has_head and self.size > MOST_HEAD:
+            raise CheckError("protocol", f"its headers are longer than {MOST_HEAD} bytes")
+
+    def on_status(self, reason: bytes) -> None:
+        self.reason += reason.decode("latin-1")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key = name.decode("latin-1").lower()
+        if key == "set-cookie":
+            self.cookies.append(value.decode("latin-1"))
+        self.headers.setdefault(key, value.decode("latin-1"))
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        self.version = self._parser.get_http_version()
+        if 100 <= self.status < 200 and self.status != 101:
+            self.headers, self.reason = {}, ""  # the answer is still to come
+            return
+        self.has_head = True
+        self.size = 0
+        # The parser does not know of HEAD, and would wait for a body.
+        if self._is_head:
+            self.is_done = True
+
+    def on_body(self, data: bytes) -> None:
+        if not self.is_done:
+            self.body.append(data)
+            self.size += len(data)
+            self.is_done = self.size >= MOST
+
+    def on_message_complete(self) -> None:
+        if self.has_head:
+            self.is_done = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the body has no other end than that of the connection."""
+        return "content-length" not in self.headers and "transfer-encoding" not in self.headers
+
+    def unpacked(self) -> bytes:
+        """The body without gzip or deflate, MOST bytes at most. Raises CheckError("protocol")."""
+        body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
+        coding = self.headers.get("content-encoding", "").lower()
+        if coding in ("", "identity") or not body:
+            return body[:MOST]
+        try:
+            return _UNPACKING[coding](body)
+        except KeyError:
+            message = f"its body is packed with {coding!r}, which was not asked for"
+            raise CheckError("protocol", message) from None
+        except zlib.error as error:
+            raise CheckError("protocol", f"its body is no {coding}: {error}") from None
+
+
+def _garbage(data: bytes, status: int, error: Exception) -> str:
+    if status:
+        return f"its answer with status {status} goes on in a way that is not HTTP: {error}"
+    return f"what it answers is not HTTP ({error}), but begins with {data[:60]!r}"
+
+
+def _inflate(body: bytes) -> bytes:
+    # Some send zlib's format, as the standard says, and some bare deflate.
+    try:
+        return zlib.decompressobj().decompress(body, MOST)
+    except zlib.error:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, MOST)
+
+
+def _gunzip(body: bytes) -> bytes:
+    return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(body, MOST)
+
+
+_UNPACKING: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": _gunzip,
+    "x-gzip": _gunzip,
+    "deflate": _inflate,
+}
+
+
+def read(connection: Connection, course: Course, method: str) -> Answer:
+    """Read an answer. Notes the phase "first_byte". Raises CheckError, and OSError."""
+    answer = Answer(method)
+    course.enter("first_byte")
+    data = connection.receive()
+    course.leave()
+    while data:
+        answer.feed(data)
+        if answer.is_done:
+            return answer
+        data = connection.receive(wait=False)
+    if answer.has_head and answer.is_open:
+        return answer
+    if not answer.has_head:
+        when = "before there was an answer" if not answer.size else "amid its headers"
+        raise CheckError("reset", f"the connection ended {when}")
+    wanted = answer.headers.get("content-length")
+    of = f" of {wanted}" if wanted else ""
+    raise CheckError("reset", f"the connection ended amid the body, after {answer.size}{of} bytes")

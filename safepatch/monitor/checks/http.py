@@ -1,0 +1,194 @@
+"""Checks of HTTP and HTTPS."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import ssl
+from typing import TYPE_CHECKING
+
+from safepatch.monitor.checks.answers import Answer, read
+from safepatch.monitor.checks.bodies import expect
+from safepatch.monitor.checks.pages import look
+from safepatch.monitor.checks.requests import is_ours, request
+from safepatch.monitor.connecting import Connection, failed, reach
+from safepatch.monitor.courses import CheckError, Course, follow, printable
+from safepatch.monitor.plan import Endpoint, Options
+from safepatch.monitor.results import Result
+from safepatch.monitor.securing import reach_tls, told
+from safepatch.monitor.urls import Url, join, split
+
+if TYPE_CHECKING:
+    from safepatch.monitor.tools import Tools
+
+_MOVED = (301, 302, 303, 307, 308)
+_PATTERN = re.compile(r"(\d{3})|(\d)[xX]{2}|(\d{3})-(\d{3})")
+
+
+def check(endpoint: Endpoint, tools: Tools) -> Result:
+    """Ask for the address, follow redirects, and look at status and body.
+
+    The facts are address, url, status, http, server, type, size, digest, title, words, redirects
+    and certificate, as far as they were seen.
+    """
+    return follow(endpoint, tools, _walk)
+
+
+def _walk(endpoint: Endpoint, tools: Tools, course: Course) -> None:
+    options = endpoint.options
+    first = url = split(endpoint.address)
+    method, body = options.method.upper(), options.body.encode()
+    passed: list[str] = []
+    jar: dict[str, str] = {}  # cookies by host, without which some redirect in circles
+    seen = set()
+    while True:
+        seen.add((method, url, jar.get(url.host)))
+        answer = _ask(endpoint, tools, course, first, url, method, body, jar)
+        _note(course, url, answer)
+        to = _target(answer, url, options)
+        if to is None:
+            break
+        passed.append(url.shown)
+        course.facts["redirects"] = passed
+        if answer.cookies:
+            jar[url.host] = _cookies(jar.get(url.host, ""), answer.cookies)
+        method, body = _next(answer, first, to, method, body)
+        if len(passed) > options.redirects or (method, to, jar.get(to.host)) in seen:
+            raise CheckError("status", _endless(passed, to, options.redirects))
+        if url.scheme == "https" and to.scheme == "http":
+            course.warnings.append(f"{url.shown} redirects to {to.shown}, without TLS")
+        url = to
+    _judge(course, method, url, answer, options)
+
+
+def _ask(
+    endpoint: Endpoint,
+    tools: Tools,
+    course: Course,
+    first: Url,
+    url: Url,
+    method: str,
+    body: bytes,
+    jar: dict[str, str],
+) -> Answer:
+    asked = request(endpoint.options, tools, first, url, method, body, jar.get(url.host, ""))
+    if url.scheme == "https":
+        ours = is_ours(first, url)
+        connection = reach_tls(endpoint, tools, course, url.host, url.port, alpn=True, ours=ours)
+    else:
+        connection = reach(endpoint, tools, course, url.host, url.port)
+    try:
+        connection.send(asked)
+        return read(connection, course, method)
+    except OSError as error:
+        raise _broken(error, connection, url) from error
+    finally:
+        connection.close()
+
+
+def _cookies(before: str, more: list[str]) -> str:
+    """A Cookie header, with those of Set-Cookie headers added; as short as what any browser sends.
+
+    They are for the rest of this check and this host, whatever else they say.
+    """
+    pairs = [pair for pair in before.split("; ") if pair]
+    pairs += [cookie.partition(";")[0].strip() for cookie in more]
+    by_name = {pair.partition("=")[0]: pair for pair in pairs if pair.isprintable()}
+    return "; ".join(by_name.values())[:4096]
+
+
+def _broken(error: OSError, connection: Connection, url: Url) -> CheckError:
+    if isinstance(error, ssl.SSLError):
+        return CheckError("tls", f"{url.host}: {told(error)}")
+    return failed(error, connection)
+
+
+def _target(answer: Answer, url: Url, options: Options) -> Url | None:
+    """Where to go on; None where the answer is the last: also one that is just as expected."""
+    if answer.status not in _MOVED or not options.redirects:
+        return None
+    if options.status and answer.status in accepted(options.status):
+        return None
+    location = answer.headers.get("location")
+    return join(url, location) if location else None
+
+
+def _next(answer: Answer, first: Url, to: Url, method: str, body: bytes) -> tuple[str, bytes]:
+    """The method and body to go on with, as browsers do."""
+    if answer.status == 303 or (answer.status in (301, 302) and method == "POST"):
+        return "HEAD" if method == "HEAD" else "GET", b""
+    if body and not is_ours(first, to):
+        raise CheckError(
+            "status",
+            f"{first.shown} redirects the {method} to {to.shown}, which is not given its body",
+        )
+    return method, body
+
+
+def _endless(passed: list[str], to: Url, most: int) -> str:
+    way = " -> ".join([*passed[-3:], to.shown])
+    if len(passed) > most:
+        return f"it redirects more than {most} times: ... {way}"
+    return f"it redirects in a circle: {way}"
+
+
+def _note(course: Course, url: Url, answer: Answer) -> None:
+    facts = course.facts
+    facts["url"] = url.shown
+    facts["status"] = answer.status
+    facts["http"] = answer.version
+    if "server" in answer.headers:
+        facts["server"] = printable(answer.headers["server"], 100)
+
+
+def _judge(course: Course, method: str, url: Url, answer: Answer, options: Options) -> None:
+    """See that the last answer is as expected, and take its facts. Raises CheckError."""
+    body = answer.unpacked()
+    facts = course.facts
+    facts["size"] = len(body)
+    facts["digest"] = hashlib.blake2b(body, digest_size=8).hexdigest()
+    kind = answer.headers.get("content-type", "")
+    text = ""
+    if "html" in kind or options.contains or options.lacks or options.matches or options.json:
+        text = _decoded(body, kind)
+    if "html" in kind:
+        facts.update(look(text))
+    if kind:
+        facts["type"] = printable(kind.partition(";")[0].strip().lower(), 100)
+    status = answer.status
+    good = status in accepted(options.status) if options.status else status < 400
+    if not good:
+        wanted = f", not {' or '.join(options.status)}" if options.status else ""
+        title = f", with the title {facts['title']!r}" if facts.get("title") else ""
+        reason = f" {printable(answer.reason, 60)}" if answer.reason else ""
+        raise CheckError("status", f"{method} {url.shown} answers {status}{reason}{wanted}{title}")
+    expect(text, options)
+
+
+def _decoded(body: bytes, kind: str) -> str:
+    _, _, charset = kind.lower().partition("charset=")
+    try:
+        return body.decode(charset.partition(";")[0].strip("\"' ") or "utf-8", "replace")
+    except (LookupError, ValueError):
+        return body.decode("utf-8", "replace")
+
+
+@functools.lru_cache(maxsize=1024)
+def accepted(patterns: tuple[str, ...]) -> frozenset[int]:
+    """The statuses of patterns like "200", "2xx" and "200-299". Raises CheckError("internal")."""
+    found: set[int] = set()
+    for pattern in patterns:
+        match = _PATTERN.fullmatch(pattern)
+        if match is None:
+            raise CheckError(
+                "internal", f'{pattern!r} is no status; write "200", "2xx" or "200-299"'
+            )
+        exact, hundred, first, last = match.groups()
+        if exact:
+            found.add(int(exact))
+        elif hundred:
+            found.update(range(int(hundred) * 100, int(hundred) * 100 + 100))
+        else:
+            found.update(range(int(first), int(last) + 1))
+    return frozenset(found)

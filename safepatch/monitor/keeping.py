@@ -1,0 +1,86 @@
+"""The directory with a monitor's state, and what of it is the engine's own: statuses, silences."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from safepatch.monitor.statuses import Status
+from safepatch.store import LockedError, Store
+
+_UNSAID = {field.name: field.default for field in msgspec.structs.fields(Status)}
+
+
+class MonitorError(Exception):
+    """A monitor cannot do what it was asked to; `facts` has what it is about."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+def open_store(directory: str | os.PathLike[str]) -> Store:
+    """The store in a state directory, which is made if there is none, for its owner alone.
+
+    Raises MonitorError if it cannot be, or another monitor has it open; CorruptError for damage.
+    """
+    path = Path(directory)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(f"it may not be written to by user {os.getuid()}")
+    except OSError as error:
+        raise MonitorError(
+            f"cannot keep state in {str(path)!r}: {error}; give another directory, or its "
+            "permissions to the user that this runs as",
+            state=str(path),
+        ) from error
+    store = Store(path / "store")
+    try:
+        store.opened()
+    except LockedError as error:
+        raise MonitorError(
+            f"cannot use the state directory {str(path)!r}: another monitor does; stop that, or "
+            "give this one a directory of its own",
+            state=str(path),
+        ) from error
+    return store
+
+
+class Statuses:
+    """Statuses as documents of a store: what is not as in a new one, without the last result."""
+
+    def __init__(self, root: Any) -> None:
+        self._documents = root["statuses"]
+        self.dirty: set[str] = set()  # to be written before long
+
+    def __contains__(self, name: str) -> bool:
+        return name in dict.keys(self._documents)
+
+    def load(self, name: str) -> Status:
+        """The status of an endpoint as it was, or a new one."""
+        document = self._documents.get(name)
+        return msgspec.convert(document, Status) if document else Status()
+
+    def write(self, name: str, status: Status) -> None:
+        """Write one, within a transaction."""
+        self.dirty.discard(name)
+        self._documents[name] = {
+            field: list(value) if isinstance(value, tuple) else value
+            for field, unsaid in _UNSAID.items()
+            if (value := getattr(status, field)) != unsaid and field != "result"
+        }
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Remove some, within a transaction."""
+        for name in names:
+            self.dirty.discard(name)
+            self._documents.pop(name, None)
+
+    def strangers(self, names: Iterable[str]) -> list[str]:
+        """What there are documents of, and is not among the names."""
+        return [*{*self._documents}.difference(names)]

@@ -1,0 +1,304 @@
+"""The monitor: what is watched, and all that watches it, in one object."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import gevent
+import msgspec
+from gevent.event import Event as Flag
+
+from safepatch.monitor import checks, reloading, rounds, sources, taking
+from safepatch.monitor.alerting import Alerts
+from safepatch.monitor.blindness import Blindness
+from safepatch.monitor.checks.beats import Beats
+from safepatch.monitor.feed import Feed, Subscription
+from safepatch.monitor.history import History
+from safepatch.monitor.incidents import Incidents
+from safepatch.monitor.keeping import MonitorError, Statuses, open_store
+from safepatch.monitor.learning import Learned
+from safepatch.monitor.lookups import Lookups
+from safepatch.monitor.pace import Pace
+from safepatch.monitor.places import Places
+from safepatch.monitor.plan import Endpoint, Plan
+from safepatch.monitor.pool import Pool
+from safepatch.monitor.restarting import Restarts
+from safepatch.monitor.results import Result
+from safepatch.monitor.schedule import Schedule
+from safepatch.monitor.statuses import Status
+from safepatch.monitor.stopping import signals
+from safepatch.monitor.tools import Tools
+from safepatch.monitor.watching import Watch
+
+Source = str | os.PathLike[str] | Mapping[str, Any]
+
+
+class Monitor:
+    """Watches what its sources say, until it is stopped.
+
+    ::
+
+        Monitor("sites.txt", state="state").run()
+
+    `source` is a file of lines, a .toml file, an address, a mapping as such a file has it, or
+    several of these. `state` is a directory, of which the monitor is the only user; after a
+    restart, or after a kill, all is as it was. `settings` are those of plan.Settings, and win over
+    those of the sources.
+
+    Nothing is opened before `start`. It raises PlanError for sources that are wrong, and
+    MonitorError for a state directory or a port that is taken; nothing is left open then. All is
+    done by greenlets of the hub that `start` is called in, and so everything here is to be called;
+    gevent need not have patched anything. With `quiet` nobody is alerted and nothing is restarted.
+    `clock` is monotonic, `wall` in seconds since 1970;
+    `check` takes the place of checks.run.
+    """
+
+    def __init__(
+        self,
+        source: Source | Sequence[Source],
+        *,
+        state: str | os.PathLike[str] = "state",
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        quiet: bool = False,
+        check: Callable[[Endpoint, Tools], Result] | None = None,
+        **settings: Any,
+    ) -> None:
+        is_one = isinstance(source, str | os.PathLike | Mapping)
+        self.sources: list[Any] = [source] if is_one else list(cast(Sequence[Source], source))
+        self.state = Path(state)
+        self.clock, self.wall = clock, wall
+        self.said, self.quiet = settings, quiet
+        self.check = check or checks.run
+        self.plan = Plan()
+        self.statuses: dict[str, Status] = {}
+        self.problems: list[tuple[str, str]] = []
+        self.started = 0.0
+        self.blind = ""
+        self.pace = Pace(clock)
+        self.feed = Feed()
+        self._opened: contextlib.ExitStack | None = None
+        self._stopping = Flag()
+        self._failure: BaseException | None = None
+
+    # -- running
+
+    def start(self) -> None:
+        """Open the state, serve the pages, and begin to check; no change if it runs already."""
+        if self._opened is not None:
+            return
+        self._failure = None
+        with contextlib.ExitStack() as opened:
+            self.watch = Watch(self.sources)  # before they are read, so that no change is missed
+            self.plan = self.read()
+            self._open(opened)
+            self._opened = opened.pop_all()
+
+    def _open(self, opened: contextlib.ExitStack) -> None:
+        """Everything, from below; it is closed in reverse."""
+        self.started = self.wall()
+        self.store = open_store(self.state)
+        opened.callback(self.store.close)
+        root = self.store.root
+        settings = self.plan.settings
+        self.history = History(
+            self.state / "history.db",
+            keep_raw=settings.keep_raw,
+            keep_rollups=settings.keep_rollups,
+            clock=self.wall,
+        )
+        opened.callback(self.history.close)
+        self.learned = Learned(self.state / "learned.toml")
+        opened.callback(self.learned.save)
+        self.tools = Tools(clock=self.clock, time=self.wall)
+        opened.callback(self.tools.close)
+        self.beats = self.tools.beats = Beats(root)
+        self.kept = Statuses(root)
+        self.silences = root["silences"]
+        self.places = Places()
+        self.incidents = self._incidents()
+        self.blindness = Blindness(root, lambda: self.plan, self.places)
+        self.alerts = Alerts(self.store, lambda: self.plan, now=self.wall)
+        self.down: set[str] = set()  # the names of all that is
+        self.restarts = Restarts(
+            self.store, lambda: self.plan, self.statuses,
+            counts=lambda: (len(self.down), len(self.statuses)), blind=lambda: self.blind,
+            tell=self.alerts.put, now=self.wall,
+        )  # fmt: skip
+        self.found: dict[str, Endpoint] = {}  # what detection made of endpoints without a kind
+        self.lookups = Lookups(self.tools.resolving.look, lambda: self.plan.endpoints, self._dns)
+        self.schedule = Schedule(origin=self.clock() - self.wall())
+        self.pool = Pool(
+            self.schedule, self._check, concurrency=settings.concurrency, pace=self.pace,
+            clock=self.clock,
+        )  # fmt: skip
+        reloading.begin(self)
+        self._serve(opened)
+        self.alerts.start()
+        opened.callback(self.alerts.stop)
+        self.restarts.start()
+        opened.callback(self.restarts.stop)
+        opened.callback(self.feed.close)
+        opened.enter_context(rounds.running(self))
+        self.pool.start()
+        opened.callback(self.pool.stop)
+
+    def _incidents(self) -> Incidents:
+        return Incidents(
+            self.store.root, lambda: self.plan, self.statuses, self.places,
+            muted=lambda endpoint, plan, now: taking.why_muted(self, endpoint, now),
+        )  # fmt: skip
+
+    def recall(self) -> None:
+        """After a transaction was brought back: have incidents as they are in the store, as after a
+        restart; what they had in mind besides is found again."""
+        self.incidents = self._incidents()
+        self.incidents.resume(self.wall())
+
+    def _serve(self, opened: contextlib.ExitStack) -> None:
+        """The pages, unless there are to be none."""
+        listen = self.plan.settings.listen
+        if not listen:
+            return
+        from safepatch.monitor import web  # Flask takes its time
+
+        try:
+            self.server = web.serve(self)
+        except OSError as error:
+            raise MonitorError(
+                f"cannot serve the pages at {listen!r}: {error}; give another address by `listen`, "
+                "such as '127.0.0.1:8788', or '' for no pages",
+                listen=listen,
+            ) from error
+        opened.callback(self.server.stop, 1.0)
+
+    def stop(self) -> None:
+        """Begin no more checks, let those under way come to their end, and close everything."""
+        self._stopping.set()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def run(self, begun: Callable[[], object] = lambda: None) -> None:
+        """Start, call `begun`, and go on until SIGTERM, SIGINT or `stop`; SIGHUP has the sources
+        read again.
+
+        Raises what `start` raises, and MonitorError where the state cannot be written any more;
+        start the monitor again then, which is what systemd does.
+        """
+        if self._opened is None:
+            self._stopping.clear()
+        with signals(self._stopping.set, self.reload):
+            try:
+                self.start()
+                begun()
+                self._stopping.wait()
+            finally:
+                self.stop()
+        if self._failure is not None:
+            raise MonitorError(
+                f"the state in {str(self.state)!r} cannot be written any more, so the monitor "
+                f"stopped: {self._failure}; look at the disk, and start it again",
+                state=str(self.state),
+            ) from self._failure
+
+    @property
+    def url(self) -> str:
+        """Where people find the pages, "" where there are none."""
+        settings = self.plan.settings
+        if not settings.listen or settings.url:
+            return settings.url
+        host = settings.listen.rpartition(":")[0]
+        if host in ("", "0.0.0.0", "[::]"):  # noqa: S104
+            host = socket.gethostname()
+        return f"http://{host}:{self.server.server_port}/"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended because its state could not be written."""
+        return self._failure is not None
+
+    def fail(self, error: BaseException) -> None:
+        """Have `run` end, because nothing can be promised any more."""
+        self._failure = self._failure or error
+        self._stopping.set()
+
+    def __enter__(self) -> Monitor:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    # -- what is watched
+
+    def read(self) -> Plan:
+        """The plan, from the sources as they are now. Raises PlanError."""
+        plan = sources.read(self.sources, settings=self.said, pause=lambda: gevent.sleep(0))
+        return msgspec.structs.replace(plan, channels={}, restarts={}) if self.quiet else plan
+
+    def reload(self) -> bool:
+        """Read the sources again; False if they are wrong, which `problems` tells, and then all
+        goes on as before. What stays keeps its state."""
+        return self._opened is None or reloading.reload(self)
+
+    def endpoint(self, name: str) -> Endpoint:
+        """An endpoint, with the address that was found for it. Raises KeyError."""
+        return self.found.get(name) or self.plan.endpoints[name]
+
+    # -- checks
+
+    def _check(self, name: str) -> tuple[float, float | None]:
+        """What the pool does when an endpoint is due."""
+        endpoint = self.plan.endpoints.get(name)
+        if endpoint is None:  # it was removed
+            return 60.0, None
+        result = taking.checked(self, endpoint)
+        endpoint = self.plan.endpoints.get(name)  # which may be another one now
+        if endpoint is None:
+            return 60.0, None
+        return self.take(endpoint, result)
+
+    def take(self, endpoint: Endpoint, result: Result) -> tuple[float, float | None]:
+        """Take the result of a check; the endpoint's interval, and when to look again before."""
+        return taking.take(self, endpoint, result)
+
+    def _dns(self, host: str, message: str) -> None:
+        taking.looked_up(self, host, message)
+
+    # -- what pages and people do
+
+    def beat(self, key: str, name: str, ok: bool = True, message: str = "") -> bool:
+        """A job reports; False if the key is wrong, or no heartbeat has that name."""
+        endpoint = self.plan.endpoints.get(name)
+        if endpoint is None or endpoint.kind != "beat":
+            return False
+        with self.store.transaction():
+            known = self.beats.arrived(key, name, self.wall(), ok, message)
+        return known and self.recheck(name)
+
+    def recheck(self, name: str) -> bool:
+        """Have an endpoint checked now; False if there is none."""
+        known = self.schedule.soon(name, self.clock())
+        self.pool.wake()
+        return known
+
+    def relearn(self, name: str) -> None:
+        """Forget what was learned of an endpoint, and how it is checked where that was found."""
+        self.learned.relearn(name)
+        self.found.pop(name, None)
+        self.recheck(name)
+
+    def silence(self, name: str, seconds: float) -> None:
+        """Have nobody told of an endpoint for so long; 0 ends it."""
+        taking.silence(self, name, seconds)
+
+    def events(self) -> Subscription:
+        """What happens from now on: an iterator of dicts, to be closed."""
+        return self.feed.subscribe()

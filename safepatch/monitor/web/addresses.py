@@ -1,0 +1,86 @@
+"""Whom a request comes from, and for whom it was meant."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from flask import Request
+
+from safepatch.monitor.plan import Settings
+
+_FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
+
+
+def host_of(text: str) -> str:
+    """The host of "host:port", "[::1]:8787" or "host", in lower case; "" if it is none."""
+    try:
+        return urlsplit(f"//{text}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine is reached by it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def listens_on_loopback(settings: Settings) -> bool:
+    """Whether only this machine can connect; an empty host is all of the machine's addresses."""
+    return is_loopback(host_of(settings.listen))
+
+
+def is_for_us(request: Request, settings: Settings) -> bool:
+    """Whether its Host is one of ours.
+
+    Where we listen on loopback, that is what keeps a site, whose name its owner lets lead to
+    127.0.0.1, from having a browser read our pages for it (DNS rebinding). Elsewhere a login does.
+    """
+    if not listens_on_loopback(settings):
+        return True
+    host = host_of(request.headers.get("Host", ""))
+    return is_loopback(host) or bool(host and host == (urlsplit(settings.url).hostname or ""))
+
+
+def is_local(request: Request) -> bool:
+    """Whether it comes from this machine, and not by a proxy on it, as far as that can be told."""
+    return (
+        is_loopback(request.remote_addr or "")
+        and is_loopback(host_of(request.headers.get("Host", "")))
+        and not any(name in request.headers for name in _FORWARDED)
+    )
+
+
+def client(request: Request) -> str:
+    """Whom limits count for: the address, the proxy's word for it if that is on this machine.
+
+    Of an IPv6 address the network, since each customer has as many addresses as they like.
+    """
+    address = request.remote_addr or ""
+    if is_loopback(address) and "X-Forwarded-For" in request.headers:
+        address = request.headers["X-Forwarded-For"].rpartition(",")[2].strip()
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if parsed.version == 6:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return address
+
+
+def is_from_our_pages(request: Request) -> bool:
+    """Whether a browser would say that it was sent by one of our own pages; programs say nothing.
+
+    Only the host is compared, since a proxy may speak another scheme.
+    """
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
