@@ -18,10 +18,10 @@ __all__ = ["monitor"]  # with this command, too
 
 @monitor.command(epilog=options.exits())
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]")
-@click.option("--broker", metavar="URL", help="The Redis of the monitor, redis://HOST:PORT/NUMBER.")
+@click.option("--broker", metavar="URL", envvar="SAFEPATCH_MONITOR_BROKER", show_envvar=True,
+              help="The Redis of the monitor, redis://HOST:PORT/NUMBER.")  # fmt: skip
 @click.option("--password-env", metavar="NAME", help="The environment variable with its password.")
-@click.option("--vantage", default="here", show_default=True, metavar="NAME",
-              help="The name of the place that is checked from.")  # fmt: skip
+@click.option("--vantage", required=True, metavar="NAME", help="Which of its places this is.")
 @monitoring.concurrency
 def worker(
     sources: tuple[str, ...],

@@ -8,14 +8,14 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import gevent
 import msgspec
 from gevent.event import Event as Flag
 from gevent.lock import RLock
 
-from safepatch.monitor import checks, reloading, rounds, sources, taking
+from safepatch.monitor import afar, checks, reloading, rounds, sources, taking
 from safepatch.monitor.alerting import Alerts
 from safepatch.monitor.blindness import Blindness
 from safepatch.monitor.checks.beats import Beats
@@ -36,9 +36,6 @@ from safepatch.monitor.statuses import Status
 from safepatch.monitor.stopping import signals
 from safepatch.monitor.tools import Tools
 from safepatch.monitor.watching import Watch
-
-if TYPE_CHECKING:
-    from safepatch.monitor.workers import Vantages
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
 
@@ -85,6 +82,7 @@ class Monitor:
         self.problems: list[tuple[str, str]] = []
         self.started = 0.0
         self.blind = ""
+        self.deaf = ""  # why vantages tell too little
         self.pace = Pace(clock)
         self.feed = Feed()
         self._opened: contextlib.ExitStack | None = None
@@ -136,7 +134,6 @@ class Monitor:
             counts=lambda: (len(self.down), len(self.statuses)), blind=lambda: self.blind,
             tell=self.alerts.put, now=self.wall,
         )  # fmt: skip
-        self.away: dict[str, Endpoint] = {}  # what workers check
         self.found: dict[str, Endpoint] = {}  # what detection made of endpoints without a kind
         self.lookups = Lookups(self.tools.resolving.look, lambda: self.plan.endpoints, self._dns)
         self.schedule = Schedule(origin=self.clock() - self.wall())
@@ -144,7 +141,7 @@ class Monitor:
             self.schedule, self._check, concurrency=settings.concurrency, pace=self.pace,
             clock=self.clock,
         )  # fmt: skip
-        self.vantages = self._vantages() if settings.broker else None
+        self.vantages = afar.vantages(self)  # None where this process makes the checks
         reloading.begin(self)
         self._serve(opened)
         self.alerts.start()
@@ -158,18 +155,6 @@ class Monitor:
         if self.vantages is not None:
             self.vantages.start()
             opened.callback(self.vantages.stop)
-
-    def _vantages(self) -> Vantages:
-        """What has workers make the checks, where there is a broker."""
-        from safepatch.monitor.workers import Vantages  # Celery takes its time
-
-        settings = self.plan.settings
-        variable = settings.broker_password_env
-        return Vantages(
-            settings.broker, settings.vantages, lambda: self.away, self.take,
-            quorum=settings.quorum, password=self.tools.secret(variable) if variable else "",
-            found=lambda endpoint, address: taking.found(self, endpoint, address),
-        )  # fmt: skip
 
     def _incidents(self) -> Incidents:
         return Incidents(
@@ -307,7 +292,8 @@ class Monitor:
 
     def recheck(self, name: str) -> bool:
         """Have an endpoint checked now; False if there is none."""
-        if self.vantages is not None and name in self.away:
+        endpoint = self.plan.endpoints.get(name)
+        if self.vantages is not None and endpoint is not None and afar.is_afar(self, endpoint):
             self.vantages.check(name)
             return True
         known = self.schedule.soon(name, self.clock())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from safepatch.monitor import afar
 from safepatch.monitor.plan import Plan
 from safepatch.monitor.sources import PlanError
 from safepatch.monitor.taking import interval
@@ -60,6 +61,7 @@ def take_up(monitor: Monitor, plan: Plan) -> None:
         monitor.found.pop(name, None)  # it goes by other options now
     _watch(monitor, changed, within=None)
     _watch(monitor, added, within=min(_SOON * len(added), _LONGEST))
+    afar.added(monitor, added)
     monitor.pool.concurrency = plan.settings.concurrency
     _expect_beats(monitor)
     monitor.pool.wake()
@@ -73,21 +75,20 @@ def take_up(monitor: Monitor, plan: Plan) -> None:
 def _watch(monitor: Monitor, names: Iterable[str], within: float | None) -> None:
     """Have endpoints checked, those without a verdict in the next `within` seconds; by workers,
     where there are any, but for heartbeats, which only this process hears."""
-    now, away = monitor.clock(), {**monitor.away}
+    now = monitor.clock()
     for number, name in enumerate(names, 1):
         endpoint = monitor.plan.endpoints[name]
         status = monitor.statuses.get(name)
         if status is None:
             status = monitor.statuses[name] = monitor.kept.load(name)
-        if monitor.vantages is not None and endpoint.kind != "beat":
-            away[name] = endpoint
+        if afar.is_afar(monitor, endpoint):
+            monitor.schedule.remove(name)  # it may have been a heartbeat
             continue
         every = interval(endpoint)
         soon = None if within is None or status.state != "new" else min(within, every)
         monitor.schedule.add(name, every, now, soon)
         if not number % _SLICE:
             gevent.sleep(0)
-    monitor.away = away
 
 
 def _differences(before: Plan, after: Plan) -> tuple[list[str], list[str]]:
@@ -115,7 +116,6 @@ def _forget(monitor: Monitor, names: Iterable[str]) -> None:
     names = [*names]
     for name in names:
         monitor.schedule.remove(name)
-        monitor.away.pop(name, None)
         monitor.down.discard(name)
         monitor.found.pop(name, None)
     for at in range(0, len(names), _SLICE):

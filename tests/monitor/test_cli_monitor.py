@@ -232,7 +232,7 @@ def test_a_worker_finds_the_broker_in_the_sources_of_the_monitor(run, monkeypatc
         'a = "tcp://127.0.0.1:1"\n'
     )
 
-    assert run("worker", tmp_path / "a.toml")[0] == 0
+    assert run("worker", tmp_path / "a.toml", "--vantage", "here")[0] == 0
     assert served == [("redis://127.0.0.1:1/0", "here")]
 
 
@@ -248,7 +248,7 @@ def test_a_worker_finds_the_broker_in_the_sources_of_the_monitor(run, monkeypatc
 def test_what_a_worker_cannot_use_is_told_with_exit_code_2(run, arguments, said):
     pytest.importorskip("celery")
 
-    code, printed, complaints = run("worker", *arguments)
+    code, printed, complaints = run("worker", "--vantage", "here", *arguments)
 
     assert (code, printed) == (2, "")
     assert said in complaints

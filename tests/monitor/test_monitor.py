@@ -10,7 +10,7 @@ import gevent
 from alerted import in_hub, receiver, wait_until
 from watched import QUICK, Server, port_of_nobody, source, states, watching
 
-from safepatch.monitor import lookups, rounds, taking
+from safepatch.monitor import afar, lookups, rounds, taking
 from safepatch.monitor.keeping import MonitorError
 from safepatch.monitor.monitor import Monitor
 from safepatch.monitor.plan import Endpoint, Options
@@ -578,7 +578,7 @@ class Vantages:
 
     def __init__(self, broker, names, endpoints, take, **options):
         self.broker, self.names, self.endpoints, self.take = broker, names, endpoints, take
-        self.options, self.asked, self.silent = options, [], ""
+        self.options, self.asked, self.silent, self.late = options, [], "", 0.0
 
     def start(self):
         pass
@@ -602,8 +602,8 @@ def test_with_a_broker_workers_check_all_but_heartbeats(tmp_path, monkeypatch):
     )
     with watching(given, tmp_path) as monitor:
         vantages = monitor.vantages
-        assert [*vantages.endpoints()] == ["a", "b"]
-        assert [*monitor.statuses] == ["a", "nightly", "b"]
+        assert ("a" in monitor.schedule, "nightly" in monitor.schedule) == (False, True)
+        assert [*vantages.endpoints()] == [*monitor.statuses] == ["a", "nightly", "b"]
         assert (vantages.names, vantages.options["quorum"]) == (("here", "there"), 2)
         assert (monitor.recheck("a"), vantages.asked) == (True, ["a"])
 
@@ -614,5 +614,6 @@ def test_with_a_broker_workers_check_all_but_heartbeats(tmp_path, monkeypatch):
         vantages.options["found"](monitor.plan.endpoints["b"], "https://b.example/")
         assert monitor.endpoint("b").address == "https://b.example/"
         vantages.silent = "1 of 2 vantages report"
+        afar.look(monitor)
         rounds.settle(monitor)
         assert monitor.blind == "1 of 2 vantages report"
