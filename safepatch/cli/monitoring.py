@@ -153,9 +153,9 @@ def run(
 
 def greeting(watching: Monitor) -> str:
     """What is watched, where to look, and where the state is."""
-    endpoints, listen = watching.plan.endpoints, watching.plan.settings.listen
+    endpoints, url = watching.plan.endpoints, watching.url
     few = ", ".join([*endpoints][:3]) + (", ..." if len(endpoints) > 3 else "")
-    page = f"the page is at http://{listen}/" if listen else "no pages are served"
+    page = f"the page is at {url}" if url else "no pages are served"
     kept = f"the state is in {watching.state}{'' if str(watching.state).endswith('/') else '/'}"
     return f"watching {counted(len(endpoints), 'endpoint')} ({few}); {page}; {kept}"
 

@@ -33,6 +33,12 @@ class CheckError(Exception):
         self.message = message
 
 
+def printable(text: str, most: int) -> str:
+    """A text that somebody else wrote, cut, and without what would move a terminal's cursor."""
+    text = text[:most]
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 class Course:
     """What one check has seen so far. Belongs to the greenlet that checks.
 

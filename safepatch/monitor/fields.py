@@ -67,11 +67,21 @@ CHECKS: dict[str, Check] = {
     "concurrency": _between(1, 100_000),
     "restarts_per_hour": _between(0, 100_000),
     "restarts_stop_at": _share,
+    "broker": forms.broker,
+    "vantages": forms.each(forms.vantage),
+    "quorum": _between(0, 100),
     "method": forms.method,
     "headers": forms.headers,
     "headers_env": forms.variables,
     **dict.fromkeys(
-        ("password_env", "bearer_env", "password_hash_env", "tokens_env", "smtp_password_env"),
+        (
+            "password_env",
+            "bearer_env",
+            "password_hash_env",
+            "tokens_env",
+            "smtp_password_env",
+            "broker_password_env",
+        ),
         forms.variable,
     ),
     "status": forms.each(forms.status),
@@ -96,6 +106,7 @@ CHECKS: dict[str, Check] = {
     "canaries": forms.each(forms.address),
     "Settings.url": forms.url,
     "Restart.url": forms.url,
+    "Channel.url": forms.hook,
     "title": forms.not_blank,
 }
 

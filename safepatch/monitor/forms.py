@@ -9,7 +9,9 @@ import datetime
 import difflib
 import ipaddress
 import json
+import logging
 import re
+import warnings
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -22,8 +24,6 @@ Check = Callable[[Any], str]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_STEP = r"[^.\[\]]+"
-_PATH = re.compile(rf"\$|(?:\$\.?)?(?:{_STEP}|\[\d+\])(?:\.{_STEP}|\[\d+\])*")
 
 
 def each(check: Check) -> Check:
@@ -89,12 +89,17 @@ def regex(value: str) -> str:
 
 
 def paths(value: Mapping[str, Any]) -> str:
+    from safepatch.monitor.checks.bodies import steps  # late: it has gevent with it
+    from safepatch.monitor.courses import CheckError
+
     for path, wanted in value.items():
-        if not _PATH.fullmatch(path):
-            return f"{shown(path)} is no path, such as 'data.items[0].name'"
+        try:
+            steps(path)
+        except (CheckError, ValueError):
+            return f"{shown(path)} is no path, such as 'data.items[0].name' or 'data[\"a.b\"]'"
         try:
             json.dumps(wanted, allow_nan=False)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return f"{shown(wanted)} at {path!r} is nothing that JSON can have"
     return ""
 
@@ -165,6 +170,42 @@ def url(value: str) -> str:
     return address(value)
 
 
+def hook(value: str) -> str:
+    """Whether alerts can be sent there: a webhook, or what Apprise knows."""
+    scheme, found, _ = value.partition("://")
+    if not value or scheme in ("http", "https"):
+        return url(value)
+    if not found:
+        return f"{shown(value)} is no URL; write it with its scheme, 'https://...'"
+    if scheme in ("mailto", "mailtos"):
+        return "mail is sent by mail = 'ops@example.com', and smtp in [monitor]"
+    return _apprise(scheme, value)
+
+
+def _apprise(scheme: str, value: str) -> str:
+    try:
+        from apprise import Apprise  # late: it takes a while
+        from apprise.manager_plugins import NotificationManager
+    except ModuleNotFoundError as error:
+        needed = f"needs {error.name!r}; install it with pip install 'safepatch-py[monitor]'"
+        return f"a channel of the kind {scheme!r} {needed}"
+    logger = logging.getLogger("apprise")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)  # it logs what is wrong, with the address
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of modules that some of its plugins import
+            if Apprise.instantiate(value) is not None:
+                return ""
+        manager: Any = NotificationManager
+        known = manager().schemas()
+    finally:
+        logger.setLevel(level)
+    if scheme in known:
+        return f"Apprise does not understand that address of {scheme}; see its documents"
+    return f"Apprise knows no {scheme!r}{nearest(scheme, known)}"
+
+
 def listen(value: str) -> str:
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\s]*):(\d{1,5})", value)
     if not value or (found and int(found[2]) < 65536):
@@ -182,6 +223,23 @@ def server(value: str) -> str:
     if ":" in (found[1] or ""):
         return "the password does not belong there; name its variable in smtp_password_env"
     return address(f"smtp://{found[2]}")
+
+
+def broker(value: str) -> str:
+    if not value:
+        return ""
+    found = re.fullmatch(r"rediss?://(?:([^@/]*)@)?([^@/]+)(?:/\d*)?", value)
+    if not found:
+        return f"{shown(value)} is no Redis, such as 'redis://redis.example.com:6379/0'"
+    if ":" in (found[1] or ""):
+        return "the password does not belong there; name its variable in broker_password_env"
+    return address(f"tcp://{found[2]}")
+
+
+def vantage(value: str) -> str:
+    if re.fullmatch(r"[\w-]{1,40}", value):
+        return ""
+    return f"{shown(value)} is no name of a vantage; use letters, digits, _ and -"
 
 
 def zone(value: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gevent
 import msgspec
@@ -69,8 +70,8 @@ class Monitor:
         check: Callable[[Endpoint, Tools], Result] | None = None,
         **settings: Any,
     ) -> None:
-        single = isinstance(source, (str, os.PathLike, Mapping))
-        self.sources: list[Any] = [source] if single else [*source]
+        is_one = isinstance(source, str | os.PathLike | Mapping)
+        self.sources: list[Any] = [source] if is_one else list(cast(Sequence[Source], source))
         self.state = Path(state)
         self.clock, self.wall = clock, wall
         self.said, self.quiet = settings, quiet
@@ -110,6 +111,7 @@ class Monitor:
             self.state / "history.db",
             keep_raw=settings.keep_raw,
             keep_rollups=settings.keep_rollups,
+            clock=self.wall,
         )
         opened.callback(self.history.close)
         self.learned = Learned(self.state / "learned.toml")
@@ -205,6 +207,17 @@ class Monitor:
                 f"stopped: {self._failure}; look at the disk, and start it again",
                 state=str(self.state),
             ) from self._failure
+
+    @property
+    def url(self) -> str:
+        """Where people find the pages, "" where there are none."""
+        settings = self.plan.settings
+        if not settings.listen or settings.url:
+            return settings.url
+        host = settings.listen.rpartition(":")[0]
+        if host in ("", "0.0.0.0", "[::]"):  # noqa: S104
+            host = socket.gethostname()
+        return f"http://{host}:{self.server.server_port}/"
 
     @property
     def failed(self) -> bool:

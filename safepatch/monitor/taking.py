@@ -27,13 +27,13 @@ def checked(monitor: Monitor, endpoint: Endpoint) -> Result:
     if endpoint.kind:
         return monitor.check(endpoint, monitor.tools)
     known = monitor.found.get(endpoint.name)
-    if known is None and (address := monitor.learned.address(endpoint.name)):
+    if known is None and (address := monitor.learned.address(endpoint.name, endpoint.address)):
         known = _found(monitor, endpoint, address)
     if known is not None:
         return monitor.check(known, monitor.tools)
     detected, result = detecting.detect(endpoint, monitor.tools)
     if result.ok and detected.kind:
-        monitor.learned.found(endpoint.name, detected.address)
+        monitor.learned.found(endpoint.name, detected.address, endpoint.address)
         _found(monitor, endpoint, detected.address)
     return result
 
@@ -49,10 +49,11 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
     now, name, options = monitor.wall(), endpoint.name, endpoint.options
     status = monitor.statuses[name]
     before, warned, muted = status.state, status.warnings, status.muted
-    monitor.history.add(name, result.at, result.phases.get("total", 0.0), result.error)
     blindness = monitor.blindness
     blindness.take(result, now)
     blind = blindness.covers(result)
+    error = "blind" if blind and result.error else result.error
+    monitor.history.add(name, result.at, result.phases.get("total", 0.0), error)
     if not result.error:
         if options.learn and (warnings := monitor.learned.take(endpoint, result)):
             result.warnings += warnings

@@ -306,10 +306,46 @@ def test_a_redirect_into_a_network_that_is_allowed_is_followed(checked, site):
         assert checked(site.at(), private=["127.0.0.0/8"], contains=["hello"]).ok
 
 
+def test_cookies_are_kept_within_a_check(checked, site):
+    """Some sites set one, and redirect to where one was until it comes."""
+
+    def counter(sock, request):
+        if b"\r\nCookie: a=2; b=c\r\n" in request:
+            sock.sendall(page())
+        elif b"\r\nCookie: a=1\r\n" in request:
+            sock.sendall(
+                b"HTTP/1.1 302 F\r\nLocation: /\r\n"
+                b"Set-Cookie: a=2; path=/\r\nSet-Cookie: b=c\r\n\r\n"
+            )
+        else:
+            sock.sendall(page(status="302 F", Location="/", Set_Cookie="a=1; Secure"))
+
+    site.pages["/"] = counter
+    for _ in range(2):
+        result = checked(site.at())
+        assert (result.error, len(result.facts["redirects"])) == ("", 2)
+
+
+def test_a_circle_with_cookies_is_a_circle(checked, site):
+    site.pages["/"] = page(status="302 F", Location="/", Set_Cookie="a=1")
+    result = checked(site.at())
+
+    assert result.message.startswith("it redirects in a circle: ")
+    assert len(site.requests) == 2
+
+
+def test_cookies_are_not_given_to_another_host(checked, site):
+    other = Site(otherwise=page())
+    with serving(other, host="127.0.0.2") as port:
+        site.pages["/"] = page(
+            status="302 F", Location=f"http://127.0.0.2:{port}/", Set_Cookie="a=1"
+        )
+        assert checked(site.at(), private=["any"]).ok
+
+    assert b"Cookie" not in other.requests[0]
+
+
 # What is told, and to whom.
-
-
-SECRETS = {"password_env": "PW", "bearer_env": "", "headers_env": {"X-One": "PW"}}
 
 
 @pytest.fixture
@@ -385,6 +421,10 @@ def test_no_secret_gets_into_a_result(checked, site):
         ({"headers_env": {"X": "LINES"}}, "the header 'X' has a line break in it"),
         ({"headers": {"X": "a\r\nB: c"}}, "the header 'X' has a line break in it"),
         ({"headers": {"X\r\nY": "a"}}, "the header 'X\\r\\nY' has a line break in it"),
+        (
+            {"headers": {"X": "\u2713"}},
+            "the header 'X' has a line break in it, or no Latin letters",
+        ),
         ({"method": "GET / HTTP/1.1\r\n"}, "'GET / HTTP/1.1\\r\\n' is no method of HTTP"),
     ],
 )
@@ -394,6 +434,28 @@ def test_what_cannot_be_asked_is_our_mistake_and_not_asked(checked, site, option
     assert result.error == "internal"
     assert result.message.startswith(message)
     assert site.requests == []
+
+
+@pytest.mark.parametrize("method", ["post", "PUT"])
+def test_a_method_that_has_a_body_says_how_long_it_is(checked, site, method):
+    site.pages["/"] = page()
+    assert checked(site.at(), method=method).ok
+    assert checked(site.at(), method=method, body="ü").ok
+
+    empty, full = site.requests
+    assert empty.startswith(f"{method.upper()} / ".encode())
+    assert b"\r\nContent-Length: 0\r\n" in empty
+    assert b"\r\nContent-Length: 2\r\n" in full
+
+
+def test_what_a_server_writes_cannot_move_a_terminals_cursor(checked, site):
+    title = "<title>a\x1b[2Jb&#8238;c</title>"
+    site.pages["/"] = page(title, "500 \x1b[2J", Content_Type="text/html", Server="x\x1b[2J")
+    result = checked(site.at())
+
+    assert result.message.isprintable()
+    assert result.facts["title"] == "a?[2Jb?c"
+    assert all(str(fact).isprintable() for fact in result.facts.values())
 
 
 def test_an_address_that_is_none_is_said_to_be(checked):

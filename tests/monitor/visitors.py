@@ -1,47 +1,41 @@
 """Whoever looks at the pages of a monitor, in tests."""
 
+import copy
 import re
 
-import jinja2
 from standins import shop
 from werkzeug.security import generate_password_hash
 
-from safepatch.monitor import web
+from safepatch.monitor.web import making
 
 PASSWORD = "correct horse"
 #: Quick to compare.
 HASH = generate_password_hash(PASSWORD, "pbkdf2:sha256:1000")
 
 
-class _Compiled(jinja2.BytecodeCache):
-    """Templates, so that not each application compiles them."""
-
-    def __init__(self):
-        self.known = {}
-
-    def load_bytecode(self, bucket):
-        if bucket.key in self.known:
-            bucket.bytecode_from_string(self.known[bucket.key])
-
-    def dump_bytecode(self, bucket):
-        self.known[bucket.key] = bucket.bytecode_to_string()
+#: Made once, as that takes longer than most tests.
+_APPLICATION = making.application()
 
 
-_COMPILED = _Compiled()
+def app(monitor):
+    """The pages of a monitor, with all that may change of its own."""
+    made = copy.copy(_APPLICATION)
+    made.extensions, made.config = {}, copy.copy(_APPLICATION.config)
+    making.attach(made, monitor)
+    return made
 
 
 def client(monitor=None, *, host="localhost", address="127.0.0.1"):
     """A browser without JavaScript, that asks `host` from `address`."""
-    app = web.app(monitor or shop())
-    app.jinja_env.bytecode_cache = _COMPILED
-    serve = app.wsgi_app
+    pages = app(monitor or shop())
+    serve = pages.wsgi_app
 
     def meant_for(environ, start_response):
         environ["HTTP_HOST"] = host
         return serve(environ, start_response)
 
-    app.wsgi_app = meant_for
-    made = app.test_client()
+    pages.wsgi_app = meant_for
+    made = pages.test_client()
     made.environ_base["REMOTE_ADDR"] = address
     return made
 

@@ -60,15 +60,13 @@ def run(endpoint: Endpoint, tools: Tools) -> Result:
     One whose kind is not known is tried in several ways, as `detecting.detect` does.
     """
     kind = endpoint.kind
-    try:
-        if not kind:
-            return _detect(endpoint, tools)
-        return KINDS[kind](endpoint, tools)
-    except KeyError:
-        kinds = ", ".join(KINDS)
-        message = f"{kind!r} is no kind of check; there are {kinds}"
-    except Exception as error:
-        message = f"the check itself failed: {type(error).__name__}: {error}"
+    if kind and kind not in _MODULES:
+        message = f"{kind!r} is no kind of check; there are {', '.join(KINDS)}"
+    else:
+        try:
+            return KINDS[kind](endpoint, tools) if kind else _detect(endpoint, tools)
+        except Exception as error:
+            message = f"the check itself failed: {type(error).__name__}: {error}"
     return Result(name=endpoint.name, at=tools.time(), error="internal", message=message)
 
 

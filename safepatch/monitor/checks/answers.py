@@ -30,13 +30,14 @@ _HAS_LENIENCIES = hasattr(httptools.HttpResponseParser, "set_dangerous_leniencie
 class Answer:
     """What a parser of httptools has understood so far of one answer; the names are its.
 
-    `headers` are by name in small letters, the first of each; `body` is as it was sent. `size` is
+    `headers` are by name in small letters, the first of each; `cookies` the values of all that are
+    Set-Cookie; `body` is as it was sent. `size` is
     how many bytes there were of it; of the head, before that is complete.
     """
 
     __slots__ = (
-        "_is_head", "_parser", "body", "has_head", "headers", "is_done", "reason", "size", "status",
-        "version",
+        "_is_head", "_parser", "body", "cookies", "has_head", "headers", "is_done", "reason",
+        "size", "status", "version",
     )  # fmt: skip
 
     def __init__(self, method: str) -> None:
@@ -48,6 +49,7 @@ class Answer:
         self.is_done = self.has_head = False
         self.headers: dict[str, str] = {}
         self.body: list[bytes] = []
+        self.cookies: list[str] = []
         self.reason = ""
         self.status = 0
         self.version = ""
@@ -70,7 +72,10 @@ class Answer:
         self.reason += reason.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        key = name.decode("latin-1").lower()
+        if key == "set-cookie":
+            self.cookies.append(value.decode("latin-1"))
+        self.headers.setdefault(key, value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import os
 import secrets
-from typing import Any
 
 import flask
 from flask import Flask, request, session
@@ -179,9 +178,8 @@ def add_headers(response: Response) -> Response:
     return response
 
 
-def protect(app: Flask, key: Any) -> None:
-    """Put all that into an application; `key` is what its cookies are signed with."""
-    app.secret_key = key
+def protect(app: Flask) -> None:
+    """Put all that into an application."""
     app.config.update(
         SESSION_COOKIE_NAME="safepatch_monitor",
         SESSION_COOKIE_HTTPONLY=True,

@@ -9,8 +9,9 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import flask
+import gevent
 from flask import Flask, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestTimeout
 from werkzeug.wrappers import Response
 
 from safepatch.monitor.results import ERRORS
@@ -35,6 +36,9 @@ from safepatch.monitor.web.current import NAME, monitor, settings
 
 log = logging.getLogger(__name__)
 
+#: Seconds for the body of a request to arrive.
+PATIENCE = 20.0
+
 BLUEPRINTS = (actions, api, beats, live, login, metrics, pages, public, statics)
 
 _FILTERS = (
@@ -45,20 +49,33 @@ _FILTERS = (
 
 def make(monitor: Any) -> Flask:
     """The pages of a monitor, as a Flask application."""
+    app = application()
+    attach(app, monitor)
+    return app
+
+
+def application() -> Flask:
+    """All pages, of no monitor yet."""
     app = Flask("safepatch.monitor.web", static_folder=None)
     app.url_map.merge_slashes = False  # Names are URLs.
-    app.extensions[NAME] = monitor
-    app.extensions[f"{NAME}.boards"] = Boards(monitor)
-    app.extensions[f"{NAME}.live"] = live.Live(monitor)
-    app.extensions[f"{NAME}.logins"] = login.limit()
-    app.extensions[f"{NAME}.beats"] = beats.limit()
-    access.protect(app, key_of(monitor))
+    app.before_request(_receive)
+    access.protect(app)
     for module in BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     app.register_error_handler(HTTPException, _tell)
     app.register_error_handler(Exception, _fail)
     _prepare_templates(app)
     return app
+
+
+def attach(app: Flask, monitor: Any) -> None:
+    """Have the pages be about a monitor."""
+    app.secret_key = key_of(monitor)
+    app.extensions[NAME] = monitor
+    app.extensions[f"{NAME}.boards"] = Boards(monitor)
+    app.extensions[f"{NAME}.live"] = live.Live(monitor)
+    app.extensions[f"{NAME}.logins"] = login.limit()
+    app.extensions[f"{NAME}.beats"] = beats.limit()
 
 
 def key_of(monitor: Any) -> str:
@@ -71,6 +88,16 @@ def key_of(monitor: Any) -> str:
         if "web" not in kept:
             kept["web"] = {"key": secrets.token_hex(32)}
         return str(kept["web"]["key"])
+
+
+def _receive() -> None:
+    """Wait for the body, which is small, before anything is done with the request."""
+    try:
+        with gevent.Timeout(PATIENCE, TimeoutError()):
+            request.get_data(parse_form_data=True)
+            request.form  # noqa: B018
+    except (TimeoutError, ConnectionError) as error:
+        raise RequestTimeout("the request did not arrive") from error
 
 
 def _prepare_templates(app: Flask) -> None:

@@ -47,16 +47,24 @@ def names_private_host(text: str) -> bool:
 
 
 def _is_private(word: str) -> bool:
+    if (alone := _is_inside(word.strip("()[]{}<>,;.\"'"))) is not None:
+        return alone
     try:
-        host = urlsplit(word if "://" in word else f"//{word}").hostname or ""
+        parts = urlsplit(word if "://" in word else f"//{word}")
+        host = parts.hostname or ""
     except ValueError:
         return True
-    if host == "localhost" or host.endswith(_INSIDE):
+    if parts.scheme and parts.username is not None:  # and perhaps a password
         return True
+    return host == "localhost" or host.endswith(_INSIDE) or bool(_is_inside(host))
+
+
+def _is_inside(host: str) -> bool | None:
+    """Whether an address is none of the internet's; None if it is no address."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
-        return "@" in word and "://" in word
+        return None
 
 
 def trouble(status: Status) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+import socket
+from typing import Any, cast
 
 import gevent
 from gevent import pywsgi
+from gevent import socket as gevent_socket
 from gevent.pool import Pool
 
 from safepatch.monitor.web import access
@@ -15,20 +17,34 @@ from safepatch.monitor.web.making import make
 
 log = logging.getLogger(__name__)
 
-#: Connections at the same time, and seconds for a request to arrive and for a write to pass.
-CONNECTIONS, PATIENCE = 512, 20.0
+#: Connections at the same time.
+CONNECTIONS = 512
+
+#: Seconds for the head of a request to arrive, and for each write to pass.
+PATIENCE = 20.0
 
 
 class _Handler(pywsgi.WSGIHandler):
-    """Gives up on clients that let us wait, which would otherwise keep a connection for ever."""
+    """Gives up on clients that let us wait, which would otherwise keep a connection for ever.
+
+    What they do is no error of ours, and leaves no traceback.
+    """
+
+    ignored_socket_errors = (
+        *pywsgi.WSGIHandler.ignored_socket_errors,
+        cast(Any, "timed out"),
+    )
 
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
         sock.settimeout(PATIENCE)
         super().__init__(sock, address, server)
 
     def read_request(self, raw_requestline: Any) -> Any:
-        with gevent.Timeout(PATIENCE, TimeoutError("the request did not arrive")):
-            return super().read_request(raw_requestline)
+        try:
+            with gevent.Timeout(PATIENCE, TimeoutError("timed out")):
+                return super().read_request(raw_requestline)
+        except OSError as error:
+            raise ValueError(f"the request did not arrive: {error}") from error
 
 
 def serve(monitor: Any) -> pywsgi.WSGIServer:
@@ -38,19 +54,26 @@ def serve(monitor: Any) -> pywsgi.WSGIServer:
     """
     settings = monitor.plan.settings
     access.need_safe(settings)
-    host, port = place(settings.listen)
     server = pywsgi.WSGIServer(
-        (host, port),
+        listener(*place(settings.listen)),
         make(monitor),
         spawn=Pool(CONNECTIONS),
         log=None,  # paths have the keys of heartbeats
-        error_log=log,
+        error_log=pywsgi.LoggingLogAdapter(log, logging.DEBUG),  # clients' mistakes
         handler_class=_Handler,
         environ={"wsgi.multithread": False},
     )
     server.start()
-    log.info("pages at http://%s:%d", host, server.server_port)
+    log.info("pages are served at %s, port %d", settings.listen, server.server_port)
     return server
+
+
+def listener(host: str, port: int) -> gevent_socket.socket:
+    """A socket that listens there, for IPv6 and IPv4 where no host is given."""
+    both = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
+    made = socket.create_server((host, port), family=family, backlog=1024, dualstack_ipv6=both)
+    return gevent_socket.socket(family, made.type, fileno=made.detach())
 
 
 def place(listen: str) -> tuple[str, int]:
