@@ -17,7 +17,7 @@ DOCS = pathlib.Path(__file__).parents[2] / "docs" / "monitor"
 ALERTS, RESTARTS = (DOCS / name for name in ("alerts.md", "restarts.md"))
 TOKENS = (
     "HOOK_TOKEN DISCORD_TOKEN ALERTS_TOKEN SMTP_PASSWORD NTFY_TOPIC NTFY_USER NTFY_PASSWORD "
-    "TEAMS_WORKFLOW TEAMS_SIGNATURE"
+    "TEAMS_WORKFLOW TEAMS_SIGNATURE DEPLOY_TOKEN"
 )
 ENVIRON = dict.fromkeys(TOKENS.split(), "abcdefgh") | {
     "SLACK_A": "TokenAAAA1",
@@ -48,11 +48,13 @@ def plans(tmp_path, monkeypatch):
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
 
+    beside = {"endpoints": {"x": {"address": "https://example.org", "tags": ["production"]}}}
+
     def read(path):
         for number, block in enumerate(blocks(path, "toml")):
             file = tmp_path / f"{number}.toml"
             file.write_text(block.replace("/usr/local/bin", str(programs)))
-            yield sources.read([str(file), "example.com"], environ=ENVIRON)
+            yield sources.read([str(file), beside], environ=ENVIRON)
 
     return read
 
