@@ -102,7 +102,7 @@ def test_a_current_directory_that_was_removed_is_told_with_exit_code_2(
     )  # fmt: skip
 
 
-COMMANDS = ["check", "diff", "doctor", "explain", "list", "lock", "run", "store"]
+COMMANDS = ["check", "diff", "doctor", "explain", "list", "lock", "monitor", "run", "store"]
 
 
 def test_help_lists_the_commands_and_the_exit_codes(run):

@@ -13,6 +13,7 @@ from safepatch import lock as locking
 from safepatch.cli import (
     annotating,
     completing,
+    monitoring_top,
     options,
     others,
     printing,
@@ -265,4 +266,5 @@ def _print_drift(drift: Drift) -> None:
     )  # fmt: skip
 
 
+program.add_command(monitoring_top.monitor)
 program.add_command(storing_documents.store)

@@ -42,7 +42,7 @@ concurrency = click.option(
 )  # fmt: skip
 
 
-@click.group()
+@click.group(epilog=options.exits("something is down, of `once`"))
 def monitor() -> None:
     """Watch sites and other endpoints.
 
@@ -137,21 +137,25 @@ def run(
             state=state,
             **settings(listen=listen, concurrency=concurrency),
         )
-        watching.start()
-        printing.line(greeting(watching))
-        sys.stdout.flush()
+
+        def greet() -> None:
+            printing.line(greeting(watching))
+            sys.stdout.flush()
+
         try:
-            watching.run()
+            watching.run(greet)
         except MonitorError as error:
+            if not watching.failed:
+                raise
             printing.complain(str(error))
             context.exit(3)
 
 
 def greeting(watching: Monitor) -> str:
     """What is watched, where to look, and where the state is."""
-    endpoints, listen = watching.plan.endpoints, watching.plan.settings.listen
+    endpoints, url = watching.plan.endpoints, watching.url
     few = ", ".join([*endpoints][:3]) + (", ..." if len(endpoints) > 3 else "")
-    page = f"the page is at http://{listen}/" if listen else "no pages are served"
+    page = f"the page is at {url}" if url else "no pages are served"
     kept = f"the state is in {watching.state}{'' if str(watching.state).endswith('/') else '/'}"
     return f"watching {counted(len(endpoints), 'endpoint')} ({few}); {page}; {kept}"
 

@@ -127,9 +127,9 @@ def _ago(since: float, now: Callable[[], float] = time.time) -> str:
 def drawn(status: dict[str, Any], rows: list[dict[str, Any]]) -> Group:
     """The screen."""
     table = Table(box=None, header_style="bold", pad_edge=False, expand=True)
-    for head, more in (("state", {}), ("endpoint", {"ratio": 2}), ("since", {}), ("took", {})):
-        table.add_column(head, no_wrap=True, overflow="ellipsis", **more)
-    table.add_column("", ratio=3, no_wrap=True, overflow="ellipsis")
+    shares = [("state", None), ("endpoint", 2), ("since", None), ("took", None), ("", 3)]
+    for head, ratio in shares:
+        table.add_column(head, ratio=ratio, no_wrap=True, overflow="ellipsis")
     for row in rows:
         state, *others = cells(row)
         table.add_row(Text(state, _STYLES.get(state, "green")), *map(Text, others))

@@ -18,6 +18,8 @@ def __getattr__(name: str) -> object:
     import importlib
 
     try:
+        # What needs most, so that it is missed now, and not by a check.
+        importlib.import_module("safepatch.monitor.checks.http")
         return getattr(importlib.import_module(_HOMES[name]), name)
     except ModuleNotFoundError as error:
         if error.name not in _NEEDED:

@@ -8,13 +8,13 @@ import re
 import urllib.parse
 from collections.abc import Iterable
 
-SCHEMES = ("http", "https", "tcp", "tls", "icmp", "smtp", "mx", "dns", "beat")
+SCHEMES = ("http", "https", "tcp", "tls", "icmp", "smtp", "smtps", "mx", "dns", "beat")
 RECORDS = (
     *("A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA"),
     *("SRV", "SSHFP", "SVCB", "TLSA", "TXT"),
 )
 _HTTP = ("http", "https")
-_PORTS = {"http": "80", "https": "443", "smtp": "25"}  # what goes without saying
+_PORTS = {"http": "80", "https": "443", "smtp": "25", "smtps": "465"}  # what goes without saying
 _PORTLESS = ("icmp", "mx", "dns")
 _HAS_USER = (
     "the address has a user's name in it; say username and password_env of an endpoint in a .toml "

@@ -5,18 +5,18 @@ from __future__ import annotations
 import datetime
 import graphlib
 import ipaddress
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from safepatch.monitor.addresses import nearest
+from safepatch.monitor.filling import unset
 from safepatch.monitor.plan import Channel, Endpoint, Options, Plan, Restart, Settings, Window
 
 Wrong = tuple[str, str]  # a key, and what is wrong with it
 Environment = Mapping[str, str]
 
 _HTTP = ("http", "https")
-_TLS = ("http", "https", "tls", "smtp", "mx")
-_MAIL = ("smtp", "mx")
+_TLS = ("http", "https", "tls", "smtp", "smtps", "mx")
+_MAIL = ("smtp", "smtps", "mx")
 #: The kinds of checks for which an option says something; all, if it is not here.
 KINDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("method", "headers", "headers_env", "body", "status", "redirects"), _HTTP),
@@ -30,12 +30,6 @@ KINDS: dict[str, tuple[str, ...]] = {
     "rcpt_to": _MAIL,
     "grace": ("beat",),
 }
-_REFERENCE = re.compile(r"\$\{([^}]*)\}")
-
-
-def filled(text: str, environ: Environment) -> str:
-    """A text with the environment's values for its ${NAME}; raises KeyError for one not there."""
-    return _REFERENCE.sub(lambda found: environ[found[1]], text)
 
 
 def of_endpoint(endpoint: Endpoint, said: Collection[str]) -> Iterator[Wrong]:
@@ -84,29 +78,12 @@ def of_environment(options: Options, environ: Environment) -> Iterator[Wrong]:
     names = {"password_env": options.password_env, "bearer_env": options.bearer_env}
     for key, name in [*names.items(), *(("headers_env", n) for n in options.headers_env.values())]:
         if name and name not in environ:
-            yield key, _unset(name, environ)
+            yield key, unset(name, environ)
 
 
-def _unset(name: str, environ: Environment) -> str:
-    hint = nearest(name, environ)
-    hint = hint if "did you mean" in hint else ""
-    return f"the environment variable {name!r} is not set{hint or '; set it first'}"
-
-
-def of_channel(channel: Channel, settings: Settings, environ: Environment) -> Iterator[Wrong]:
+def of_channel(channel: Channel, settings: Settings) -> Iterator[Wrong]:
     """What is wrong with a channel as a whole."""
     yield from _one_of(channel, ("url", "mail", "command"))
-    for key, texts in (
-        ("url", [channel.url]),
-        ("mail", [channel.mail]),
-        ("command", channel.command),
-        ("headers", channel.headers.values()),
-    ):
-        for name in _REFERENCE.findall(" ".join(texts)):
-            if name not in environ:
-                yield key, _unset(name, environ)
-    if channel.url and "://" not in channel.url and not channel.url.startswith("${"):
-        yield "url", f"{channel.url!r} is no URL; write it with its scheme, 'https://...'"
     if channel.mail and not settings.smtp:
         yield "mail", "no server sends mail; say smtp in [monitor], 'smtp://user@host:587'"
     if channel.headers and not channel.url:
@@ -165,7 +142,7 @@ def of_settings(settings: Settings, environ: Environment) -> Iterator[Wrong]:
     for key in ("password_hash_env", "tokens_env", "smtp_password_env"):
         name = getattr(settings, key)
         if name and name not in environ:
-            yield key, _unset(name, environ)
+            yield key, unset(name, environ)
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,12 +11,14 @@ from typing import Any
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from safepatch.monitor.courses import Course
+from safepatch.monitor.courses import Course, printable
 
 # Codes of OpenSSL's x509_vfy.h.
 _EXPIRED, _NOT_YET, _SELF_SIGNED, _SELF_SIGNED_ROOT = 10, 9, 18, 19
 _NO_ISSUER, _UNVERIFIABLE, _OTHER_HOST, _OTHER_ADDRESS = 20, 21, 62, 64
 _MOST = 65536  # certificates that are remembered
+#: How many of a certificate's names, and of those above it, are told.
+MOST_NAMES, MOST_ABOVE = 100, 10
 
 
 def presented(tls: ssl.SSLObject, known: dict[bytes, dict[str, Any]]) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def presented(tls: ssl.SSLObject, known: dict[bytes, dict[str, Any]]) -> dict[st
     if facts is None:
         if len(known) >= _MOST:
             known.clear()
-        above = [parsed(each) for each in _sent(tls)[1:]]
+        above = [parsed(each) for each in _sent(tls)[1 : 1 + MOST_ABOVE]]
         chain = [{"name": each.get("subject"), "expires": each.get("expires")} for each in above]
         facts = known[digest] = {**parsed(der), "chain": chain}
     return facts
@@ -75,9 +77,8 @@ def _name(name: x509.Name) -> str:
         return str(found[0].value) if found else ""
 
     common, organization = first(NameOID.COMMON_NAME), first(NameOID.ORGANIZATION_NAME)
-    if common and organization:
-        return f"{common} ({organization})"
-    return common or organization or name.rfc4514_string()
+    both = f"{common} ({organization})" if common and organization else common or organization
+    return printable(both or name.rfc4514_string(), 200)
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
@@ -86,15 +87,17 @@ def _names(certificate: x509.Certificate) -> list[str]:
     except (x509.ExtensionNotFound, ValueError):
         return []
     addresses = map(str, found.get_values_for_type(x509.IPAddress))
-    return [*found.get_values_for_type(x509.DNSName), *addresses]
+    names = [*found.get_values_for_type(x509.DNSName), *addresses]
+    return [printable(name, 253) for name in names[:MOST_NAMES]]
 
 
 def warn(facts: dict[str, Any], within: float, now: float, course: Course) -> None:
     """Warn of a certificate that expires soon, or of one above it that expires before it."""
     expires = facts.get("expires")
     if expires is not None and expires - now < within:
+        ends = "expires" if expires > now else "expired"
         course.warnings.append(
-            f"its certificate for {facts['subject']} expires {_when(expires, now)}"
+            f"its certificate for {facts['subject']} {ends} {_when(expires, now)}"
         )
         return
     for each in facts.get("chain", ()):

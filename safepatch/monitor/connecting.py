@@ -174,6 +174,8 @@ def reach(endpoint: Endpoint, tools: Tools, course: Course, host: str, port: int
     """
     course.enter("dns")
     rows = tools.resolving.addresses(host, port)
+    if trouble := tools.resolving.trouble(host):
+        course.warnings.append(trouble)
     course.leave()
     course.enter("connect")
     rows = permitted(endpoint, tools, course, host, port, rows)

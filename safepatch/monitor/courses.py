@@ -33,6 +33,12 @@ class CheckError(Exception):
         self.message = message
 
 
+def printable(text: str, most: int) -> str:
+    """A text that somebody else wrote, cut, and without what would move a terminal's cursor."""
+    text = text[:most]
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 class Course:
     """What one check has seen so far. Belongs to the greenlet that checks.
 
@@ -50,14 +56,14 @@ class Course:
         self.warnings: list[str] = []
 
     def enter(self, phase: str) -> None:
-        """Begin a phase; what has passed since the last one ended belongs to it too."""
+        """Begin a phase."""
         self.phase = phase
+        self._since = self._clock()
 
     def leave(self) -> None:
         """End the phase. One that comes again, after a redirect, adds up."""
-        now = self._clock()
-        self.phases[self.phase] = self.phases.get(self.phase, 0.0) + now - self._since
-        self._since = now
+        took = self._clock() - self._since
+        self.phases[self.phase] = self.phases.get(self.phase, 0.0) + took
         self.phase = "total"
 
     def late(self, seconds: float) -> str:

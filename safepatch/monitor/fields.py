@@ -5,21 +5,12 @@ Each check gives what is wrong with a value, and what to do, or "".
 
 from __future__ import annotations
 
-import datetime
-import difflib
-import ipaddress
-import json
 import math
 import re
-import zoneinfo
-from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from safepatch.monitor import addresses
-from safepatch.monitor.addresses import nearest, shown
-from safepatch.monitor.lines import network
-
-Check = Callable[[Any], str]
+from safepatch.monitor import forms
+from safepatch.monitor.forms import Check
 
 #: Fields that are seconds, or texts such as "30s".
 DURATIONS = frozenset(
@@ -40,11 +31,7 @@ DURATIONS = frozenset(
 DURATION = r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w)\s*)+"
 EVENTS = ("down", "up", "warning", "flapping", "steady", "blind", "seeing", "restart", "test")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_STEP = r"[^.\[\]]+"
-_PATH = re.compile(rf"\$|(?:\$\.?)?(?:{_STEP}|\[\d+\])(?:\.{_STEP}|\[\d+\])*")
 
 
 def seconds(text: str) -> float | None:
@@ -71,188 +58,6 @@ def _share(value: float) -> str:
     return "" if 0 < value <= 1 else f"{value!r} is no share, such as 0.2"
 
 
-def _each(check: Check) -> Check:
-    return lambda values: next(filter(None, map(check, values)), "")
-
-
-def _text(value: str) -> str:
-    return "" if value.strip() else "the text is blank"
-
-
-def _method(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z-]*", value):
-        return f"{shown(value)} is no method{nearest(value, METHODS)}"
-    near = difflib.get_close_matches(value.upper(), METHODS, 1, 0.7)
-    is_meant = value in METHODS or (value.isupper() and not near)
-    return "" if is_meant else f"there is no method {value!r}{nearest(value.upper(), METHODS)}"
-
-
-def _headers(value: Mapping[str, str]) -> str:
-    seen: dict[str, str] = {}
-    for name, text in value.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            return f"{shown(name)} is no name of a header"
-        if name.lower() in ("content-length", "transfer-encoding", "connection"):
-            return f"the header {name!r} is set by the monitor; remove it"
-        if name.lower() in seen:
-            return f"the header {name!r} is there already as {seen[name.lower()]!r}"
-        if re.search(r"[\0\r\n]", text):
-            return f"the header {name!r} has a value of more than one line"
-        seen[name.lower()] = name
-    return ""
-
-
-def variable(value: str) -> str:
-    """Whether an environment variable can be called so."""
-    if not value or _VARIABLE.fullmatch(value):
-        return ""
-    hint = f"; did you mean {value.strip('${}')!r}?" if value.startswith("$") else ""
-    return f"{shown(value)} is no name of an environment variable{hint}"
-
-
-def _variables(value: Mapping[str, str]) -> str:
-    return _headers(dict.fromkeys(value, "")) or _each(variable)(value.values())
-
-
-def _status(value: str) -> str:
-    found = re.fullmatch(r"([1-5])(\d\d|xx)|([1-5]\d\d)-([1-5]\d\d)", value)
-    if not found and value.lower() != value:
-        return f"{shown(value)} is no status; did you mean {value.lower()!r}?"
-    if not found:
-        return f"{shown(value)} is no status, such as 200, '2xx' or '200-299'"
-    if found[3] and found[3] > found[4]:
-        return f"{value!r} ends before it begins; did you mean '{found[4]}-{found[3]}'?"
-    return ""
-
-
-def _regex(value: str) -> str:
-    try:
-        re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        return f"{shown(value)} is no regular expression: {error}"
-    return ""
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    for path, wanted in value.items():
-        if not _PATH.fullmatch(path):
-            return f"{shown(path)} is no path, such as 'data.items[0].name'"
-        try:
-            json.dumps(wanted, allow_nan=False)
-        except (TypeError, ValueError):
-            return f"{shown(wanted)} at {path!r} is nothing that JSON can have"
-    return ""
-
-
-def _host(value: str) -> str:
-    return _tried(addresses.host, value) if value else ""
-
-
-def address(value: str) -> str:
-    """Whether it is an address of an endpoint."""
-    return _tried(addresses.normal, value)
-
-
-def _network(value: str) -> str:
-    return _tried(network, value)
-
-
-def _tried(read: Callable[[str], object], value: str) -> str:
-    try:
-        read(value)
-    except ValueError as error:
-        return str(error)
-    return ""
-
-
-def _resolver(value: str) -> str:
-    found = re.fullmatch(r"(?:\[([^]]+)\]|([^:]+))(?::(\d{1,5}))?", value)
-    ours = value if _is_ip(value) else (found[1] or found[2]) if found else ""
-    if not value or _is_ip(ours):
-        return ""
-    return f"{shown(value)} is no address of a resolver, such as '192.0.2.1:53'"
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _mail(value: str) -> str:
-    if not value or re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", value):
-        return ""
-    return f"{shown(value)} is no address of mail, such as 'ops@example.com'"
-
-
-def _tag(value: str) -> str:
-    if re.fullmatch(r"[^\s#,][^\s,]*", value):
-        return ""
-    hint = f"; did you mean {value[1:]!r}?" if re.fullmatch(r"#[^\s#,]+", value) else ""
-    return f"{shown(value)} is no tag{hint or '; write one word'}"
-
-
-def one_of(words: Iterable[str], what: str) -> Check:
-    """A check that a value is among those."""
-    words = tuple(words)
-    return lambda value: (
-        "" if value in words else f"there is no {what} {value!r}{nearest(value, words)}"
-    )
-
-
-def _url(value: str) -> str:
-    if not value:
-        return ""
-    if not re.match(r"https?://", value):
-        return f"{shown(value)} is no URL with http:// or https://"
-    return address(value)
-
-
-def _listen(value: str) -> str:
-    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\s]*):(\d{1,5})", value)
-    if not value or (found and int(found[2]) < 65536):
-        return _host(found[1]) if found else ""
-    hint = f"; did you mean '127.0.0.1:{value}'?" if value.strip(":").isdigit() else ""
-    return f"{shown(value)} is no host and port, such as '127.0.0.1:8787'{hint}"
-
-
-def _server(value: str) -> str:
-    if not value:
-        return ""
-    found = re.fullmatch(r"smtps?://(?:([^@/]*)@)?([^@/]+)/?", value)
-    if not found:
-        return f"{shown(value)} is no server, such as 'smtp://user@mail.example.com:587'"
-    if ":" in (found[1] or ""):
-        return "the password does not belong there; name its variable in smtp_password_env"
-    return address(f"smtp://{found[2]}")
-
-
-def _zone(value: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(value)
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-        return f"there is no time zone {value!r}{nearest(value, zoneinfo.available_timezones())}"
-    return ""
-
-
-def _time(value: str) -> str:
-    if not value or re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-        return ""
-    return f"{shown(value)} is no time of the day, such as '02:00'"
-
-
-def moment(value: str) -> str:
-    """Whether it is a date and time in ISO 8601."""
-    try:
-        if value:
-            datetime.datetime.fromisoformat(value)
-    except ValueError:
-        return f"{shown(value)} is no date and time, such as '2026-11-26T02:00:00+01:00'"
-    return ""
-
-
 CHECKS: dict[str, Check] = {
     **dict.fromkeys(DURATIONS | {"per_minute"}, _above_0),
     **dict.fromkeys(("grace", "gather", "expires_within"), _not_below_0),
@@ -262,36 +67,47 @@ CHECKS: dict[str, Check] = {
     "concurrency": _between(1, 100_000),
     "restarts_per_hour": _between(0, 100_000),
     "restarts_stop_at": _share,
-    "method": _method,
-    "headers": _headers,
-    "headers_env": _variables,
+    "broker": forms.broker,
+    "vantages": forms.each(forms.vantage),
+    "quorum": _between(0, 100),
+    "method": forms.method,
+    "headers": forms.headers,
+    "headers_env": forms.variables,
     **dict.fromkeys(
-        ("password_env", "bearer_env", "password_hash_env", "tokens_env", "smtp_password_env"),
-        variable,
+        (
+            "password_env",
+            "bearer_env",
+            "password_hash_env",
+            "tokens_env",
+            "smtp_password_env",
+            "broker_password_env",
+        ),
+        forms.variable,
     ),
-    "status": _each(_status),
-    "matches": _regex,
-    "json": _json,
-    "server_name": _host,
-    **dict.fromkeys(("contains", "lacks", "answers", "command"), _each(_text)),
-    "resolver": _resolver,
-    "mail_from": _mail,
-    "rcpt_to": _mail,
-    "mail": _mail,
-    "private": _each(_network),
-    "tags": _each(_tag),
-    "events": _each(one_of(EVENTS, "event")),
-    "days": _each(one_of(DAYS, "day")),
-    "at": _time,
-    "zone": _zone,
-    "start": moment,
-    "end": moment,
-    "listen": _listen,
-    "smtp": _server,
-    "canaries": _each(address),
-    "Settings.url": _url,
-    "Restart.url": _url,
-    "title": _text,
+    "status": forms.each(forms.status),
+    "matches": forms.regex,
+    "json": forms.paths,
+    "server_name": forms.host,
+    **dict.fromkeys(("contains", "lacks", "answers", "command"), forms.each(forms.not_blank)),
+    "resolver": forms.resolver,
+    "mail_from": forms.mail,
+    "rcpt_to": forms.mail,
+    "mail": forms.mail,
+    "private": forms.each(forms.in_network),
+    "tags": forms.each(forms.tag),
+    "events": forms.each(forms.one_of(EVENTS, "event")),
+    "days": forms.each(forms.one_of(DAYS, "day")),
+    "at": forms.time_of_day,
+    "zone": forms.zone,
+    "start": forms.moment,
+    "end": forms.moment,
+    "listen": forms.listen,
+    "smtp": forms.server,
+    "canaries": forms.each(forms.address),
+    "Settings.url": forms.url,
+    "Restart.url": forms.url,
+    "Channel.url": forms.hook,
+    "title": forms.not_blank,
 }
 
 

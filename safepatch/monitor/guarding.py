@@ -161,6 +161,8 @@ def _literal(host: str, port: int, why: str, written: str) -> bool:
 
 def is_literal(host: str) -> bool:
     """Whether a host is an address, in the plain form."""
+    if ":" not in host and not host[-1:].isdigit():
+        return False  # a name, as most are; found out faster
     try:
         ipaddress.ip_address(host)
     except ValueError:

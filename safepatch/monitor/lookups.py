@@ -6,6 +6,7 @@ found here is a warning of the endpoints with that host.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 import gevent
@@ -47,8 +48,10 @@ class Lookups:
         tell: Callable[[str, str], object],
         *,
         sleep: Callable[[float], object] = gevent.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._look, self._endpoints, self._tell, self._sleep = look, endpoints, tell, sleep
+        self._look, self._endpoints, self._tell = look, endpoints, tell
+        self._sleep, self._clock = sleep, clock
         self.warnings: dict[str, str] = {}
         self.rounds = self.looked = 0
 
@@ -58,7 +61,7 @@ class Lookups:
         for gone in self.warnings.keys() - hosts:
             del self.warnings[gone]
         rate = min(max(len(hosts) / _ROUND, _RATES[0]), _RATES[1])
-        look = rate_limit(self._one, rate=rate, sleep=self._sleep)
+        look = rate_limit(self._one, rate=rate, sleep=self._sleep, clock=self._clock)
         greenlets = Greenlets(_AT_ONCE)
         try:
             for host in hosts:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gevent
 import msgspec
@@ -24,6 +25,7 @@ from safepatch.monitor.keeping import MonitorError, Statuses, open_store
 from safepatch.monitor.learning import Learned
 from safepatch.monitor.lookups import Lookups
 from safepatch.monitor.pace import Pace
+from safepatch.monitor.places import Places
 from safepatch.monitor.plan import Endpoint, Plan
 from safepatch.monitor.pool import Pool
 from safepatch.monitor.restarting import Restarts
@@ -68,8 +70,8 @@ class Monitor:
         check: Callable[[Endpoint, Tools], Result] | None = None,
         **settings: Any,
     ) -> None:
-        single = isinstance(source, (str, os.PathLike, Mapping))
-        self.sources: list[Any] = [source] if single else [*source]
+        is_one = isinstance(source, str | os.PathLike | Mapping)
+        self.sources: list[Any] = [source] if is_one else list(cast(Sequence[Source], source))
         self.state = Path(state)
         self.clock, self.wall = clock, wall
         self.said, self.quiet = settings, quiet
@@ -91,7 +93,6 @@ class Monitor:
         """Open the state, serve the pages, and begin to check; no change if it runs already."""
         if self._opened is not None:
             return
-        self._stopping.clear()
         self._failure = None
         with contextlib.ExitStack() as opened:
             self.watch = Watch(self.sources)  # before they are read, so that no change is missed
@@ -110,6 +111,7 @@ class Monitor:
             self.state / "history.db",
             keep_raw=settings.keep_raw,
             keep_rollups=settings.keep_rollups,
+            clock=self.wall,
         )
         opened.callback(self.history.close)
         self.learned = Learned(self.state / "learned.toml")
@@ -119,14 +121,16 @@ class Monitor:
         self.beats = self.tools.beats = Beats(root)
         self.kept = Statuses(root)
         self.silences = root["silences"]
-        self.incidents = Incidents(
-            root, lambda: self.plan, self.statuses,
-            muted=lambda endpoint, plan, now: taking.why_muted(self, endpoint, now),
+        self.places = Places()
+        self.incidents = self._incidents()
+        self.blindness = Blindness(root, lambda: self.plan, self.places)
+        self.alerts = Alerts(self.store, lambda: self.plan, now=self.wall)
+        self.down: set[str] = set()  # the names of all that is
+        self.restarts = Restarts(
+            self.store, lambda: self.plan, self.statuses,
+            counts=lambda: (len(self.down), len(self.statuses)), blind=lambda: self.blind,
+            tell=self.alerts.put, now=self.wall,
         )  # fmt: skip
-        self.blindness = Blindness(root, lambda: self.plan, self.incidents.places)
-        self.alerts = Alerts(self.store, lambda: self.plan)
-        self.restarts = Restarts(self.store, lambda: self.plan)
-        self.beating: dict[str, str] = {}  # names that jobs report with -> of endpoints
         self.found: dict[str, Endpoint] = {}  # what detection made of endpoints without a kind
         self.lookups = Lookups(self.tools.resolving.look, lambda: self.plan.endpoints, self._dns)
         self.schedule = Schedule(origin=self.clock() - self.wall())
@@ -138,10 +142,24 @@ class Monitor:
         self._serve(opened)
         self.alerts.start()
         opened.callback(self.alerts.stop)
+        self.restarts.start()
+        opened.callback(self.restarts.stop)
         opened.callback(self.feed.close)
         opened.enter_context(rounds.running(self))
         self.pool.start()
         opened.callback(self.pool.stop)
+
+    def _incidents(self) -> Incidents:
+        return Incidents(
+            self.store.root, lambda: self.plan, self.statuses, self.places,
+            muted=lambda endpoint, plan, now: taking.why_muted(self, endpoint, now),
+        )  # fmt: skip
+
+    def recall(self) -> None:
+        """After a transaction was brought back: have incidents as they are in the store, as after a
+        restart; what they had in mind besides is found again."""
+        self.incidents = self._incidents()
+        self.incidents.resume(self.wall())
 
     def _serve(self, opened: contextlib.ExitStack) -> None:
         """The pages, unless there are to be none."""
@@ -151,14 +169,14 @@ class Monitor:
         from safepatch.monitor import web  # Flask takes its time
 
         try:
-            server = web.serve(self)
+            self.server = web.serve(self)
         except OSError as error:
             raise MonitorError(
                 f"cannot serve the pages at {listen!r}: {error}; give another address by `listen`, "
                 "such as '127.0.0.1:8788', or '' for no pages",
                 listen=listen,
             ) from error
-        opened.callback(server.stop, 1.0)
+        opened.callback(self.server.stop, 1.0)
 
     def stop(self) -> None:
         """Begin no more checks, let those under way come to their end, and close everything."""
@@ -167,24 +185,44 @@ class Monitor:
         if opened is not None:
             opened.close()
 
-    def run(self) -> None:
-        """Start, and go on until SIGTERM, SIGINT or `stop`; SIGHUP has the sources read again.
+    def run(self, begun: Callable[[], object] = lambda: None) -> None:
+        """Start, call `begun`, and go on until SIGTERM, SIGINT or `stop`; SIGHUP has the sources
+        read again.
 
-        Raises MonitorError where the state cannot be written any more; start the monitor again
-        then, which is what systemd does.
+        Raises what `start` raises, and MonitorError where the state cannot be written any more;
+        start the monitor again then, which is what systemd does.
         """
-        self.start()
-        try:
-            with signals(self._stopping.set, self.reload):
+        if self._opened is None:
+            self._stopping.clear()
+        with signals(self._stopping.set, self.reload):
+            try:
+                self.start()
+                begun()
                 self._stopping.wait()
-        finally:
-            self.stop()
+            finally:
+                self.stop()
         if self._failure is not None:
             raise MonitorError(
                 f"the state in {str(self.state)!r} cannot be written any more, so the monitor "
                 f"stopped: {self._failure}; look at the disk, and start it again",
                 state=str(self.state),
             ) from self._failure
+
+    @property
+    def url(self) -> str:
+        """Where people find the pages, "" where there are none."""
+        settings = self.plan.settings
+        if not settings.listen or settings.url:
+            return settings.url
+        host = settings.listen.rpartition(":")[0]
+        if host in ("", "0.0.0.0", "[::]"):  # noqa: S104
+            host = socket.gethostname()
+        return f"http://{host}:{self.server.server_port}/"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended because its state could not be written."""
+        return self._failure is not None
 
     def fail(self, error: BaseException) -> None:
         """Have `run` end, because nothing can be promised any more."""
@@ -208,7 +246,7 @@ class Monitor:
     def reload(self) -> bool:
         """Read the sources again; False if they are wrong, which `problems` tells, and then all
         goes on as before. What stays keeps its state."""
-        return reloading.reload(self)
+        return self._opened is None or reloading.reload(self)
 
     def endpoint(self, name: str) -> Endpoint:
         """An endpoint, with the address that was found for it. Raises KeyError."""
@@ -238,11 +276,12 @@ class Monitor:
 
     def beat(self, key: str, name: str, ok: bool = True, message: str = "") -> bool:
         """A job reports; False if the key is wrong, or no heartbeat has that name."""
+        endpoint = self.plan.endpoints.get(name)
+        if endpoint is None or endpoint.kind != "beat":
+            return False
         with self.store.transaction():
             known = self.beats.arrived(key, name, self.wall(), ok, message)
-            if name not in self.beating:
-                self.beats.forget(name)
-        return known and self.recheck(self.beating.get(name, ""))
+        return known and self.recheck(name)
 
     def recheck(self, name: str) -> bool:
         """Have an endpoint checked now; False if there is none."""

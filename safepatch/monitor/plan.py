@@ -161,6 +161,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     smtp: str = ""  # "smtp://user@host:587"; for channels with `mail`
     smtp_password_env: str = ""
     mail_from: str = ""
+    broker: str = ""  # "redis://host:6379/0"; for checks by workers, at the `vantages`
+    broker_password_env: str = ""
+    vantages: tuple[str, ...] = ()  # names of the places that workers check from
+    quorum: int = 0  # how many vantages must see something down; 0 is more than half of them
     keep_raw: float = 86400.0
     keep_rollups: float = 366 * 86400.0
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from safepatch.monitor import agreement, documents, lines, tables
-from safepatch.monitor.addresses import likeness, nearest, normal, shown
+from safepatch.monitor.addresses import likeness, normal, shown
+from safepatch.monitor.documented import Documents
 from safepatch.monitor.documents import Document, dotted
 from safepatch.monitor.lines import Lines
 from safepatch.monitor.notes import Notes
 from safepatch.monitor.plan import Channel, Endpoint, Options, Plan, Restart, Settings, Window
-
-Struct = TypeVar("Struct", Channel, Window, Restart)
-
-TABLES = ("monitor", "defaults", "endpoints", "channels", "windows", "restarts")
 
 
 class Reading:
@@ -26,26 +23,27 @@ class Reading:
         self.notes = notes
         self.environ = environ
         self.pause = pause
-        self.documents: list[Document] = []
+        self.documents = Documents(notes, environ)
         self.lists: list[tuple[str, Lines]] = []
         self.endpoints: dict[str, Endpoint] = {}
         self.likenesses: dict[str, str] = {}  # of addresses that are their own names: where
 
     def plan(self, said: Mapping[str, Any]) -> Plan:
-        for document in self.documents:
-            self._known(document)
+        """All of it as a plan, by those settings where they say something."""
+        for document in self.documents.all:
+            self.documents.known(document)
         settings = self._settings(said)
         shared = self._defaults()
-        for document in self.documents:
+        for document in self.documents.all:
             self._tables(document, shared)
         for label, listed in self.lists:
             self._lines(label, listed, shared)
         plan = Plan(
             settings=settings,
             endpoints=self.endpoints,
-            channels=self._things("channels", Channel),
-            windows=self._things("windows", Window),
-            restarts=self._things("restarts", Restart),
+            channels=self.documents.things("channels", Channel),
+            windows=self.documents.things("windows", Window),
+            restarts=self.documents.things("restarts", Restart),
         )
         self._agree(plan)
         if not plan.endpoints and not self.notes.problems:
@@ -54,53 +52,12 @@ class Reading:
             )
         return plan
 
-    def _known(self, document: Document) -> None:
-        for key in document.table:
-            if key not in TABLES:
-                self.notes.wrong(
-                    document, [str(key)], f"there is no such table{nearest(key, TABLES)}"
-                )
-
-    def _table(self, document: Document, key: str) -> Mapping[str, Any]:
-        table = document.table.get(key, {})
-        if isinstance(table, Mapping):
-            return table
-        self.notes.wrong(document, [key], f"{shown(table)} is not a table; write [{key}.NAME]")
-        return {}
-
-    def _merged(self, name: str, struct: type, also: tuple[str, ...] = ()) -> dict[str, Any]:
-        """What all documents say in a table that there is once."""
-        merged: dict[str, Any] = {}
-        first: dict[str, str] = {}
-        for document in self.documents:
-            found = self._values(document, struct, (name,), self._table(document, name), also)
-            for key, value in found.items():
-                if merged.setdefault(key, value) != value:
-                    why = f"{value!r}, but {merged[key]!r} at {first[key]}; remove one of them"
-                    self.notes.wrong(document, [name, key], why)
-                first.setdefault(key, document.where(name, key))
-                self.notes.written.setdefault((name, key), document)
-        return merged
-
-    def _values(
-        self,
-        document: Document,
-        struct: type,
-        keys: tuple[str, ...],
-        table: Mapping[str, Any],
-        also: tuple[str, ...] = (),
-    ) -> dict[str, Any]:
-        def tell(key: str, message: str) -> None:
-            self.notes.wrong(document, (*keys, key), message)
-
-        return tables.values(struct, table, tell, document.folder, also)
-
     def _settings(self, said: Mapping[str, Any]) -> Settings:
-        for document in self.documents:
+        for document in self.documents.all:
             self._listed(document)
         given = Document("settings", {"monitor": said}, Path())
-        found = self._merged("monitor", Settings, ("lists",))
-        found |= self._values(given, Settings, ("monitor",), said)
+        found = self.documents.merged("monitor", Settings, ("lists",))
+        found |= self.documents.values(given, Settings, ("monitor",), said)
         settings = Settings(**found)
         for key, message in agreement.of_settings(settings, self.environ):
             document = given if key in said else self.notes.written.get(("monitor", key), given)
@@ -109,7 +66,7 @@ class Reading:
 
     def _listed(self, document: Document) -> None:
         """Read the files of lines that a document names."""
-        said = self._table(document, "monitor").get("lists", [])
+        said = self.documents.table(document, "monitor").get("lists", [])
         names = [said] if isinstance(said, str) else said
         if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
             self.notes.wrong(
@@ -124,7 +81,7 @@ class Reading:
                 self.lists.append((str(path), listed))
 
     def _defaults(self) -> tables.Shared:
-        found = self._merged("defaults", Options)
+        found = self.documents.merged("defaults", Options)
         base = tables.timely(Options(**found), found)
         for key, message in self._of_options(base):
             document = self.notes.written.get(("defaults", key))
@@ -137,7 +94,7 @@ class Reading:
         yield from agreement.of_environment(options, self.environ)
 
     def _tables(self, document: Document, shared: tables.Shared) -> None:
-        for number, (name, said) in enumerate(self._table(document, "endpoints").items()):
+        for number, (name, said) in enumerate(self.documents.table(document, "endpoints").items()):
             if number % 100 == 99:
                 self.pause()
             table = {"address": said} if isinstance(said, str) else said
@@ -159,7 +116,7 @@ class Reading:
             self.notes.wrong(document, keys, f"a name with dots is to be in quotes: [{whole}]")
             return
         address = self._address(document, keys, table, _own(name))
-        found = self._values(document, Options, keys, table, ("address",))
+        found = self.documents.values(document, Options, keys, table, ("address",))
         self.notes.written["endpoints", name] = document
         if not address:
             return
@@ -232,28 +189,10 @@ class Reading:
             why = f"{endpoint.name!r} is already at {first.where}; remove one, or rename it"
             self.notes.tell(endpoint.where, why)
 
-    def _things(self, key: str, struct: type[Struct]) -> dict[str, Struct]:
-        things: dict[str, Struct] = {}
-        for document in self.documents:
-            for name, said in self._table(document, key).items():
-                keys = (key, str(name))
-                if not isinstance(said, Mapping):
-                    self.notes.wrong(document, keys, f"{shown(said)} is not a table")
-                elif name in things:
-                    first = self.notes.written[keys].where(*keys)
-                    self.notes.wrong(
-                        document, keys, f"it is already at {first}; rename one of them"
-                    )
-                else:
-                    found = self._values(document, struct, keys, said)
-                    things[name] = struct(name=name, **found)
-                    self.notes.written[keys] = document
-        return things
-
     def _agree(self, plan: Plan) -> None:
         """Tell what does not go together; only where what it is about was read."""
         for name, channel in plan.channels.items():
-            found = agreement.of_channel(channel, plan.settings, self.environ)
+            found = agreement.of_channel(channel, plan.settings)
             self._all("channels", name, found)
         for name, window in plan.windows.items():
             self._all("windows", name, agreement.of_window(window))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from safepatch.monitor.checks.beats import name_of
-from safepatch.monitor.plan import Endpoint, Plan
+from safepatch.monitor.plan import Plan
 from safepatch.monitor.sources import PlanError
+from safepatch.monitor.taking import interval
 
 if TYPE_CHECKING:
     from safepatch.monitor.monitor import Monitor
@@ -23,7 +23,7 @@ _SOON = 0.02  # seconds; new endpoints are checked for the first time within so 
 def begin(monitor: Monitor) -> None:
     """Take up the plan that was read, with all statuses as they were."""
     endpoints = monitor.plan.endpoints
-    now, wall = monitor.clock(), monitor.wall()
+    now = monitor.clock()
     new = [name for name in endpoints if name not in monitor.kept]
     within = min(_SOON * len(new), 60.0)
     unknown = {*new}
@@ -34,16 +34,10 @@ def begin(monitor: Monitor) -> None:
         monitor.schedule.add(name, every, now, soon)
         if not number % _SLICE:
             gevent.sleep(0)
-    _know(monitor, wall)
-    monitor.incidents.resume(wall)
+    _expect_beats(monitor)
+    monitor.incidents.resume(monitor.wall())
+    _resume_restarts(monitor, [n for n, each in monitor.statuses.items() if each.state == "down"])
     _forget(monitor, monitor.kept.strangers(endpoints))
-
-
-def interval(endpoint: Endpoint) -> float:
-    """How often it is looked at. A heartbeat that did not come is to be missed soon after its
-    time, however seldom it comes."""
-    every = endpoint.options.interval
-    return min(every, 30.0) if endpoint.kind == "beat" else every
 
 
 def reload(monitor: Monitor) -> bool:
@@ -83,9 +77,10 @@ def take_up(monitor: Monitor, plan: Plan) -> None:
         every = interval(plan.endpoints[name])
         monitor.schedule.add(name, every, now, min(within, every))
     monitor.pool.concurrency = plan.settings.concurrency
-    _know(monitor, monitor.wall())
+    _expect_beats(monitor)
     monitor.pool.wake()
     monitor.alerts.start()
+    _resume_restarts(monitor, [name for name in changed if name in monitor.down])
     logger.info("the sources have changed: %d endpoints, %d of them new, %d changed, %d removed",
                 len(plan.endpoints), len(added), len(changed), len(gone))  # fmt: skip
     monitor.feed.put(type="plan", added=len(added), changed=len(changed), removed=len(gone))
@@ -111,6 +106,7 @@ def _forget(monitor: Monitor, names: Iterable[str]) -> None:
     names = [*names]
     for name in names:
         monitor.schedule.remove(name)
+        monitor.down.discard(name)
         monitor.found.pop(name, None)
     for at in range(0, len(names), _SLICE):
         part = names[at : at + _SLICE]
@@ -119,17 +115,22 @@ def _forget(monitor: Monitor, names: Iterable[str]) -> None:
             monitor.kept.forget(part)
             for name in part:
                 monitor.silences.pop(name, None)
+                monitor.beats.forget(name)
         for name in part:
             monitor.statuses.pop(name, None)
 
 
-def _know(monitor: Monitor, now: float) -> None:
-    """Who reports, by the names that jobs report with; they are waited for from now on."""
-    beats = {
-        name_of(each): name for name, each in monitor.plan.endpoints.items() if each.kind == "beat"
-    }
-    if beats:
+def _resume_restarts(monitor: Monitor, down: Iterable[str]) -> None:
+    """Have what is down restarted, if it is to be."""
+    for name in down:
+        monitor.down.add(name)
+        monitor.restarts.down(monitor.plan.endpoints[name], monitor.statuses[name], monitor.wall())
+
+
+def _expect_beats(monitor: Monitor) -> None:
+    """Wait for heartbeats from now on, if that was not so before."""
+    beats = [name for name, each in monitor.plan.endpoints.items() if each.kind == "beat"]
+    for at in range(0, len(beats), _SLICE):
         with monitor.store.transaction():
-            for name in beats:
-                monitor.beats.expect(name, now)
-    monitor.beating = beats
+            for name in beats[at : at + _SLICE]:
+                monitor.beats.expect(name, monitor.wall())

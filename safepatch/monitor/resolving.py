@@ -29,6 +29,8 @@ from safepatch.monitor.guarding import is_literal
 from safepatch.recipes.dns import dns_cache
 
 Row = tuple[int, Any]  # family, and what sockets connect to
+#: The errors of a lookup that are an answer: there is no such host, or none with an address.
+MISSING = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 
 class _Ares(Resolver):
@@ -46,6 +48,8 @@ class _Ares(Resolver):
         self._clock = clock
         self._born = clock()
         self._is_stale = False
+        self.failures = 0
+        self.failing: dict[str, str] = {}  # hosts of which DNS told nothing when last asked
         self.took: deque[float] = deque(maxlen=512)  # seconds of the last lookups
 
     def forget(self) -> None:
@@ -57,11 +61,27 @@ class _Ares(Resolver):
             old, self._born, self._is_stale = self.cares, self._clock(), False
             self.cares = self.cares_class(self.hub.loop, **self.params)
             self.hub.loop.run_callback(old.destroy)
-        began = self._clock()
+        host, began = question[0].decode("latin-1"), self._clock()
         try:
-            return super()._getaddrinfo(*question)  # type: ignore[misc]
+            rows = super()._getaddrinfo(*question)  # type: ignore[misc]
+        except socket.gaierror as error:
+            if error.errno in MISSING:
+                self.failing.pop(host, None)
+            else:
+                self._failed(host, explained(host, error))
+            raise
+        except gevent.Timeout:
+            self._failed(host, f"DNS does not answer for {host}")
+            raise
         finally:
             self.took.append(self._clock() - began)
+        self.failing.pop(host, None)
+        return rows
+
+    def _failed(self, host: str, why: str) -> None:
+        self.failures += 1
+        if len(self.failing) < 65536:
+            self.failing[host] = why
 
 
 class _Uncached(_Ares):
@@ -75,13 +95,15 @@ class _Uncached(_Ares):
         proto: int = 0,
         flags: int = 0,
     ) -> Any:
-        return self._getaddrinfo(host, port, family, socktype, proto, flags)
+        return self._getaddrinfo(str(host).encode("idna"), port, family, socktype, proto, flags)
 
 
 class Resolving:
     """Looks up hosts, for the greenlets of one hub, until it is closed.
 
-    `ttl` is the seconds that an answer is kept; 0 patches nothing and keeps nothing. `servers` are
+    `ttl` is the seconds that an answer is kept; 0 patches nothing and keeps nothing. For `stale`
+    seconds more it is given while another is looked up, and where DNS fails; that a host does not
+    exist is kept for `negative_ttl`. `servers` are
     those to be asked ("192.0.2.1", or with a port that is the same for all, "192.0.2.1:5353"); ()
     is the system's. `clock` is monotonic, in seconds.
     """
@@ -91,18 +113,25 @@ class Resolving:
         *,
         ttl: float = 300.0,
         stale: float = 900.0,
+        negative_ttl: float = 5.0,
         servers: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._resolver = _Ares(clock, **_options(servers))
         self._looking = _Uncached(clock, **_options(servers))
-        self._lookups = self._failing = 0
+        self._lookups = self._stale = 0
         self._registry = safepatch.Registry()
         self._patch: Any = None
         _ALIVE.add(self)
         if ttl:
-            recipe = dns_cache(ttl=ttl, clock=clock)
+            recipe = dns_cache(
+                ttl=ttl,
+                stale_while_revalidate=stale,
+                stale_if_error=stale,
+                negative_ttl=negative_ttl,
+                clock=clock,
+            )
             self._patch = self._registry.register("dns-cache", recipe).apply()
 
     def addresses(self, host: str, port: int) -> list[Row]:
@@ -116,9 +145,18 @@ class Resolving:
         try:
             rows = self._resolver.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
-            self._failing += 1
             raise CheckError("dns", explained(host, error)) from error
         return [(row[0], row[4]) for row in rows]
+
+    def trouble(self, host: str) -> str:
+        """What was wrong when DNS was asked last for a host whose old addresses are still used, or
+        "". Is for after `addresses`."""
+        failing = self._resolver.failing
+        why = failing.get(host, "") if failing else ""
+        if why:
+            self._stale += 1
+            return f"{why}; its last known address is used"
+        return ""
 
     def again(self, host: str) -> None:
         """Forget a host, so that the next who asks has it looked up anew."""
@@ -145,8 +183,9 @@ class Resolving:
     def stats(self) -> dict[str, Any]:
         """Counts since the start, and `seconds`, the median of the lookups that were not kept.
 
-        `lookups` are questions of checks, `hits` those that the cache answered, `failing` those
-        that had an error.
+        `lookups` are questions of checks, `hits` those that the cache answered, `stale` those with
+        an old answer because DNS fails. `failures` counts times that DNS told nothing (that a host
+        does not exist is something), `failing` the hosts of which it did not when last asked.
         """
         took = list(self._resolver.took)
         info = None if self._patch is None else self._patch.wrapper.cache_info()
@@ -154,7 +193,9 @@ class Resolving:
             "lookups": self._lookups,
             "hits": info.hits if info else 0,
             "kept": info.currsize if info else 0,
-            "failing": self._failing,
+            "stale": self._stale,
+            "failures": self._resolver.failures,
+            "failing": len(self._resolver.failing),
             "seconds": median(took) if took else 0.0,
         }
 
@@ -183,16 +224,16 @@ def explained(host: str, error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return f"{host} is no name that DNS could know: {error}"
     code = error.args[0] if error.args else None
-    if code in (socket.EAI_NONAME, socket.EAI_NODATA):
+    if code in MISSING:
         return f"DNS knows no address of {host}"
-    if code == socket.EAI_AGAIN:
-        return f"DNS failed to answer for {host}, for the time being"
-    return f"{host} cannot be resolved: {error}"
+    # Those of c-ares are "ARES_ESERVFAIL: DNS server returned general failure".
+    return f"DNS fails for {host}: {str(error.args[-1]).partition(': ')[2] or error}"
 
 
 def _options(servers: Sequence[str]) -> dict[str, Any]:
-    """What c-ares is made with: 2 seconds for a server's answer, 3 tries, doubling."""
-    options: dict[str, Any] = {"timeout": 2, "tries": 3}
+    """What c-ares is made with: each of the servers is asked twice, for 1.5 and for 3 seconds."""
+    # So that it has ended within the 10 seconds of a check, where there are two servers.
+    options: dict[str, Any] = {"timeout": 1.5, "tries": 2}
     if servers:
         hosts, ports = [], []
         for server in servers:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event as Flag
 
+from safepatch.monitor import taking
+from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.statuses import Event
 from safepatch.store import FailedError
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from safepatch.monitor.monitor import Monitor
 
 logger = logging.getLogger("safepatch.monitor")
+_SECOND = 1.0
 _WRITTEN = 500  # statuses in one transaction
+_PATIENCE = 5.0  # seconds for a canary's answer
 
 
 @contextlib.contextmanager
@@ -29,13 +33,17 @@ def running(monitor: Monitor) -> Iterator[None]:
         if monitor.watch.changed():
             monitor.reload()
 
-    works: list[tuple[float, Callable[[], object]]] = [
-        (1.0, lambda: settle(monitor)),
-        (1.0, lambda: look_at_pace(monitor)),
-        (1.0, lambda: monitor.history.flush(monitor.wall())),
-        (1.0, reread),
-        (60.0, monitor.learned.save),
-        (1.0, monitor.lookups.round),
+    def second() -> float:
+        return _SECOND
+
+    works: list[tuple[Callable[[], float], Callable[[], object]]] = [
+        (second, lambda: settle(monitor)),
+        (second, lambda: look_at_pace(monitor)),
+        (second, lambda: monitor.history.flush(monitor.wall())),
+        (second, reread),
+        (lambda: 60.0, monitor.learned.save),
+        (second, monitor.lookups.round),
+        (monitor.blindness.canary_due, lambda: look_around(monitor)),
     ]
     greenlets = [gevent.spawn(_again_and_again, monitor, stop, *work) for work in works]
     try:
@@ -49,13 +57,13 @@ def running(monitor: Monitor) -> Iterator[None]:
 
 
 def _again_and_again(
-    monitor: Monitor, stop: Flag, seconds: float, work: Callable[[], object]
+    monitor: Monitor, stop: Flag, seconds: Callable[[], float], work: Callable[[], object]
 ) -> None:
-    """Work, wait, and so on; a mistake is counted and logged, and does not end it."""
-    while not stop.wait(seconds):
+    """Wait, work, and so on; a mistake is counted and logged, and does not end it."""
+    while not stop.wait(seconds()):
         try:
             work()
-        except FailedError as error:
+        except FailedError as error:  # of the history, or of all that is kept
             monitor.fail(error)
         except Exception:
             monitor.pace.failures += 1
@@ -66,8 +74,10 @@ def settle(monitor: Monitor) -> None:
     """Say what there is to be said, and write down what has changed, in one transaction; alerts
     are sent after that."""
     now = monitor.wall()
-    with monitor.store.transaction():
-        events = [*_blind(monitor, now), *monitor.incidents.settle(now, blind=bool(monitor.blind))]
+    with taking.transaction(monitor):
+        events = monitor.blindness.events(now)
+        monitor.blind = monitor.blindness.reason(now)
+        events += monitor.incidents.settle(now, blind=bool(monitor.blind))
         if events:
             monitor.alerts.put(events)
         dirty = [*monitor.kept.dirty][:_WRITTEN]
@@ -87,25 +97,21 @@ def tell(monitor: Monitor, event: Event) -> None:
     )  # fmt: skip
 
 
-def _blind(monitor: Monitor, now: float) -> list[Event]:
-    """Whether the monitor can see, and what to tell if that has changed."""
-    reason, before = monitor.blindness.reason(now), monitor.blind
-    monitor.blind = reason
-    if bool(reason) == bool(before):
-        return []
-    logger.warning("the monitor is blind: %s" if reason else "the monitor sees again%s", reason)
-    return [
-        Event(
-            id=f"{'blind' if reason else 'seeing'}-{now:.0f}",
-            type="blind" if reason else "seeing",
-            at=now,
-            severity="critical" if reason else "info",
-            title="The monitor is blind" if reason else "The monitor sees again",
-            text=f"{reason}; until that is over nothing is called down"
-            if reason
-            else "What is down from now on is told of again",
-        )
-    ]
+def look_around(monitor: Monitor) -> None:
+    """Check the canaries, which say whether it is the monitor's own line that fails."""
+    names = monitor.plan.settings.canaries
+    if not names:
+        return
+
+    def check(name: str) -> None:
+        endpoint = Endpoint(name, name, Options(timeout=_PATIENCE, learn=False))
+        monitor.blindness.take(taking.checked(monitor, endpoint), monitor.wall())
+
+    greenlets = [gevent.spawn(check, name) for name in names]
+    try:
+        gevent.joinall(greenlets)
+    finally:
+        gevent.killall(greenlets)
 
 
 def look_at_pace(monitor: Monitor) -> None:

@@ -67,6 +67,11 @@ SAID: dict[str, dict[str, str]] = {
         "smtp": 'the server that sends mail: `"smtp://user@mail.example.com:587"`',
         "smtp_password_env": "the environment variable that has its password",
         "mail_from": "who the mail is from",
+        "broker": "for checks by workers: the Redis that they are found by, "
+        '`"redis://redis.example.com:6379/0"`',
+        "broker_password_env": "the environment variable that has its password",
+        "vantages": "names of the places that workers check from",
+        "quorum": "how many vantages must see something down; 0 is more than half of them",
         "keep_raw": "how long single results are kept",
         "keep_rollups": "how long the figures of each hour are kept",
     },

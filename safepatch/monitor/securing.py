@@ -30,9 +30,10 @@ def reach_tls(
     phases "dns", "connect" and "tls", and the facts of the certificate, also of one that is not
     trusted. Raises CheckError.
     """
+    context = tools.context(endpoint.options, alpn=alpn, ours=ours)  # before others' mistakes
     connection = reach(endpoint, tools, course, host, port)
     try:
-        secure(endpoint, tools, course, connection, host, alpn=alpn, ours=ours)
+        secure(endpoint, tools, course, connection, host, context=context, ours=ours)
     except BaseException:
         connection.close()
         raise
@@ -46,17 +47,18 @@ def secure(
     connection: Connection,
     host: str,
     *,
-    alpn: bool = False,
+    context: ssl.SSLContext | None = None,
     ours: bool = True,
 ) -> None:
     """Shake hands on a connection, as after STARTTLS; notes the phase "tls".
 
-    Raises CheckError.
+    `context` is that of the endpoint's options where none is given. Raises CheckError.
     """
     course.enter("tls")
     options = endpoint.options
-    name = (options.server_name if ours else "") or host
-    context = tools.context(options, alpn=alpn, ours=ours)
+    # A last dot is for DNS; no certificate has one.
+    name = (options.server_name if ours else "") or host.rstrip(".")
+    context = context or tools.context(options, ours=ours)
     try:
         connection.secure(context, name)
     except ssl.SSLCertVerificationError as error:

@@ -52,7 +52,7 @@ def read(
     for number, source in enumerate(sources, 1):
         for said in documents.load(source, number, stdin, notes.tell, pause):
             if isinstance(said, Document):
-                reading.documents.append(said)
+                reading.documents.all.append(said)
             else:
                 reading.lists.append(said)
     plan = reading.plan(settings or {})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from safepatch.monitor import detecting, verdicts, windows
@@ -16,18 +18,22 @@ if TYPE_CHECKING:
     from safepatch.monitor.monitor import Monitor
 
 
+_BEAT = 30.0  # seconds
+_NOTHING: dict[str, Any] = {}
+
+
 def checked(monitor: Monitor, endpoint: Endpoint) -> Result:
     """Check an endpoint; where it has no kind, that is found out first."""
     if endpoint.kind:
         return monitor.check(endpoint, monitor.tools)
     known = monitor.found.get(endpoint.name)
-    if known is None and (address := monitor.learned.address(endpoint.name)):
+    if known is None and (address := monitor.learned.address(endpoint.name, endpoint.address)):
         known = _found(monitor, endpoint, address)
     if known is not None:
         return monitor.check(known, monitor.tools)
     detected, result = detecting.detect(endpoint, monitor.tools)
     if result.ok and detected.kind:
-        monitor.learned.found(endpoint.name, detected.address)
+        monitor.learned.found(endpoint.name, detected.address, endpoint.address)
         _found(monitor, endpoint, detected.address)
     return result
 
@@ -43,22 +49,43 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
     now, name, options = monitor.wall(), endpoint.name, endpoint.options
     status = monitor.statuses[name]
     before, warned, muted = status.state, status.warnings, status.muted
-    monitor.history.add(name, result.at, result.phases.get("total", 0.0), result.error)
-    monitor.blindness.take(result, now)
+    blindness = monitor.blindness
+    blindness.take(result, now)
+    blind = blindness.covers(result)
+    error = "blind" if blind and result.error else result.error
+    monitor.history.add(name, result.at, result.phases.get("total", 0.0), error)
     if not result.error:
         if options.learn and (warnings := monitor.learned.take(endpoint, result)):
             result.warnings += warnings
         monitor.incidents.seen(name, result.facts.get("address", ""))
     if monitor.lookups.warnings and (message := monitor.lookups.warnings.get(host_of(endpoint))):
         result.warnings += (f"DNS: {message}",)
-    change = verdicts.step(status, result, options, now, blind=bool(monitor.blind))
+    change = verdicts.step(status, result, options, now, blind, blindness.seeing_since)
     if not muted.startswith("depends on "):  # which incidents know
         status.muted = why_muted(monitor, endpoint, now)
     if change or status.warnings != warned or status.muted != muted or status.state != before:
         changed(monitor, endpoint, status, result, change, now)
-    if result.error and verdicts.wants_fresh_dns(status, result, options):
-        monitor.tools.resolving.again(host_of(monitor.found.get(name, endpoint)))
-    return options.interval, verdicts.due(status, options, blind=bool(monitor.blind))
+    if result.error:
+        _doubted(monitor, endpoint, status, result)
+    else:
+        result.facts = _NOTHING  # what was learned has them; they would take more than all else
+    every = interval(endpoint)
+    return every, min(every, verdicts.due(status, options, blind))
+
+
+def _doubted(monitor: Monitor, endpoint: Endpoint, status: Status, result: Result) -> None:
+    """After a failure: look closer before the next check."""
+    if verdicts.wants_fresh_dns(status, result, endpoint.options):
+        monitor.tools.resolving.again(host_of(monitor.found.get(endpoint.name, endpoint)))
+    for other in monitor.blindness.doubts(result):
+        monitor.recheck(other)
+
+
+def interval(endpoint: Endpoint) -> float:
+    """How often it is looked at. A heartbeat that did not come is missed soon after its time,
+    however seldom it comes."""
+    every = endpoint.options.interval
+    return min(every, _BEAT) if endpoint.kind == "beat" else every
 
 
 def why_muted(monitor: Monitor, endpoint: Endpoint, now: float) -> str:
@@ -82,18 +109,36 @@ def changed(
         monitor.kept.dirty.add(endpoint.name)
     else:
         write(monitor, endpoint, status, result, change, now)
+    if status.state == "down":
+        monitor.down.add(endpoint.name)
+        monitor.restarts.down(endpoint, status, now)
+    elif endpoint.name in monitor.down:
+        monitor.down.discard(endpoint.name)
+        monitor.restarts.up(endpoint, status, now)
     monitor.feed.put(type="status", name=endpoint.name, change=change, **shown(status))
 
 
 def write(
     monitor: Monitor, endpoint: Endpoint, status: Status, result: Result, change: str, now: float
 ) -> None:
+    """Write a verdict that has changed."""
+    with transaction(monitor):
+        monitor.incidents.take(endpoint, status, result, change, now)
+        monitor.kept.write(endpoint.name, status)
+
+
+@contextlib.contextmanager
+def transaction(monitor: Monitor) -> Iterator[None]:
+    """A transaction of what incidents and others do. Where the disk fails, the monitor ends; where
+    they do, they go on from what is stored."""
     try:
         with monitor.store.transaction():
-            monitor.incidents.take(endpoint, status, result, change, now)
-            monitor.kept.write(endpoint.name, status)
+            yield
     except FailedError as error:
         monitor.fail(error)
+        raise
+    except Exception:
+        monitor.recall()
         raise
 
 
@@ -108,6 +153,7 @@ def shown(status: Status) -> dict[str, Any]:
 
 def looked_up(monitor: Monitor, host: str, message: str) -> None:
     """DNS was asked for a host, past all caches; see Lookups."""
+    monitor.blindness.look(host, not message, monitor.wall())
     if message:
         monitor.feed.put(type="dns", host=host, message=message)
 

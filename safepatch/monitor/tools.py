@@ -37,6 +37,7 @@ class Tools:
         self.private: tuple[Network, ...] = networks(tuple(private))
         self.clock, self.time, self.environ = clock, time, environ
         self.certificates: dict[bytes, dict[str, Any]] = {}
+        self.beats: Any = None  # what jobs have reported, to a monitor that runs
         self._contexts: dict[tuple[Any, ...], tuple[list[int], ssl.SSLContext]] = {}
         self._kept: dict[str, Any] = {}
         self.resolving = Resolving(ttl=dns_ttl, servers=dns_servers, clock=clock)
@@ -109,8 +110,10 @@ def _context(alpn: bool, verify: bool, ca: str, certificate: str, key: str) -> s
     except (OSError, ValueError) as error:
         names = ", ".join(filter(None, (ca, certificate, key)))
         raise CheckError("internal", f"cannot use the certificates of {names}: {error}") from error
-    # As browsers have it; the same on all Pythons, of which some would be strict.
+    # As browsers have it; the same on all Pythons, of which 3.13 is the first to be strict. And who
+    # gives a certificate as `ca` trusts it, even if it is no authority's.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -14,7 +14,7 @@ from gevent.server import StreamServer
 
 
 @contextlib.contextmanager
-def serving(handle, *, tls=None, host="127.0.0.1"):
+def serving(handle, *, tls=None, host="127.0.0.1", port=0):
     """A server that calls handle(sock, address) for each connection; gives its port."""
     handlers = Pool()
     options = {"ssl_context": tls, "do_handshake_on_connect": False} if tls else {}
@@ -26,7 +26,7 @@ def serving(handle, *, tls=None, host="127.0.0.1"):
                 sock.do_handshake()
             handle(sock, address)
 
-    server = StreamServer((host, 0), guarded, spawn=handlers, **options)
+    server = StreamServer((host, port), guarded, spawn=handlers, **options)
     server.start()
     try:
         yield server.server_port

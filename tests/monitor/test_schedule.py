@@ -6,6 +6,7 @@ import random
 
 import gevent
 import pytest
+from alerted import in_hub
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -280,6 +281,7 @@ class Ran:
         return self
 
 
+@in_hub
 def test_all_that_is_due_is_run_with_no_more_than_so_many_at_a_time():
     ran = Ran(dict.fromkeys(map(str, range(50)), 0.01), concurrency=7, takes=0.002)
 
@@ -289,6 +291,7 @@ def test_all_that_is_due_is_run_with_no_more_than_so_many_at_a_time():
     assert {*ran.names} == {*map(str, range(50))}
 
 
+@in_hub
 def test_a_mistake_in_a_check_is_counted_and_logged_and_all_goes_on(caplog):
     ran = Ran({"good": 0.05, "bad": 0.01}, fails={"bad"})
 
@@ -299,6 +302,7 @@ def test_a_mistake_in_a_check_is_counted_and_logged_and_all_goes_on(caplog):
     assert "RuntimeError: a mistake" in caplog.text
 
 
+@in_hub
 def test_others_have_their_turn_while_checks_that_never_wait_are_late():
     ran = Ran(dict.fromkeys(map(str, range(500)), 0.001), takes=None)
     ran.pool.check = lambda name: (0.00001, None)
@@ -312,6 +316,7 @@ def test_others_have_their_turn_while_checks_that_never_wait_are_late():
     assert ran.pace.checks > 500
 
 
+@in_hub
 def test_what_is_put_in_while_the_pool_waits_for_something_later_is_run():
     ran = Ran({})
     ran.schedule.add("later", 3600.0, ran.pool.clock())
@@ -325,6 +330,7 @@ def test_what_is_put_in_while_the_pool_waits_for_something_later_is_run():
     assert ran.pace.lateness["max"] < 0.5
 
 
+@in_hub
 def test_a_retry_that_comes_before_all_else_is_not_slept_over():
     ran = Ran({"retried": 3600.0})
     ran.schedule.add("later", 3600.0, ran.pool.clock())
@@ -335,6 +341,7 @@ def test_a_retry_that_comes_before_all_else_is_not_slept_over():
     assert {*ran.names} == {"retried"}
 
 
+@in_hub
 def test_a_pool_that_is_made_smaller_ends_greenlets_and_one_that_is_made_larger_has_more():
     ran = Ran(dict.fromkeys(map(str, range(50)), 0.01), concurrency=9, takes=0.001)
     ran.pool.start()
@@ -350,6 +357,7 @@ def test_a_pool_that_is_made_smaller_ends_greenlets_and_one_that_is_made_larger_
     ran.until(lambda ran: ran.most == 5)
 
 
+@in_hub
 def test_a_pool_that_stops_lets_what_is_under_way_come_to_its_end():
     ran = Ran({"slow": 60.0}, takes=0.05)
     ran.pool.start()
@@ -361,6 +369,7 @@ def test_a_pool_that_stops_lets_what_is_under_way_come_to_its_end():
     assert not ran.pool._workers
 
 
+@in_hub
 def test_a_pool_that_stops_kills_what_takes_too_long():
     ran = Ran({"stuck": 60.0}, takes=3600.0)
     ran.pool.start()

@@ -104,6 +104,7 @@ def test_lines_are_read_however_an_editor_saves_them(folder, data):
         "icmp://router/": "icmp://router",
         "icmp://[::1]": "icmp://[::1]",
         "smtp://mail.example.com:25": "smtp://mail.example.com",
+        "smtps://mail.example.com:465": "smtps://mail.example.com",
         "mx://example.com": "mx://example.com",
         "dns://example.com?type=mx": "dns://example.com?type=MX",
         "dns://example.com": "dns://example.com",
@@ -237,7 +238,7 @@ def test_all_that_can_be_said_comes_to_a_plan(folder):
         endpoints=plan.endpoints,
         channels={
             "ops": Channel(name="ops", mail="ops@example.com", events=("down",), tags=("shop",)),
-            "hook": Channel(name="hook", url="https://hook.example/${TOKEN}"),
+            "hook": Channel(name="hook", url="https://hook.example/secret"),
         },
         windows={
             "nightly": Window(
@@ -379,3 +380,21 @@ def test_an_endpoint_of_a_long_list_takes_less_than_500_bytes(folder):
         tracemalloc.stop()
 
     assert held / len(plan.endpoints) < 500
+
+
+def test_the_environment_is_filled_into_the_texts_of_channels_and_restarts(folder):
+    text = """
+[endpoints]
+a = "a.example"
+[channels.hook]
+url = "ntfy://${USER}:${PASS}@ntfy.example/topic"
+headers = {X-Token = "a ${TOKEN}"}
+[restarts.again]
+command = ["true", "${TOKEN}", "$TOKEN"]
+"""
+
+    plan = of(text, folder, {"USER": "u", "PASS": "p", "TOKEN": "t"})
+
+    assert plan.channels["hook"].url == "ntfy://u:p@ntfy.example/topic"
+    assert plan.channels["hook"].headers == {"X-Token": "a t"}
+    assert plan.restarts["again"].command == ("true", "t", "$TOKEN")

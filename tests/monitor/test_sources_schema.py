@@ -121,6 +121,9 @@ NOT_SEEN = (
     "source of its own",
     "is no TOML",
     "is no time; ",
+    "Apprise",
+    "mail is sent by",
+    "ports are from",
 )
 
 

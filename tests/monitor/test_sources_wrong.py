@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safepatch.monitor import reading, sources
+from safepatch.monitor import documented, sources
 
 
 @pytest.fixture
@@ -119,6 +119,18 @@ def test_a_password_in_an_address_is_not_shown():
     ):
         [(_, message)] = problems("-", stdin=line)
         assert "secret" not in message
+
+
+@pytest.mark.parametrize("key", ["url", "mail"])
+def test_what_the_environment_gives_is_not_shown(key):
+    [(_, message)] = problems(
+        {"endpoints": {"a": "a.example"}, "channels": {"c": {key: "x${HOOK}"}}},
+        environ={"HOOK": " secret"},
+    )
+
+    assert message == (
+        f"channels.c.{key}: with the value of the environment it cannot be understood; look at that"
+    )
 
 
 def test_the_line_that_is_no_utf8_is_named_and_the_others_are_read():
@@ -256,6 +268,11 @@ WRONG = {
     CHANNEL + 'url = "https://x"\ncommand = "true"': "url and command are said",
     CHANNEL + 'url = "slack"': "is no URL; write it with its scheme",
     CHANNEL + 'url = "https://x/${HOOK}"': "the environment variable 'HOOK' is not set",
+    CHANNEL + 'url = "ntfyy://topic"': "Apprise knows no 'ntfyy'; did you mean 'ntfy'?",
+    CHANNEL + 'url = "slack://x"': "Apprise does not understand that address of slack",
+    CHANNEL + 'url = "mailto://x"': "mail is sent by mail = 'ops@example.com'",
+    CHANNEL + 'url = "https://x:99999"': "ports are from 1 to 65535",
+    RESTART + 'url = "https://x/${HOOK}"': "the environment variable 'HOOK' is not set",
     CHANNEL + 'mail = "ops"': "'ops' is no address of mail",
     CHANNEL + 'mail = "a@b.example"': "say smtp in [monitor]",
     CHANNEL + 'command = "notify --now"': 'did you mean ["notify", "--now"]?',
@@ -436,9 +453,10 @@ KEYS = st.sampled_from(
 )
 
 
+@settings(max_examples=30)
 @given(
     st.dictionaries(
-        st.sampled_from([*reading.TABLES, "x"]),
+        st.sampled_from([*documented.TABLES, "x"]),
         VALUES | st.dictionaries(KEYS, VALUES | st.dictionaries(KEYS, VALUES, max_size=3)),
         max_size=3,
     )

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+from gevent import get_hub
+from gevent._hub_local import get_hub_if_exists
 
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
@@ -58,15 +60,13 @@ def run(endpoint: Endpoint, tools: Tools) -> Result:
     One whose kind is not known is tried in several ways, as `detecting.detect` does.
     """
     kind = endpoint.kind
-    try:
-        if not kind:
-            return _detect(endpoint, tools)
-        return KINDS[kind](endpoint, tools)
-    except KeyError:
-        kinds = ", ".join(KINDS)
-        message = f"{kind!r} is no kind of check; there are {kinds}"
-    except Exception as error:
-        message = f"the check itself failed: {type(error).__name__}: {error}"
+    if kind and kind not in _MODULES:
+        message = f"{kind!r} is no kind of check; there are {', '.join(KINDS)}"
+    else:
+        try:
+            return KINDS[kind](endpoint, tools) if kind else _detect(endpoint, tools)
+        except Exception as error:
+            message = f"the check itself failed: {type(error).__name__}: {error}"
     return Result(name=endpoint.name, at=tools.time(), error="internal", message=message)
 
 
@@ -89,5 +89,10 @@ def check(address: str, **options: Any) -> Result:
     there are not; never because of what is checked. May be called from any thread or greenlet.
     """
     endpoint = Endpoint(address, address, msgspec.convert(options, Options))
-    with Tools(dns_ttl=0) as tools:
-        return run(endpoint, tools)
+    had_hub = get_hub_if_exists() is not None
+    try:
+        with Tools(dns_ttl=0) as tools:
+            return run(endpoint, tools)
+    finally:
+        if not had_hub:
+            get_hub().destroy()  # nobody else would when this thread ends

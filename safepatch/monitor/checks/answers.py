@@ -15,26 +15,41 @@ MOST = 1 << 20
 #: Bytes that may come before a body.
 MOST_HEAD = 65536
 
+# What browsers take as well. It is dangerous only where several parties read the same bytes.
+_LENIENCIES = {
+    "lenient_headers": True,
+    "lenient_optional_lf_after_cr": True,
+    "lenient_optional_cr_before_lf": True,
+    "lenient_optional_crlf_after_chunk": True,
+    "lenient_spaces_after_chunk_size": True,
+    "lenient_data_after_close": True,
+}
+_HAS_LENIENCIES = hasattr(httptools.HttpResponseParser, "set_dangerous_leniencies")
+
 
 class Answer:
     """What a parser of httptools has understood so far of one answer; the names are its.
 
-    `headers` are by name in small letters, the first of each; `body` is as it was sent. `size` is
-    how many bytes there were, of head and body.
+    `headers` are by name in small letters, the first of each; `cookies` the values of all that are
+    Set-Cookie; `body` is as it was sent. `size` is
+    how many bytes there were of it; of the head, before that is complete.
     """
 
     __slots__ = (
-        "_is_head", "_parser", "body", "has_head", "headers", "is_done", "reason", "size", "status",
-        "version",
+        "_is_head", "_parser", "body", "cookies", "has_head", "headers", "is_done", "reason",
+        "size", "status", "version",
     )  # fmt: skip
 
     def __init__(self, method: str) -> None:
         self._is_head = method == "HEAD"
         self._parser = httptools.HttpResponseParser(self)
+        if _HAS_LENIENCIES:
+            self._parser.set_dangerous_leniencies(**_LENIENCIES)
         self.size = 0
         self.is_done = self.has_head = False
         self.headers: dict[str, str] = {}
         self.body: list[bytes] = []
+        self.cookies: list[str] = []
         self.reason = ""
         self.status = 0
         self.version = ""
@@ -57,7 +72,10 @@ class Answer:
         self.reason += reason.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        key = name.decode("latin-1").lower()
+        if key == "set-cookie":
+            self.cookies.append(value.decode("latin-1"))
+        self.headers.setdefault(key, value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
@@ -66,16 +84,16 @@ class Answer:
             self.headers, self.reason = {}, ""  # the answer is still to come
             return
         self.has_head = True
+        self.size = 0
         # The parser does not know of HEAD, and would wait for a body.
         if self._is_head:
             self.is_done = True
 
     def on_body(self, data: bytes) -> None:
         if not self.is_done:
-            self.size += len(data)
             self.body.append(data)
-            if self.size > MOST:
-                self.is_done = True
+            self.size += len(data)
+            self.is_done = self.size >= MOST
 
     def on_message_complete(self) -> None:
         if self.has_head:
@@ -104,7 +122,7 @@ class Answer:
 def _garbage(data: bytes, status: int, error: Exception) -> str:
     if status:
         return f"its answer with status {status} goes on in a way that is not HTTP: {error}"
-    return f"what it answers is not HTTP, but begins with {data[:60]!r}"
+    return f"what it answers is not HTTP ({error}), but begins with {data[:60]!r}"
 
 
 def _inflate(body: bytes) -> bytes:
@@ -142,7 +160,6 @@ def read(connection: Connection, course: Course, method: str) -> Answer:
     if not answer.has_head:
         when = "before there was an answer" if not answer.size else "amid its headers"
         raise CheckError("reset", f"the connection ended {when}")
-    size = sum(map(len, answer.body))
     wanted = answer.headers.get("content-length")
     of = f" of {wanted}" if wanted else ""
-    raise CheckError("reset", f"the connection ended amid the body, after {size}{of} bytes")
+    raise CheckError("reset", f"the connection ended amid the body, after {answer.size}{of} bytes")

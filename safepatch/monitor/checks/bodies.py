@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import re
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 from safepatch.monitor.courses import CheckError
 from safepatch.monitor.plan import Options
 
-#: The characters that a regular expression is tried on, for it may take a time that grows much
-#: faster than they do, in which nothing else is checked.
-MATCHED = 65536
+#: Seconds that a regular expression may take, which may grow much faster than a body does, and in
+#: which nothing else is checked.
+PATIENCE = 0.1
 
 _STEP = re.compile(r"""\.?([^\s.\[\]"']+)|\[(-?\d+)\]|\[("(?:[^"\\]|\\.)*")\]""")
 
@@ -25,7 +26,7 @@ def expect(text: str, options: Options) -> None:
     for words in options.lacks:
         if words in text:
             raise CheckError("content", f"{words!r} is in it: {_around(text, words)}")
-    if options.matches and not _compiled(options.matches).search(text[:MATCHED]):
+    if options.matches and not _found(options.matches, text):
         raise CheckError(
             "content", f"{options.matches!r} matches nothing in it; it begins with {shown(text)}"
         )
@@ -44,11 +45,28 @@ def _around(text: str, words: str) -> str:
     return shown(text[max(0, at - 30) : at + len(words) + 30], 60 + len(words))
 
 
-@functools.lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _found(pattern: str, text: str) -> bool:
     try:
-        return re.compile(pattern)
-    except re.error as error:
+        return _compiled(pattern).search(text, timeout=PATIENCE) is not None
+    except TimeoutError:
+        raise CheckError(
+            "internal",
+            f"{pattern!r} took longer than {PATIENCE:g} s to be looked for; write one that does not"
+            " repeat what repeats",
+        ) from None
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> Any:
+    try:
+        # Not `re`, which cannot be made to give up.
+        regex = importlib.import_module("regex")
+    except ModuleNotFoundError:
+        message = "matches needs 'regex'; install it with pip install 'safepatch-py[monitor]'"
+        raise CheckError("internal", message) from None
+    try:
+        return regex.compile(pattern)
+    except regex.error as error:
         raise CheckError("internal", f"{pattern!r} is no regular expression: {error}") from None
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
 import re
+import ssl
 from typing import TYPE_CHECKING
 
 from safepatch.monitor.checks.answers import Answer, read
 from safepatch.monitor.checks.bodies import expect
 from safepatch.monitor.checks.pages import look
+from safepatch.monitor.checks.requests import is_ours, request
 from safepatch.monitor.connecting import Connection, failed, reach
-from safepatch.monitor.courses import CheckError, Course, follow
+from safepatch.monitor.courses import CheckError, Course, follow, printable
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
 from safepatch.monitor.securing import reach_tls, told
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
     from safepatch.monitor.tools import Tools
 
 _MOVED = (301, 302, 303, 307, 308)
-_DEFAULTS = {
-    "user-agent": "User-Agent: safepatch-monitor",
-    "accept": "Accept: */*",
-    "accept-encoding": "Accept-Encoding: gzip, deflate",
-    "connection": "Connection: close",
-}
-_PLAIN = "\r\n".join(_DEFAULTS.values())
-# What is not told to hosts that an endpoint redirects to.
-_SECRET = re.compile(r"auth|cookie|key|token|secret|^host$")
-_METHOD = re.compile(r"[A-Za-z]+\Z")
 _PATTERN = re.compile(r"(\d{3})|(\d)[xX]{2}|(\d{3})-(\d{3})")
 
 
@@ -47,24 +38,27 @@ def check(endpoint: Endpoint, tools: Tools) -> Result:
 def _walk(endpoint: Endpoint, tools: Tools, course: Course) -> None:
     options = endpoint.options
     first = url = split(endpoint.address)
-    method, body = options.method, options.body.encode()
+    method, body = options.method.upper(), options.body.encode()
     passed: list[str] = []
-    seen = {(method, url)}
+    jar: dict[str, str] = {}  # cookies by host, without which some redirect in circles
+    seen = set()
     while True:
-        answer = _ask(endpoint, tools, course, first, url, method, body)
+        seen.add((method, url, jar.get(url.host)))
+        answer = _ask(endpoint, tools, course, first, url, method, body, jar)
         _note(course, url, answer)
         to = _target(answer, url, options)
         if to is None:
             break
         passed.append(url.shown)
         course.facts["redirects"] = passed
-        if len(passed) > options.redirects or (method, to) in seen:
-            raise CheckError("status", _endless(passed, to, options.redirects))
+        if answer.cookies:
+            jar[url.host] = _cookies(jar.get(url.host, ""), answer.cookies)
         method, body = _next(answer, first, to, method, body)
+        if len(passed) > options.redirects or (method, to, jar.get(to.host)) in seen:
+            raise CheckError("status", _endless(passed, to, options.redirects))
         if url.scheme == "https" and to.scheme == "http":
             course.warnings.append(f"{url.shown} redirects to {to.shown}, without TLS")
         url = to
-        seen.add((method, url))
     _judge(course, method, url, answer, options)
 
 
@@ -76,15 +70,16 @@ def _ask(
     url: Url,
     method: str,
     body: bytes,
+    jar: dict[str, str],
 ) -> Answer:
-    ours = _is_ours(first, url)
-    request = _request(endpoint.options, tools, first, url, method, body, ours)
+    asked = request(endpoint.options, tools, first, url, method, body, jar.get(url.host, ""))
     if url.scheme == "https":
+        ours = is_ours(first, url)
         connection = reach_tls(endpoint, tools, course, url.host, url.port, alpn=True, ours=ours)
     else:
         connection = reach(endpoint, tools, course, url.host, url.port)
     try:
-        connection.send(request)
+        connection.send(asked)
         return read(connection, course, method)
     except OSError as error:
         raise _broken(error, connection, url) from error
@@ -92,66 +87,21 @@ def _ask(
         connection.close()
 
 
-def _broken(error: OSError, connection: Connection, url: Url) -> CheckError:
-    import ssl
+def _cookies(before: str, more: list[str]) -> str:
+    """A Cookie header, with those of Set-Cookie headers added; as short as what any browser sends.
 
+    They are for the rest of this check and this host, whatever else they say.
+    """
+    pairs = [pair for pair in before.split("; ") if pair]
+    pairs += [cookie.partition(";")[0].strip() for cookie in more]
+    by_name = {pair.partition("=")[0]: pair for pair in pairs if pair.isprintable()}
+    return "; ".join(by_name.values())[:4096]
+
+
+def _broken(error: OSError, connection: Connection, url: Url) -> CheckError:
     if isinstance(error, ssl.SSLError):
         return CheckError("tls", f"{url.host}: {told(error)}")
     return failed(error, connection)
-
-
-def _is_ours(first: Url, url: Url) -> bool:
-    """Whether a URL is of the origin that was written, or of that with TLS in place of none."""
-    if url.origin == first.origin:
-        return True
-    return url.origin == ("https", first.host, 443) and first.origin == ("http", first.host, 80)
-
-
-def _request(
-    options: Options, tools: Tools, first: Url, url: Url, method: str, body: bytes, ours: bool
-) -> bytes:
-    """The bytes of a request. Raises CheckError("internal") for what would be another request."""
-    lines = _PLAIN
-    login = options.username or options.bearer_env or first.user
-    if body or login or options.headers or options.headers_env:
-        lines = _headers(options, tools, first, body, ours)
-    start = f"{method} {url.path} HTTP/1.1\r\n"
-    if not _METHOD.match(method):
-        raise CheckError("internal", f"{method!r} is no method of HTTP")
-    host = "" if "\r\nHost:" in lines else f"Host: {url.netloc}\r\n"
-    return f"{start}{host}{lines}\r\n\r\n".encode("latin-1") + body
-
-
-def _headers(options: Options, tools: Tools, first: Url, body: bytes, ours: bool) -> str:
-    fields = {name.lower(): f"{name}: {value}" for name, value in options.headers.items()}
-    if ours:
-        for name, variable in options.headers_env.items():
-            fields[name.lower()] = f"{name}: {tools.secret(variable)}"
-        login = _login(options, tools, first)
-        if login:
-            fields["authorization"] = f"Authorization: {login}"
-    else:
-        fields = {name: line for name, line in fields.items() if not _SECRET.search(name)}
-    if body:
-        fields["content-length"] = f"Content-Length: {len(body)}"
-    for line in fields.values():
-        if not line.isprintable():
-            raise CheckError(
-                "internal", f"the header {line.partition(':')[0]!r} has a line break in it"
-            )
-    # Host first, as is good use.
-    host = [fields.pop("host")] if "host" in fields else []
-    return "\r\n".join([*host, *(_DEFAULTS | fields).values()])
-
-
-def _login(options: Options, tools: Tools, first: Url) -> str:
-    if options.bearer_env:
-        return f"Bearer {tools.secret(options.bearer_env)}"
-    user = options.username or first.user
-    if not user:
-        return ""
-    password = tools.secret(options.password_env) if options.password_env else first.password
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def _target(answer: Answer, url: Url, options: Options) -> Url | None:
@@ -168,7 +118,7 @@ def _next(answer: Answer, first: Url, to: Url, method: str, body: bytes) -> tupl
     """The method and body to go on with, as browsers do."""
     if answer.status == 303 or (answer.status in (301, 302) and method == "POST"):
         return "HEAD" if method == "HEAD" else "GET", b""
-    if body and not _is_ours(first, to):
+    if body and not is_ours(first, to):
         raise CheckError(
             "status",
             f"{first.shown} redirects the {method} to {to.shown}, which is not given its body",
@@ -189,7 +139,7 @@ def _note(course: Course, url: Url, answer: Answer) -> None:
     facts["status"] = answer.status
     facts["http"] = answer.version
     if "server" in answer.headers:
-        facts["server"] = answer.headers["server"][:100]
+        facts["server"] = printable(answer.headers["server"], 100)
 
 
 def _judge(course: Course, method: str, url: Url, answer: Answer, options: Options) -> None:
@@ -205,13 +155,13 @@ def _judge(course: Course, method: str, url: Url, answer: Answer, options: Optio
     if "html" in kind:
         facts.update(look(text))
     if kind:
-        facts["type"] = kind.partition(";")[0].strip().lower()[:100]
+        facts["type"] = printable(kind.partition(";")[0].strip().lower(), 100)
     status = answer.status
     good = status in accepted(options.status) if options.status else status < 400
     if not good:
         wanted = f", not {' or '.join(options.status)}" if options.status else ""
         title = f", with the title {facts['title']!r}" if facts.get("title") else ""
-        reason = f" {answer.reason[:60]}" if answer.reason else ""
+        reason = f" {printable(answer.reason, 60)}" if answer.reason else ""
         raise CheckError("status", f"{method} {url.shown} answers {status}{reason}{wanted}{title}")
     expect(text, options)
 

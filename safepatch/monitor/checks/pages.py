@@ -6,6 +6,8 @@ import html
 import re
 from typing import Any
 
+from safepatch.monitor.courses import printable
+
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,500})", re.IGNORECASE)
 _TAGS = re.compile(r"<(script|style)\b.*?(?:</\1|\Z)|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]{5,20}")
@@ -26,8 +28,12 @@ def look(text: str) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     title = _TITLE.search(text, 0, 65536)
     if title:
-        facts["title"] = " ".join(html.unescape(title[1]).split())[:200]
+        facts["title"] = printable(" ".join(html.unescape(title[1]).split()), 200)
         start = text[title.end() : title.end() + LOOKED_AT]
-    words = dict.fromkeys(word.lower() for word in _WORD.findall(_TAGS.sub(" ", start)))
-    facts["words"] = list(words)[:WORDS]
+    words: dict[str, None] = {}
+    for word in _WORD.finditer(_TAGS.sub(" ", start).lower()):
+        words[word[0]] = None
+        if len(words) == WORDS:
+            break
+    facts["words"] = list(words)
     return facts

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from safepatch.monitor.checks.bodies import expect
 from safepatch.monitor.connecting import Connection, failed, reach
-from safepatch.monitor.courses import CheckError, Course, follow
+from safepatch.monitor.courses import CheckError, Course, follow, printable
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
 from safepatch.monitor.urls import Url, split
@@ -55,5 +55,5 @@ def greeted(endpoint: Endpoint, course: Course, connection: Connection) -> None:
     if not banner:
         raise CheckError("reset", "the connection ended before anything was said")
     text = banner[:MOST].decode("utf-8", "replace")
-    course.facts["banner"] = text[:200]
+    course.facts["banner"] = printable(text.strip(), 200)
     expect(text, options)

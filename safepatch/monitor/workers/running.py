@@ -1,0 +1,82 @@
+"""What workers do with a batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import msgspec
+from gevent.pool import Pool
+
+from safepatch.monitor import checks, detecting
+from safepatch.monitor.plan import Endpoint
+from safepatch.monitor.results import Result
+from safepatch.monitor.tools import Tools
+from safepatch.monitor.workers.batches import Packet, sealed, unpacked
+from safepatch.monitor.workers.brokers import KEPT
+
+#: Packets that are kept for a monitor that does not fetch them.
+_MOST = 5000
+
+
+class Runner:
+    """Checks batches, with tools that are kept from batch to batch, for the greenlets of one hub.
+
+    `client` is Redis's; `at_once` is how many checks of a batch are made at the same time.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        at_once: int = 100,
+        tools: Tools | None = None,
+        check: Callable[[Endpoint, Tools], Result] = checks.run,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client, self._at_once, self._clock = client, at_once, clock
+        self._tools = Tools() if tools is None else tools
+        self._check = check
+        self._found: dict[str, str] = {}  # what addresses without a scheme turned out to be
+
+    def answer(self, batch: dict[str, Any]) -> None:
+        """Check a batch, and push the results; those that take longer than the round are left."""
+        results = self.results(unpacked(batch), batch["until"] - self._clock())
+        packet = Packet(batch["vantage"], batch["sent"], batch["until"], results)
+        key = batch["reply"]
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.rpush(key, sealed(packet))
+            pipe.ltrim(key, -_MOST, -1)
+            pipe.expire(key, KEPT)
+            pipe.execute()
+
+    def results(self, endpoints: list[Endpoint], seconds: float) -> list[Result]:
+        """The results of all that could be checked within some seconds."""
+        results: list[Result] = []
+        pool = Pool(self._at_once)
+        timeout = gevent.Timeout.start_new(max(seconds, 0.001))
+        try:
+            for endpoint in endpoints:
+                pool.spawn(lambda each: results.append(self._checked(each)), endpoint)
+            pool.join()
+        except gevent.Timeout as late:
+            if late is not timeout:
+                raise
+        finally:
+            timeout.close()
+            pool.kill()
+        return results
+
+    def _checked(self, endpoint: Endpoint) -> Result:
+        if endpoint.kind:
+            return self._check(endpoint, self._tools)
+        address = self._found.get(endpoint.address)
+        if address:
+            return self._check(msgspec.structs.replace(endpoint, address=address), self._tools)
+        detected, result = detecting.detect(endpoint, self._tools)
+        if result.ok:
+            self._found[endpoint.address] = detected.address
+            result.facts["found"] = detected.address
+        return result

@@ -1,0 +1,227 @@
+"""The monitor's side of workers: sends batches in time, takes results, and has vantages agree."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gevent
+from gevent import monkey
+from gevent.threadpool import ThreadPool
+
+from safepatch.monitor.plan import Endpoint
+from safepatch.monitor.results import Result
+from safepatch.monitor.workers import brokers
+from safepatch.monitor.workers.batches import SIZE, Packet, Slot, opened, packed, slots
+from safepatch.monitor.workers.quorum import Quorum
+
+logger = logging.getLogger("safepatch.monitor")
+
+#: Takes a result; gives how often the endpoint is checked, and when it is to be looked at before.
+Take = Callable[[Endpoint, Result], tuple[float, float | None]]
+
+_TICK = 1.0  # seconds between looks at what is to be sent
+_IN_A_ROW = 20  # results that are taken before others have a turn
+_SLOWEST = 5.0  # seconds that a batch may take besides its checks
+
+
+class Vantages:
+    """Has endpoints checked at several places, and takes what they agree on.
+
+    `endpoints` gives all of them by name; where that is another mapping than before, batches are
+    made anew. `take` gets each result that the vantages agree on, and may ask for another check
+    before the next interval, as Monitor.take does. `found` hears of the addresses that workers
+    found for endpoints without a scheme. `quorum` 0 is more than half of `names`.
+
+    For the greenlets of one hub. What Celery and Redis wait for is waited for in threads of the
+    hub, unless their sockets are patched by gevent. Raises ValueError for a broker and a quorum
+    that cannot be, and ModuleNotFoundError where the extra `workers` is not installed.
+    """
+
+    def __init__(
+        self,
+        broker: str,
+        names: Sequence[str],
+        endpoints: Callable[[], Mapping[str, Endpoint]],
+        take: Take,
+        *,
+        quorum: int = 0,
+        password: str = "",
+        found: Callable[[Endpoint, str], None] = lambda endpoint, address: None,
+        size: int = SIZE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not names:
+            raise ValueError("no vantages are named; say which there are, such as ['here']")
+        broker = brokers.address(broker, password)
+        self._app, self._client = brokers.celery(broker), brokers.redis(broker)
+        self._endpoints, self._take, self._found = endpoints, take, found
+        self._size, self._clock = size, clock
+        self.quorum = Quorum(names, quorum or len(names) // 2 + 1, clock())
+        self.problem = ""  # why the broker does not work
+        self.rounds = self.packets = 0
+        self._reply = f"safepatch-monitor-results.{secrets.token_hex(8)}"
+        self._known: Mapping[str, Endpoint] | None = None
+        self._due: list[tuple[float, int, Slot]] = []
+        self._again: dict[str, Any] = {}  # who has an endpoint checked before its time
+        self._greenlets: list[Any] = []
+        self._pool: ThreadPool | None = None
+
+    def start(self) -> None:
+        """Begin to send, and to take."""
+        if not monkey.is_module_patched("socket"):
+            self._pool = ThreadPool(2)
+        self._greenlets = [gevent.spawn(self._sending), gevent.spawn(self._receiving)]
+
+    def stop(self) -> None:
+        """End both. What was sent is checked in vain."""
+        gevent.killall([*self._greenlets, *self._again.values()])
+        self._greenlets.clear()
+        self._again.clear()
+        if self._pool is not None:
+            self._pool.kill()
+        self._client.close()
+        self._app.close()
+
+    def check(self, name: str, seconds: float = 0.0) -> None:
+        """Have an endpoint checked at all vantages in some seconds, besides its interval."""
+        if name not in self._again:
+            self._again[name] = gevent.spawn_later(seconds, self._check, name)
+
+    def reason(self) -> str:
+        """Why too little is known to tell what is down, "" if enough is."""
+        longest = max((slot.interval for _, _, slot in self._due), default=60.0)
+        silent = self.quorum.silent(self._clock(), longest)
+        reporting = len(self.quorum.vantages) - len(silent)
+        if reporting >= self.quorum.need:
+            return ""
+        problem = f", and the broker fails: {self.problem}" if self.problem else ""
+        return (
+            f"{reporting} of {len(self.quorum.vantages)} vantages report, and {self.quorum.need} "
+            f"have to agree; nothing is heard of {', '.join(silent)}{problem}"
+        )
+
+    # -- sending
+
+    def _sending(self) -> None:
+        while True:
+            try:
+                self._send_due(self._clock())
+                self._settle()
+            except Exception:
+                logger.exception("a mistake with workers; it goes on")
+            gevent.sleep(_TICK)
+
+    def _send_due(self, now: float) -> None:
+        endpoints = self._endpoints()
+        if endpoints is not self._known:
+            self._known = endpoints
+            self._due = _scheduled(slots(endpoints.values(), self._size), now)
+        while self._due and self._due[0][0] <= now:
+            due, number, slot = self._due[0]
+            # What was missed is not made up for.
+            missed = (now - due) // slot.interval
+            heapq.heapreplace(self._due, (due + (missed + 1) * slot.interval, number, slot))
+            chosen = [endpoints[name] for name in slot.names if name in endpoints]
+            self._send(chosen, now, slot.interval)
+
+    def _check(self, name: str) -> None:
+        self._again.pop(name, None)
+        endpoint = self._endpoints().get(name)
+        if endpoint is not None:
+            self._send([endpoint], self._clock(), endpoint.options.timeout + _SLOWEST)
+
+    def _send(self, endpoints: Sequence[Endpoint], sent: float, seconds: float) -> None:
+        """Send a batch to all vantages, which is of no use after some seconds."""
+        batch = {**packed(endpoints), "reply": self._reply, "sent": sent, "until": sent + seconds}
+        try:
+            self._apart(self._publish, batch, seconds)
+            self.rounds += 1
+            self.problem = ""
+        except Exception as error:  # kombu has its own, of several kinds
+            self._failed(error)
+
+    def _publish(self, batch: dict[str, Any], seconds: float) -> None:
+        with self._app.producer_or_acquire() as producer:
+            for name in self.quorum.vantages:
+                self._app.send_task(
+                    brokers.TASK,
+                    [{**batch, "vantage": name}],
+                    queue=brokers.queue(name),
+                    expires=seconds,
+                    retry=False,
+                    producer=producer,
+                )
+
+    # -- taking
+
+    def _receiving(self) -> None:
+        while True:
+            try:
+                for data in self._apart(self._fetch):
+                    self._open(data)
+            except Exception as error:  # redis has its own, beside those of sockets
+                self._failed(error)
+                gevent.sleep(_TICK)
+
+    def _fetch(self) -> list[bytes]:
+        """All that there is, or what comes within a second."""
+        first = self._client.blpop([self._reply], timeout=1)
+        return [first[1], *(self._client.lpop(self._reply, 100) or ())] if first else []
+
+    def _open(self, data: bytes) -> None:
+        try:
+            packet = opened(data)
+        except ValueError as error:
+            logger.error("cannot read what a worker sent: %s", error)
+            return
+        self.packets += 1
+        self._count(packet)
+
+    def _count(self, packet: Packet) -> None:
+        now = self._clock()
+        for number, vote in enumerate(packet.results, 1):
+            for result in self.quorum.vote(packet.vantage, packet.sent, packet.until, vote, now):
+                self._agreed(result)
+            if not number % _IN_A_ROW:
+                gevent.sleep(0)
+
+    def _settle(self) -> None:
+        for number, result in enumerate([*self.quorum.settle(self._clock())], 1):
+            self._agreed(result)
+            if not number % _IN_A_ROW:
+                gevent.sleep(0)
+
+    def _agreed(self, result: Result) -> None:
+        endpoint = self._endpoints().get(result.name)
+        if endpoint is None:
+            self.quorum.forget(result.name)
+            return
+        if not endpoint.kind and "found" in result.facts:
+            self._found(endpoint, result.facts.pop("found"))
+        every, again = self._take(endpoint, result)
+        if again is not None and again < every:
+            self.check(endpoint.name, again)
+
+    def _failed(self, error: Exception) -> None:
+        if not self.problem:
+            logger.error("the broker fails; it is tried again: %s", error)
+        self.problem = f"{type(error).__name__}: {error}"
+
+    def _apart(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Call what waits on sockets, so that others of the hub go on."""
+        return call(*arguments) if self._pool is None else self._pool.apply(call, arguments)
+
+
+def _scheduled(found: list[Slot], now: float) -> list[tuple[float, int, Slot]]:
+    """A heap of when each is to be sent next, on a grid that restarts do not move."""
+    heap = [
+        (now + (slot.phase - now) % slot.interval, number, slot)
+        for number, slot in enumerate(found)
+    ]
+    heapq.heapify(heap)
+    return heap

@@ -1,0 +1,305 @@
+"""`safepatch monitor`: what each command prints, where, and with which exit code."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("httptools", reason="a monitor needs the extra `monitor`")
+
+import gevent
+from alerted import in_hub, wait_until
+from children import ROOT, child
+from watched import Server, port_of_nobody, source, watching
+
+from safepatch.__main__ import main
+from safepatch.cli import monitoring, monitoring_top
+from safepatch.monitor.results import Result
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run `safepatch monitor` in this process, which nothing is to patch."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(monitoring, "patch", lambda: None)
+    for variable in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def run(*arguments):
+        code = main(["monitor", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+# once
+
+
+@in_hub
+def test_once_ends_with_0_if_all_is_well(run):
+    server = Server()
+    assert run("once", server.url) == (0, "1 endpoint checked, none down\n", "")
+    server.down()
+
+
+@in_hub
+def test_once_tells_what_is_down_and_ends_with_1(run):
+    server, nobody = Server(), f"tcp://127.0.0.1:{port_of_nobody()}"
+
+    code, printed, complaints = run("once", server.url, nobody, "--attempts", "1")
+
+    assert (code, complaints) == (1, "")
+    first, last = printed.splitlines()
+    assert first.startswith(f"{nobody} is down (refused): ")
+    assert last == "2 endpoints checked, 1 down"
+    server.down()
+
+
+@in_hub
+def test_once_prints_json_in_the_order_of_the_sources(run, tmp_path):
+    server, nobody = Server(), f"tcp://127.0.0.1:{port_of_nobody()}"
+    (tmp_path / "sites.txt").write_text(f"{nobody}\nsite = {server.url}\n")
+
+    code, printed, _ = run("once", tmp_path / "sites.txt", "--json", "--attempts", "1")
+
+    first, second = json.loads(printed)
+    assert code == 1
+    assert (first["name"], first["ok"], first["error"]) == (nobody, False, "refused")
+    assert (second["name"], second["ok"], second["facts"]["status"]) == ("site", True, 200)
+    server.down()
+
+
+@in_hub
+def test_once_checks_again_what_fails(run, monkeypatch):
+    from safepatch.monitor import once
+
+    outcomes = ["reset", ""]
+    monkeypatch.setattr(once.gevent, "sleep", lambda seconds: None)
+    found = once.check_all(
+        _plan("tcp://127.0.0.1:1"), None, attempts=2, sleep=lambda seconds: None,
+        check=lambda endpoint, tools: Result(name=endpoint.name, at=0.0, error=outcomes.pop(0)),
+    )  # fmt: skip
+
+    assert [result.error for _, result in found] == [""]
+
+
+@in_hub
+def test_once_leaves_heartbeats_out(run):
+    server = Server()
+
+    assert run("once", server.url, "beat://nightly") == (
+        0, "1 endpoint checked, none down; 1 heartbeat left out\n", "",
+    )  # fmt: skip
+    server.down()
+
+
+def _plan(*addresses):
+    from safepatch.monitor.sources import read
+
+    return read(addresses)
+
+
+# All of them.
+
+
+@pytest.mark.parametrize("command", ["run", "once", "top"])
+def test_help_of_each_command_tells_its_exit_codes(run, command):
+    code, printed, complaints = run(command, "--help")
+
+    assert (code, complaints) == (0, "")
+    assert "2  an error" in printed
+
+
+@pytest.mark.parametrize("command", ["run", "once", "top"])
+@in_hub
+def test_sources_that_are_wrong_are_told_with_exit_code_2(run, command, tmp_path):
+    (tmp_path / "sites.txt").write_text("tpc://a\nexample.com:99999\n")
+
+    code, printed, complaints = run(command, tmp_path / "sites.txt")
+
+    assert (code, printed) == (2, "")
+    assert complaints.startswith("safepatch: 2 things are wrong\n")
+    assert "sites.txt:1: " in complaints
+    assert "sites.txt:2: " in complaints
+
+
+def test_without_the_extra_it_is_said_what_to_install():
+    told = child(
+        """
+        import sys
+        sys.modules["gevent"] = None
+        from safepatch.__main__ import main
+        sys.stderr = sys.stdout
+        print(main(["monitor", "once", "tcp://127.0.0.1:1"]))
+        """
+    )
+
+    needs = "a monitor needs 'gevent'; install it with pip install 'safepatch-py[monitor]'"
+    assert told == f"safepatch: {needs}\n2"
+
+
+# run
+
+
+@pytest.fixture
+def started(tmp_path):
+    """`safepatch monitor run` in a child; ended when the test is."""
+    running = []
+
+    def start(*arguments):
+        began = subprocess.Popen(
+            [sys.executable, "-m", "safepatch", "monitor", "run", *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        )  # fmt: skip
+        running.append(began)
+        return began
+
+    yield start
+    for each in running:
+        if each.poll() is None:
+            each.kill()
+        each.communicate(timeout=10)
+
+
+def test_run_says_what_it_watches_and_stops_when_it_is_told(started, tmp_path):
+    (tmp_path / "sites.txt").write_text("tcp://127.0.0.1:1\n")
+    monitor = started("sites.txt", "--listen", "", "--state", "kept")
+
+    greeting = monitor.stdout.readline()
+    monitor.send_signal(signal.SIGTERM)
+    _, complaints = monitor.communicate(timeout=10)
+
+    assert greeting == (
+        "watching 1 endpoint (tcp://127.0.0.1:1); no pages are served; the state is in kept/\n"
+    )
+    assert (monitor.returncode, "Traceback" in complaints) == (0, False)
+    assert (tmp_path / "kept" / "store").is_dir()
+
+
+def test_a_hangup_has_the_sources_read_again(started, tmp_path):
+    (tmp_path / "sites.txt").write_text("tcp://127.0.0.1:1\n")
+    monitor = started("sites.txt", "--listen", "")
+    monitor.stdout.readline()
+
+    (tmp_path / "sites.txt").write_text("tpc://127.0.0.1:1\n")
+    monitor.send_signal(signal.SIGHUP)
+    lines = iter(monitor.stderr.readline, "")
+
+    assert any("the sources are wrong, and all goes on as before" in line for line in lines)
+    assert monitor.poll() is None
+    monitor.send_signal(signal.SIGINT)
+    assert monitor.wait(timeout=10) == 0
+
+
+@in_hub
+def test_run_complains_of_a_state_directory_that_is_in_use(run, tmp_path):
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path):
+        code, printed, complaints = run("run", "tcp://127.0.0.1:1", "--state", tmp_path)
+
+    assert (code, printed) == (2, "")
+    assert "another monitor does; stop that, or give this one a directory of its own" in complaints
+
+
+# top
+
+ROW = {
+    "name": "a", "state": "down", "since": 0.0, "failing": 3, "message": "refused", "muted": "",
+    "warnings": [], "flapping": False, "phases": {"total": 0.012},
+}  # fmt: skip
+STATUS = {
+    "total": 2, "counts": {"down": 1, "up": 1, "new": 0}, "blind": "", "problems": [],
+    "pace": {"per_second": 3.0, "lateness": {"median": 0.004}, "overloaded": False},
+}  # fmt: skip
+
+
+def test_top_prints_once_where_no_terminal_is_there(capsys):
+    good = {**ROW, "name": "b", "state": "up", "failing": 0, "message": "", "warnings": ["new"]}
+
+    monitoring_top.show(lambda: (STATUS, [ROW, good]), 1.0)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "2 endpoints: 1 down, 1 up; 3.0 checks/s, 4 ms late",
+        "down     a    12 ms  refused",
+        "warning  b    12 ms  new",
+    ]
+
+
+def test_top_says_first_what_makes_all_else_doubtful():
+    pace = {**STATUS["pace"], "overloaded": True}
+    status = {**STATUS, "blind": "no way out", "problems": ["sites.txt:3: x"], "pace": pace}
+
+    assert monitoring_top.headline(status).endswith(
+        "; OVERLOADED; BLIND: no way out; the sources are wrong: sites.txt:3: x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(5, "5 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (86400 * 3, "3 d")],
+)
+def test_top_tells_how_long_ago(seconds, said):
+    assert monitoring_top._ago(1000.0, now=lambda: 1000.0 + seconds) == said
+    assert monitoring_top._ago(0.0) == ""
+
+
+def test_top_draws_all_rows_that_fit():
+    from rich.console import Console
+
+    to = Console(width=80, record=True, file=io.StringIO())
+    to.print(monitoring_top.drawn(STATUS, [ROW]))
+
+    text = to.export_text()
+    assert "2 endpoints" in text
+    assert re.search(r"down +a +12 ms +refused", text)
+
+
+@in_hub
+def test_top_asks_a_monitor_that_runs(run, tmp_path):
+    given = source({"a": "tcp://127.0.0.1:1"}, settings={"listen": "127.0.0.1:0"})
+    with watching(given, tmp_path, check=lambda e, t: Result(name=e.name, at=1.0)) as monitor:
+        wait_until(lambda: monitor.statuses["a"].state == "up")
+        url = f"http://127.0.0.1:{monitor.server.server_port}"
+        code, printed, complaints = gevent.get_hub().threadpool.apply(run, ("top", "--url", url))
+
+    assert (code, complaints) == (0, "")
+    assert printed.startswith("1 endpoints: 1 up; ")
+    assert re.search(r"^up +a ", printed, re.MULTILINE)
+
+
+def test_top_says_what_to_do_where_no_monitor_answers(run):
+    url = f"http://127.0.0.1:{port_of_nobody()}"
+
+    code, printed, complaints = run("top", "--url", url)
+
+    assert (code, printed) == (2, "")
+    assert complaints.startswith(f"safepatch: no monitor answers at {url}: ")
+    assert "start one by `safepatch monitor run`" in complaints
+
+
+@in_hub
+def test_top_checks_sources_by_itself_and_leaves_nothing(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    server = Server()
+    monkeypatch.setattr(monitoring_top, "show", lambda look, every: seen.append(_until_up(look)))
+    seen = []
+
+    code, _, complaints = run("top", server.url, "--interval", "10")
+
+    assert (code, complaints) == (0, "")
+    [(status, [row])] = seen
+    assert (row["name"], row["state"], status["counts"]["up"]) == (server.url, "up", 1)
+    server.down()
+
+
+def _until_up(look):
+    until = time.monotonic() + 5
+    while look()[0]["counts"]["up"] < 1 and time.monotonic() < until:
+        gevent.sleep(0.01)
+    return look()

@@ -1,0 +1,570 @@
+"""The monitor as a whole: verdicts, alerts and state, over restarts, reloads and mistakes."""
+
+import shutil
+
+import pytest
+
+pytest.importorskip("httptools", reason="a monitor needs the extra `monitor`")
+
+import gevent
+from alerted import in_hub, receiver, wait_until
+from watched import QUICK, Server, port_of_nobody, source, states, watching
+
+from safepatch.monitor import lookups, rounds, taking
+from safepatch.monitor.keeping import MonitorError
+from safepatch.monitor.monitor import Monitor
+from safepatch.monitor.plan import Endpoint, Options
+from safepatch.monitor.results import Result
+from safepatch.monitor.sources import PlanError
+from safepatch.store import FailedError, Store
+
+
+def ok(endpoint, tools):
+    return Result(name=endpoint.name, at=0.0, phases={"total": 0.001})
+
+
+def until(monitor, **wanted):
+    wait_until(lambda: {name: states(monitor).get(name) for name in wanted} == wanted)
+
+
+# Verdicts, and what comes of them.
+
+
+@in_hub
+def test_what_goes_down_and_comes_back_is_told_of_once_each(tmp_path):
+    server = Server()
+    with receiver() as hook:
+        given = source(
+            {"a": server.url, "b": server.url},
+            channels={"hook": {"url": hook.url, "per_minute": 6000}},
+        )
+        with watching(given, tmp_path) as monitor:
+            until(monitor, a="up", b="up")
+            server.down()
+            until(monitor, a="down", b="down")
+            rounds.settle(monitor)
+            wait_until(lambda: len(hook.got) == 1)
+            assert [each["id"] for each in monitor.alerts.recent(9)] == [hook.got[0].json["id"]]
+            [incident] = monitor.incidents.open()
+            server.up()
+            until(monitor, a="up", b="up")
+            rounds.settle(monitor)
+            wait_until(lambda: len(hook.got) == 2)
+            assert monitor.incidents.open() == []
+        server.down()
+
+    assert [each.json["type"] for each in hook.got] == ["down", "up"]
+    assert [each.json["count"] for each in hook.got] == [2, 2]
+    assert {each.json["incident"] for each in hook.got} == {incident["id"]}
+
+
+@in_hub
+def test_after_a_restart_verdicts_incidents_and_times_are_as_they_were(
+    tmp_path,
+):
+    with receiver() as hook:
+        given = source(
+            {"a": f"http://127.0.0.1:{port_of_nobody()}/"}, channels={"hook": {"url": hook.url}}
+        )
+        with watching(given, tmp_path) as monitor:
+            until(monitor, a="down")
+            rounds.settle(monitor)
+            wait_until(lambda: hook.got)
+            before, incident = monitor.statuses["a"], monitor.incidents.open()
+
+        with watching(given, tmp_path) as monitor:
+            after = monitor.statuses["a"]
+            assert (after.state, after.since, after.incident) == (
+                "down", before.since, before.incident,
+            )  # fmt: skip
+            assert monitor.incidents.open() == incident
+            wait_until(lambda: monitor.pace.done >= 3)
+            rounds.settle(monitor)
+            gevent.sleep(0.05)
+
+    assert len(hook.got) == 1
+
+
+@in_hub
+def test_a_verdict_its_incident_and_the_alert_are_on_disk_before_anybody_is_told(tmp_path):
+    def copy(request):
+        if not (tmp_path / "copy").exists():
+            shutil.copytree(tmp_path / "state" / "store", tmp_path / "copy")
+        request.send_response(200)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    with receiver(copy) as hook:
+        given = source(
+            {"a": f"tcp://127.0.0.1:{port_of_nobody()}"}, channels={"hook": {"url": hook.url}}
+        )
+        with watching(given, tmp_path / "state") as monitor:
+            until(monitor, a="down")
+            rounds.settle(monitor)
+            wait_until(lambda: hook.got)
+
+    with Store(tmp_path / "copy") as then:
+        assert then.root["statuses"]["a"]["state"] == "down"
+        [incident] = then.root["incidents"].values()
+        [alert] = then.root["alerts"].values()
+        assert alert["message"]["incident"] == incident["id"]
+
+
+@in_hub
+def test_nothing_is_written_for_checks_that_change_nothing(tmp_path):
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        until(monitor, a="up")
+        rounds.settle(monitor)
+        before, done = monitor.store.stats()["commits"], monitor.pace.done
+
+        wait_until(lambda: monitor.pace.done > done + 3)
+        rounds.settle(monitor)
+
+        assert monitor.store.stats()["commits"] == before
+
+
+@in_hub
+def test_what_is_seen_for_the_first_time_is_written_within_a_round(tmp_path):
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        until(monitor, a="up")
+        rounds.settle(monitor)
+
+        assert monitor.store.root["statuses"]["a"]["state"] == "up"
+
+
+@in_hub
+def test_it_is_told_live_what_changes(tmp_path):
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        with monitor.events() as events:
+            told = events.get(timeout=2)
+        assert (told["type"], told["name"], told["change"]) == ("status", "a", "first")
+        assert list(events) == []
+
+        late = monitor.events()
+        for number in range(2000):
+            monitor.feed.put(type="x", number=number)
+        assert late.get() == {"type": "missed"}
+        assert late.get(timeout=0.001) is None or late.get(timeout=0.001) is None
+
+    assert late.get(timeout=1) is None  # ended with the monitor
+
+
+@in_hub
+def test_an_address_without_a_kind_is_found_out_once_and_kept_over_restarts(tmp_path):
+    server = Server()
+    given = source({"a": f"127.0.0.1:{server.port}"})
+    with watching(given, tmp_path) as monitor:
+        until(monitor, a="up")
+        wait_until(lambda: monitor.pace.done >= 3)
+        assert monitor.endpoint("a").kind == "http"
+        found = monitor.endpoint("a").address
+
+    with watching(given, tmp_path) as monitor:
+        taking.detecting = None  # it must not be needed
+        try:
+            wait_until(lambda: monitor.pace.done >= 2)
+        finally:
+            from safepatch.monitor import detecting
+
+            taking.detecting = detecting
+        assert (monitor.endpoint("a").address, monitor.pace.failures) == (found, 0)
+    server.down()
+
+
+@in_hub
+def test_a_quiet_monitor_tells_nobody(tmp_path):
+    with receiver() as hook:
+        given = source(
+            {"a": f"tcp://127.0.0.1:{port_of_nobody()}"}, channels={"hook": {"url": hook.url}}
+        )
+        with watching(given, tmp_path, quiet=True) as monitor:
+            until(monitor, a="down")
+            rounds.settle(monitor)
+            gevent.sleep(0.02)
+
+    assert hook.got == []
+
+
+# What people ask of it.
+
+
+@in_hub
+def test_a_recheck_is_made_at_once(tmp_path):
+    given = source({"a": "tcp://127.0.0.1:1"}, defaults={"interval": 3600})
+    with watching(given, tmp_path, check=ok) as monitor:
+        until(monitor, a="up")
+        done = monitor.pace.done
+        assert monitor.recheck("a")
+        wait_until(lambda: monitor.pace.done == done + 1)
+        assert not monitor.recheck("b")
+
+
+@in_hub
+def test_nobody_is_told_of_what_is_silenced_until_that_is_over(tmp_path):
+    now = [1_790_000_000.0]
+    with receiver() as hook:
+        given = source(
+            {"a": f"tcp://127.0.0.1:{port_of_nobody()}"}, channels={"hook": {"url": hook.url}}
+        )
+        with watching(given, tmp_path, wall=lambda: now[0]) as monitor:
+            monitor.silence("a", 60)
+            assert monitor.statuses["a"].muted.startswith("silenced until ")
+            until(monitor, a="down")
+            rounds.settle(monitor)
+            gevent.sleep(0.05)
+            assert hook.got == []
+
+            now[0] += 120
+            rounds.settle(monitor)
+            wait_until(lambda: hook.got)
+            wait_until(lambda: monitor.statuses["a"].muted == "")
+            with pytest.raises(KeyError):
+                monitor.silence("b", 1)
+
+    assert [each.json["type"] for each in hook.got] == ["down"]
+
+
+@in_hub
+def test_a_silence_that_is_ended_is_over(tmp_path):
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        monitor.silence("a", 60)
+        monitor.silence("a", 0)
+
+        assert monitor.statuses["a"].muted == ""
+        assert dict(monitor.store.root["silences"]) == {}
+
+
+@in_hub
+def test_a_heartbeat_is_looked_at_when_it_reports(tmp_path):
+    given = source({"nightly": {"address": "beat://nightly", "interval": 3600, "confirm_down": 1}})
+    with watching(given, tmp_path) as monitor:
+        until(monitor, nightly="up")
+        with monitor.store.transaction():
+            key = monitor.beats.key
+
+        assert monitor.beat(key, "nightly", ok=False, message="disk full")
+        until(monitor, nightly="down")
+        assert monitor.statuses["nightly"].message == "'nightly' reported a failure: disk full"
+        assert not monitor.beat("wrong", "nightly")
+        assert not monitor.beat(key, "unknown")
+        assert [*monitor.store.root["beats"]] == ["nightly"]
+        assert monitor.beat(key, "nightly")
+        until(monitor, nightly="up")
+
+
+@in_hub
+def test_a_heartbeat_that_comes_seldom_is_looked_at_all_the_same():
+    endpoint = Endpoint("a", "beat://a", Options(interval=86400.0))
+
+    assert taking.interval(endpoint) == 30.0
+
+
+# Hot reload.
+
+
+def write(path, *endpoints):
+    lines = ["[monitor]", 'listen = ""', "gather = 0.0", "[defaults]"]
+    lines += [f"{name} = {value}" for name, value in QUICK.items()]
+    path.write_text("\n".join([*lines, *endpoints, ""]))
+
+
+@in_hub
+def test_a_changed_file_keeps_the_state_of_what_stayed(tmp_path):
+    file = tmp_path / "sites.toml"
+    write(file, "[endpoints]", 'a = "tcp://127.0.0.1:1"', 'b = "tcp://127.0.0.1:2"')
+    with watching(file, tmp_path / "state", check=ok) as monitor:
+        until(monitor, a="up", b="up")
+        rounds.settle(monitor)
+        kept = monitor.statuses["a"]
+        write(file, "[endpoints]", 'a = "tcp://127.0.0.1:1"', 'c = "tcp://127.0.0.1:3"')
+
+        assert monitor.reload()
+
+        assert monitor.statuses["a"] is kept
+        assert [*monitor.plan.endpoints] == ["a", "c"]
+        until(monitor, a="up", c="up")
+        assert "b" not in monitor.statuses
+        assert "b" not in monitor.schedule
+        assert "b" not in monitor.store.root["statuses"]
+
+
+@in_hub
+def test_a_file_that_is_wrong_changes_nothing_and_says_what_is_wrong_where(tmp_path, caplog):
+    file = tmp_path / "sites.toml"
+    write(file, "[endpoints]", 'a = "tcp://127.0.0.1:1"')
+    with watching(file, tmp_path / "state", check=ok) as monitor:
+        until(monitor, a="up")
+        plan = monitor.plan
+        write(file, "[endpoints]", 'a = "tpc://127.0.0.1:1"')
+        assert not monitor.reload()
+
+        assert monitor.plan is plan
+        [(where, message)] = monitor.problems
+        assert where.endswith("sites.toml:11")
+        assert "tcp" in message
+        assert "the sources are wrong, and all goes on as before" in caplog.text
+        done = monitor.pace.done
+        wait_until(lambda: monitor.pace.done > done)
+        write(file, "[endpoints]", 'a = "tcp://127.0.0.1:1"')
+        assert monitor.reload()
+        assert monitor.problems == []
+
+
+@in_hub
+def test_what_has_another_address_is_learned_anew_and_keeps_its_verdict(tmp_path):
+    server = Server()
+    file = tmp_path / "sites.toml"
+    write(file, "[endpoints]", f'a = "127.0.0.1:{server.port}"')
+    with watching(file, tmp_path / "state") as monitor:
+        until(monitor, a="up")
+        since = monitor.statuses["a"].since
+        write(file, "[endpoints]", f'a = "{server.url}other"')
+        monitor.reload()
+        wait_until(lambda: server.asked and monitor.pace.done > 3)
+
+        assert monitor.endpoint("a").address == f"{server.url}other"
+        assert (monitor.statuses["a"].state, monitor.statuses["a"].since) == ("up", since)
+    server.down()
+
+
+@in_hub
+def test_what_was_removed_while_the_monitor_was_off_is_forgotten(tmp_path):
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        until(monitor, a="up")
+
+    with watching(source({"b": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        assert [*monitor.store.root["statuses"]] in ([], ["b"])
+        assert [*monitor.statuses] == ["b"]
+
+
+@in_hub
+def test_an_incident_of_what_was_removed_is_over(tmp_path):
+    file = tmp_path / "sites.toml"
+    down = f"tcp://127.0.0.1:{port_of_nobody()}"
+    write(file, "[endpoints]", f'a = "{down}"', f'b = "{down}"')
+    with watching(file, tmp_path / "state") as monitor:
+        until(monitor, a="down", b="down")
+        rounds.settle(monitor)
+        assert len(monitor.incidents.open()) == 1
+        write(file, "[endpoints]", f'c = "{down}"')
+        monitor.reload()
+        rounds.settle(monitor)
+
+        assert monitor.incidents.open() == []
+
+
+# What goes wrong.
+
+
+@in_hub
+def test_sources_that_are_wrong_open_nothing(tmp_path):
+    with pytest.raises(PlanError):
+        Monitor("tpc://nowhere", state=tmp_path / "state").start()
+
+    assert [*tmp_path.iterdir()] == []
+
+
+@in_hub
+def test_a_state_directory_that_another_monitor_uses_is_refused(tmp_path):
+    given = source({"a": "tcp://127.0.0.1:1"})
+    with (
+        watching(given, tmp_path, check=ok),
+        pytest.raises(MonitorError, match="another monitor does") as caught,
+    ):
+        Monitor(given, state=tmp_path).start()
+
+    assert caught.value.facts == {"state": str(tmp_path)}
+
+
+@in_hub
+def test_a_state_directory_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(MonitorError, match=r"cannot keep state in .*file/state.*permissions"):
+        Monitor("tcp://127.0.0.1:1", state=tmp_path / "file" / "state").start()
+
+
+@pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning")  # gevent's socket
+@in_hub
+def test_a_port_that_is_taken_is_told_and_nothing_is_left_open(tmp_path):
+    server = Server()
+    taken = f"127.0.0.1:{server.port}"
+    monitor = Monitor("tcp://127.0.0.1:1", state=tmp_path, listen=taken, check=ok)
+
+    with pytest.raises(MonitorError, match=f"cannot serve the pages at '{taken}'.*in use"):
+        monitor.start()
+
+    server.down()
+    with watching("tcp://127.0.0.1:1", tmp_path, listen="", check=ok):
+        pass
+
+
+@in_hub
+def test_a_mistake_in_a_check_does_not_end_anything(tmp_path, caplog):
+    def check(endpoint, tools):
+        if endpoint.name == "bad":
+            raise RuntimeError("a mistake")
+        return ok(endpoint, tools)
+
+    given = source({"bad": "tcp://127.0.0.1:1", "good": "tcp://127.0.0.1:2"})
+    with watching(given, tmp_path, check=check) as monitor:
+        until(monitor, good="up")
+        wait_until(lambda: monitor.pace.failures >= 2)
+
+    assert "the check of 'bad' failed by a mistake of the monitor" in caplog.text
+
+
+@in_hub
+def test_after_a_mistake_in_a_transaction_incidents_are_as_they_are_in_the_store(tmp_path):
+    with receiver() as hook:
+        given = source(
+            {"a": f"tcp://127.0.0.1:{port_of_nobody()}"}, channels={"hook": {"url": hook.url}}
+        )
+        with watching(given, tmp_path) as monitor:
+            until(monitor, a="down")
+            put = monitor.alerts.put
+            monitor.alerts.put = lambda events: 1 / 0
+            with pytest.raises(ZeroDivisionError):
+                rounds.settle(monitor)
+            assert monitor.incidents.open() == []
+            monitor.alerts.put = put
+            rounds.settle(monitor)
+            wait_until(lambda: hook.got)
+
+    assert [each.json["type"] for each in hook.got] == ["down"]
+
+
+@in_hub
+def test_a_round_that_fails_is_told_and_comes_again(tmp_path, caplog, monkeypatch):
+    calls = []
+    monkeypatch.setattr(rounds, "_SECOND", 0.01)
+    monkeypatch.setattr(rounds, "settle", lambda monitor: calls.append(1) or 1 / 0)
+    monitor = Monitor(source({"a": "tcp://127.0.0.1:1"}), state=tmp_path, check=ok)
+    monitor.start()
+    try:
+        wait_until(lambda: len(calls) >= 3)
+        assert monitor.pace.failures >= 3
+    finally:
+        monkeypatch.undo()
+        monitor.stop()
+
+    assert "a mistake of the monitor; it goes on" in caplog.text
+
+
+@in_hub
+def test_where_the_disk_fails_the_monitor_ends_and_says_so(tmp_path):
+    monitor = Monitor(source({"a": "tcp://127.0.0.1:1"}), state=tmp_path, check=ok)
+    monitor.start()
+    monitor.fail(FailedError("the disk is full"))
+
+    with pytest.raises(MonitorError, match=r"cannot be written any more.*the disk is full"):
+        monitor.run()
+
+    Store(tmp_path / "store").close()
+
+
+@in_hub
+def test_a_monitor_may_be_started_again(tmp_path):
+    monitor = Monitor(source({"a": "tcp://127.0.0.1:1"}), state=tmp_path, check=ok)
+    for _ in range(2):
+        with monitor:
+            monitor.start()
+            until(monitor, a="up")
+    monitor.stop()
+
+
+@in_hub
+def test_an_overload_is_told(tmp_path, caplog):
+    with receiver() as hook:
+        given = source(
+            {"a": "tcp://127.0.0.1:1"}, channels={"hook": {"url": hook.url, "per_minute": 6000}}
+        )
+        with watching(given, tmp_path, check=ok) as monitor:
+            monitor.schedule.late = lambda now: 9.0
+            for _ in range(4):
+                rounds.look_at_pace(monitor)
+            wait_until(lambda: hook.got)
+
+    assert hook.got[0].json["title"] == "The monitor is overloaded"
+    assert len(hook.got) == 1
+
+
+# Blindness, and DNS.
+
+
+@in_hub
+def test_while_no_canary_answers_nothing_is_called_down(tmp_path):
+    canary = f"tcp://127.0.0.1:{port_of_nobody()}"
+    given = source(
+        {name: f"tcp://127.0.0.1:{port_of_nobody()}" for name in "abc"},
+        settings={"canaries": [canary]},
+    )
+    with watching(given, tmp_path, check=unreachable) as monitor:
+        monitor.statuses["a"].state = "up"
+        for _ in range(10):
+            rounds.look_around(monitor)
+            rounds.settle(monitor)
+            gevent.sleep(0.05)
+
+        assert "none of the canaries answers" in monitor.blind
+        assert monitor.statuses["a"].state == "up"
+
+
+def unreachable(endpoint, tools):
+    return Result(name=endpoint.name, at=tools.time(), error="unreachable", message="no way")
+
+
+class Looks:
+    """A DNS where some hosts fail, and a clock that goes on by sleeping."""
+
+    def __init__(self, *failing):
+        self.failing, self.asked, self.slept, self.told = failing, [], [], []
+
+    def look(self, host):
+        self.asked.append(host)
+        return "no such name" if host in self.failing else ""
+
+    def lookups(self, *addresses):
+        plan = {each: Endpoint(each, each, Options()) for each in addresses}
+        return lookups.Lookups(
+            self.look, lambda: plan, lambda *told: self.told.append(told),
+            sleep=self.slept.append, clock=lambda: sum(self.slept),
+        )  # fmt: skip
+
+
+@in_hub
+def test_each_host_is_looked_up_once_a_round_and_those_that_fail_are_warned_of():
+    looks = Looks("b.example")
+    each = looks.lookups(
+        "https://a.example/", "https://a.example/x", "tcp://b.example:1", "dns://c.example", "d",
+        "beat://e", "http://[nonsense",
+    )  # fmt: skip
+
+    each.round()
+
+    assert sorted(looks.asked) == ["a.example", "b.example"]
+    assert each.warnings == {"b.example": "no such name"}
+    assert sorted(looks.told) == [("a.example", ""), ("b.example", "no such name")]
+    looks.failing = ()
+    each.round()
+    assert each.warnings == {}
+
+
+@in_hub
+def test_lookups_go_at_a_rate():
+    looks = Looks()
+
+    looks.lookups(*(f"https://host{number}.example/" for number in range(8))).round()
+
+    assert sum(looks.slept) == pytest.approx(7 * 5.0)  # at 0.2 a second, but for the first
+
+
+@in_hub
+def test_a_host_that_dns_does_not_know_is_a_warning_of_its_endpoints(tmp_path):
+    with watching(source({"a": "tcp://a.example:1"}), tmp_path, check=ok) as monitor:
+        until(monitor, a="up")
+        monitor.lookups.warnings["a.example"] = "it is not known"
+
+        wait_until(lambda: monitor.statuses["a"].warnings == ("DNS: it is not known",))
+        monitor.lookups.warnings.clear()
+        wait_until(lambda: monitor.statuses["a"].warnings == ())

@@ -1,0 +1,161 @@
+"""Down is what enough vantages see down; who is silent has no vote."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safepatch.monitor.results import Result
+from safepatch.monitor.workers.quorum import Quorum, judged
+
+PLACES = ("vienna", "tokyo", "austin")
+
+
+def vote(error="", name="site", **more):
+    return Result(name=name, at=1.0, error=error, message=error and f"{error}!", **more)
+
+
+def counted(quorum, votes, sent=100.0, now=101.0, until=160.0):
+    """What a round's votes lead to, in the order in which they come."""
+    return [
+        result
+        for place, error in votes
+        for result in quorum.vote(place, sent, until, vote(error), now)
+    ]
+
+
+@pytest.fixture
+def quorum():
+    return Quorum(PLACES, 2, now=90.0)
+
+
+def test_a_round_is_decided_when_all_have_voted(quorum):
+    assert counted(quorum, [("vienna", ""), ("tokyo", "")]) == []
+    (result,) = counted(quorum, [("austin", "")])
+
+    assert result.ok
+
+
+def test_one_that_sees_it_down_is_not_enough_and_is_told(quorum):
+    (result,) = counted(quorum, [("tokyo", "timeout"), ("vienna", ""), ("austin", "")])
+
+    assert result.ok
+    assert result.warnings == ("tokyo sees it down: timeout!",)
+    assert result.facts["vantages"] == {"vienna": "", "tokyo": "timeout: timeout!", "austin": ""}
+
+
+def test_enough_that_see_it_down_are_a_failure_with_who_they_are(quorum):
+    (result,) = counted(quorum, [("tokyo", "timeout"), ("vienna", ""), ("austin", "refused")])
+
+    assert (result.error, result.message) == (
+        "timeout",
+        "timeout!; so say 2 of 3 vantages (tokyo, austin)",
+    )
+
+
+def test_one_that_is_silent_does_not_vote_when_the_time_is_over(quorum):
+    assert counted(quorum, [("vienna", "timeout"), ("tokyo", "timeout")]) == []
+    assert [*quorum.settle(159.9)] == []
+    (result,) = quorum.settle(160.0)
+
+    assert "2 of 2 vantages (vienna, tokyo)" in result.message
+    assert result.facts["vantages"].keys() == {"vienna", "tokyo"}
+
+
+def test_one_that_was_silent_for_long_is_not_waited_for(quorum):
+    """Two intervals of 60 seconds after it was heard last, which was at 90."""
+    two = [("vienna", ""), ("tokyo", "")]
+
+    assert counted(quorum, two, sent=209.0, until=269.0, now=210.0) == []
+    assert len(counted(quorum, two, sent=211.0, until=271.0, now=212.0)) == 2  # and the last one
+
+
+def test_where_too_few_vote_nothing_is_known(quorum):
+    counted(quorum, [("vienna", "timeout")])
+
+    assert [*quorum.settle(200.0)] == []
+
+
+def test_where_too_few_vote_and_one_sees_it_up_it_is_up(quorum):
+    counted(quorum, [("vienna", "")])
+    (result,) = quorum.settle(200.0)
+
+    assert result.ok
+
+
+def test_votes_that_come_too_late_count_for_nothing(quorum):
+    counted(quorum, [("vienna", ""), ("tokyo", "")])
+    assert len([*quorum.settle(160.0)]) == 1
+
+    assert counted(quorum, [("austin", "timeout")]) == []
+
+
+def test_votes_of_one_round_are_not_mixed_with_those_of_another(quorum):
+    counted(quorum, [("vienna", "timeout")], sent=100.0)
+    counted(quorum, [("tokyo", "timeout")], sent=160.0, until=220.0)
+
+    assert [*quorum.settle(300.0)] == []
+
+
+def test_a_vote_of_the_next_round_ends_the_last_one(quorum):
+    counted(quorum, [("vienna", "timeout"), ("tokyo", "timeout")], sent=100.0)
+    (result,) = counted(quorum, [("vienna", "")], sent=160.0, until=220.0)
+
+    assert result.error == "timeout"
+
+
+def test_nobody_votes_twice(quorum):
+    counted(quorum, [("vienna", "timeout"), ("vienna", "timeout")])
+
+    assert [*quorum.settle(200.0)] == []
+
+
+def test_strangers_do_not_vote(quorum):
+    votes = [("mars", "timeout"), ("vienna", "timeout"), ("tokyo", ""), ("austin", "")]
+    (result,) = counted(quorum, votes)
+
+    assert result.ok
+
+
+def test_a_single_vantage_decides_alone_and_its_words_stay_as_they_are():
+    quorum = Quorum(("here",), 1, now=90.0)
+    (result,) = counted(quorum, [("here", "timeout")])
+
+    assert (result.error, result.message) == ("timeout", "timeout!")
+
+
+def test_who_is_silent_is_told(quorum):
+    counted(quorum, [("vienna", "")], now=200.0)
+
+    assert quorum.silent(211.0, 60.0) == ["tokyo", "austin"]
+    assert quorum.silent(209.0, 60.0) == []
+
+
+@pytest.mark.parametrize("need", [0, 4])
+def test_a_quorum_that_cannot_be_reached_is_refused(need):
+    with pytest.raises(ValueError, match="cannot be reached by 3"):
+        Quorum(PLACES, need, now=0.0)
+
+
+def test_the_votes_are_not_changed():
+    votes = {"vienna": vote(), "tokyo": vote("timeout")}
+    judged(votes, PLACES, 2)
+
+    assert votes == {"vienna": vote(), "tokyo": vote("timeout")}
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcde"), st.sampled_from(["", "timeout", "refused"])),
+    st.integers(1, 5),
+)
+def test_a_failure_has_a_quorum_and_a_success_somebody_who_saw_it(votes, need):
+    result = judged({name: vote(error) for name, error in votes.items()}, "abcde", need)
+    failing = sum(map(bool, votes.values()))
+
+    if result is None:
+        assert failing == len(votes) < need
+    elif result.error:
+        assert failing >= need
+    else:
+        assert failing < need
+        assert "" in votes.values()
+        assert len(result.warnings) == failing
