@@ -175,6 +175,15 @@ def test_an_incident_lists_who_is_down_in_it():
     assert "and 1,998 more" in text
 
 
+def test_the_page_of_an_endpoint_leads_to_the_incident_that_it_is_in_however_large():
+    monitor = shop()
+    monitor.told = [incident("7", ("another",), now=monitor.now, title="3,000 are down")]
+    monitor.statuses["Mail"].incident = "7"
+
+    assert 'href="/incidents/7"' in client(monitor).get("/endpoint?name=Mail").text
+    assert "/incidents/7" not in client(monitor).get("/endpoint?name=Search").text
+
+
 def nasty():
     """A monitor in which all that others write is hostile."""
     monitor = shop(title=NASTY)
@@ -201,7 +210,7 @@ def nasty():
     monitor.alerts_told[0].update(title=long, channel=NASTY)
     monitor.channels[NASTY] = monitor.channels["team chat"]
     monitor.problems, monitor.blind = [(NASTY, long)], long
-    monitor.restarts_done = [{"endpoint": long, "at": 1.0, "text": long}]
+    monitor.restarts_done = [{"endpoint": long, "at": 1.0, "steps": [{"at": 1.0, "text": long}]}]
     return monitor, long
 
 

@@ -161,8 +161,8 @@ def test_a_badge_of_uptime_never_rounds_up_to_all(share, expected):
 # -- charts
 
 
-def day(at, checks=100, failed=0):
-    return {"at": at * 86400, "checks": checks, "failed": failed}
+def day(at, checks=100, failed=0, unknown=0):
+    return {"at": at * 86400, "checks": checks, "failed": failed, "unknown": unknown}
 
 
 def test_a_day_has_a_bar_by_how_many_checks_failed():
@@ -177,6 +177,19 @@ def test_a_day_has_a_bar_by_how_many_checks_failed():
     assert [title.text for title in root.iter("title")] == [
         "09 Jan 1970: 99.0 % of checks were good", "08 Jan 1970: 50.0 % of checks were good",
     ]  # fmt: skip
+
+
+def test_checks_that_say_nothing_do_not_count():
+    days = [day(9, unknown=100), day(8, failed=1, unknown=98)]
+    raw = [(1.0, 0.1, ""), (2.0, 5.0, "blind"), (3.0, 5.0, "internal")]
+
+    drawn = ElementTree.fromstring(charts.days(days, 9.5 * 86400, 2))
+
+    assert [title.text for title in drawn.iter("title")] == [
+        "09 Jan 1970: 50.0 % of checks were good"
+    ]
+    assert {path.attrib["class"] for path in drawn} == {"none", "good", "bad"}
+    assert charts.points_of_raw(raw, 0, 4, 1) == [(2.0, 0.1, 0.1, 0.1, 0)]
 
 
 def test_days_outside_are_not_drawn():

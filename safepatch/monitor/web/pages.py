@@ -59,12 +59,12 @@ def one() -> str:
         chart=_chart(found.name, span, now),
         days=charts.days(reading.days(found.name, now), now),
         uptimes=[
-            (label, history.uptime(found.name, seconds))
+            (label, reading.uptime(found.name, seconds))
             for label, seconds in (("24 hours", 86400), ("30 days", 2592000), ("year", 31536000))
         ],
         recent=history.raw(found.name, now - 86400, now)[-20:][::-1],
         facts=reading.facts(found, status),
-        incidents=reading.incidents_of(found.name, 10),
+        incidents=reading.incidents_of(found.name, status.incident, 10),
         restarts=reading.restarts_of(found.name, 10),
     )
 
