@@ -62,7 +62,7 @@ def one() -> str:
             (label, reading.uptime(found.name, seconds))
             for label, seconds in (("24 hours", 86400), ("30 days", 2592000), ("year", 31536000))
         ],
-        recent=history.raw(found.name, now - 86400, now)[-20:][::-1],
+        recent=history.raw(found.name, now - 86400, now)[-12:][::-1],
         facts=reading.facts(found, status),
         incidents=reading.incidents_of(found.name, status.incident, 10),
         restarts=reading.restarts_of(found.name, 10),
