@@ -110,6 +110,18 @@ def test_the_chart_is_of_a_day_a_month_or_a_year(span):
     assert '<polyline class="line"' in answer.text
 
 
+def test_a_monitor_that_has_just_begun_shows_a_line_and_not_an_empty_day():
+    monitor = shop()
+    monitor.history.raw = lambda name, since, until: [
+        (monitor.now - 60.0 + n, 0.1, "") for n in range(0, 60, 10)
+    ]
+
+    text = client(monitor).get("/endpoint?name=Mail").text
+
+    line = re.search(r'<polyline class="line" points="([^"]+)"', text).group(1)
+    assert 640 < float(line.partition(",")[0]) < 660  # of 720, which are ten minutes
+
+
 def test_an_endpoint_that_was_never_checked_has_a_page_too():
     monitor = shop()
     monitor.statuses.pop("Mail")

@@ -1,5 +1,6 @@
 """What everybody sees, and what nobody else is to see."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -215,6 +216,22 @@ def test_failures_are_marked_and_not_part_of_the_line():
 
     assert drawn.count('class="mark"') == 1
     assert "typically 100 ms, at most 100 ms; 1 check failed" in drawn
+
+
+@pytest.mark.parametrize(
+    ("most", "labels"),
+    [
+        (0.0096, ["10 ms", "7.5 ms", "5 ms", "2.5 ms", "0"]),
+        (0.17, ["200 ms", "150 ms", "100 ms", "50 ms", "0"]),
+        (1.1, ["1.2 s", "900 ms", "600 ms", "300 ms", "0"]),
+        (0.0, ["1 ms", "0.75 ms", "0.5 ms", "0.25 ms", "0"]),
+    ],
+)
+def test_the_scale_has_exact_numbers(most, labels):
+    drawn = str(charts.latency([(1.0, most, most, most, 0)], 0, 2, gap=1))
+
+    seconds = drawn.partition('class="times"')[0]
+    assert re.findall(r"<span>([^<]+)</span>", seconds) == labels
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e6])

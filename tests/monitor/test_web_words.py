@@ -19,7 +19,8 @@ def test_durations_have_two_units_at_most(seconds, expected):
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (None, "-"), (0.0, "0.0 ms"), (0.00042, "0.4 ms"), (0.00095, "1 ms"), (0.0384, "38 ms"),
+        (None, "-"), (0.0, "0 ms"), (0.00001, "<0.1 ms"), (0.00042, "0.4 ms"),
+        (0.00095, "1 ms"), (0.0384, "38 ms"),
         (0.9994, "999 ms"), (0.9996, "1.00 s"), (1.25, "1.25 s"),
     ],
 )  # fmt: skip

@@ -73,7 +73,7 @@ def latency(points: Sequence[Point], since: float, until: float, gap: float) -> 
         parts += _run(run, x, y)
     parts += [_MARK.format(x(p[0]) - 1.5, HEIGHT - 8) for p in points if p[4]]
     return _CHART.format(
-        seconds=_labels([words.took(top * part) if part else "0" for part in _PARTS[::-1]]),
+        seconds=_labels([_seconds(top * part) for part in _PARTS[::-1]]),
         width=WIDTH,
         height=HEIGHT,
         told=_told(points),
@@ -128,6 +128,13 @@ def _runs(points: Sequence[Point], gap: float) -> list[list[Point]]:
         runs[-1].append(point)
         last = point[0]
     return runs
+
+
+def _seconds(seconds: float) -> str:
+    """A number on the scale, which is exact: "7.5 ms", "2 s"."""
+    if not seconds:
+        return "0"
+    return f"{seconds:.4g} s" if seconds >= 1 else f"{seconds * 1e3:.4g} ms"
 
 
 def _time(at: float, span: float) -> str:

@@ -61,7 +61,9 @@ def took(seconds: float | None) -> str:
         return "-"
     if seconds >= 0.9995:
         return f"{seconds:.2f} s"
-    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.00095 else f"{seconds * 1e3:.1f} ms"
+    if seconds >= 0.00095 or not seconds:
+        return f"{seconds * 1e3:.0f} ms"
+    return f"{seconds * 1e3:.1f} ms" if seconds >= 0.00005 else "<0.1 ms"
 
 
 def percent(share: float | None) -> str:
