@@ -94,7 +94,7 @@ def _host(host: str, address: str) -> str:
                 "protocol", f"{_shown(address)} has no IPv6 address in brackets"
             ) from None
     name = host.lower()
-    if not name.isascii() and len(name) <= LONGEST_HOST:
+    if not name.isascii():
         name = _ascii(name, address)
     if len(name) > LONGEST_HOST or not _PLAIN_HOST(name):
         raise CheckError(
