@@ -162,13 +162,15 @@ def _tail(scheme: str, name: str, tail: str) -> str:
 
 
 def _query(query: str) -> str:
-    key, _, record = query.partition("=")
-    if key != "type":
-        raise ValueError(f"dns:// takes no {key!r}; write '?type=MX'")
-    if record.upper() not in RECORDS:
-        hint = nearest(record.upper(), RECORDS)
-        raise ValueError(f"there are no records of the type {record!r}{hint}")
-    return f"?type={record.upper()}"
+    said = urllib.parse.parse_qsl(query, keep_blank_values=True)
+    for key, record in said:
+        if key not in ("type", "resolver", "answer"):
+            raise ValueError(f"dns:// takes no {key!r}; write '?type=MX'")
+        if key == "type" and record.upper() not in RECORDS:
+            hint = nearest(record.upper(), RECORDS)
+            raise ValueError(f"there are no records of the type {record!r}{hint}")
+    plain = [(key, value.upper() if key == "type" else value) for key, value in said]
+    return f"?{urllib.parse.urlencode(plain, safe=':[]')}" if plain else ""
 
 
 def _in_brackets(name: str) -> str:

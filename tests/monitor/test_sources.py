@@ -110,6 +110,9 @@ def test_lines_are_read_however_an_editor_saves_them(folder, data):
         "smtps://mail.example.com:465": "smtps://mail.example.com",
         "mx://example.com": "mx://example.com",
         "dns://example.com?type=mx": "dns://example.com?type=MX",
+        "dns://a.test?type=mx&resolver=192.0.2.1:53&answer=b.test": (
+            "dns://a.test?type=MX&resolver=192.0.2.1:53&answer=b.test"
+        ),
         "dns://example.com": "dns://example.com",
         "beat://nightly": "beat://nightly",
     }.items(),
