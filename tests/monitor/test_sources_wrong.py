@@ -77,6 +77,8 @@ def test_of_very_many_problems_twenty_are_shown_and_all_are_kept():
         "shop=a.example": "is no name of a host: it has '='",
         "alow 10.0.0.0/8": "did you mean 'allow 10.0.0.0/8'?",
         "allow 10.0.0.1/8": "did you mean '10.0.0.0/8'?",
+        "allow": "it allows nothing; write a network, 'allow 10.0.0.0/8'",
+        "cafe\u0301 = a.example": "has accents of their own; type it anew",
         "allow everything": "'everything' is no network",
         "mx: a.example": "did you mean 'mx://a.example'?",
         "a..example": "there is nothing between two dots",
