@@ -213,6 +213,7 @@ WRONG = {
     ENDPOINT + 'interval = "30"': "'30' is no time; did you mean 30 or '30s'?",
     ENDPOINT + 'interval = "soon"': "write a number of seconds, or '30s', '5m', '2h', '14d'",
     ENDPOINT + 'interval = "5 min"': "'5 min' is no time; did you mean '5m'?",
+    ENDPOINT + 'interval = "5 months"': "write a number of seconds, or '30s'",
     ENDPOINT + 'tags = "a, b"': '\'a, b\' is one text; did you mean ["a", "b"]?',
     ENDPOINT + "private = true": "did you mean 'any'?",
     ENDPOINT + "interval = 5m": 'did you mean "5m", in quotes?',
