@@ -265,26 +265,35 @@ class History:
             return None
         now = self.clock() if now is None else now
         if seconds <= self._keep["hours"]:
-            parts = self._counts(name, series, now - seconds, now + HOUR)
+            parts = [*self._counts(name, series, now - seconds)]
         else:
-            days = self._days(name, series, now - seconds, now + HOUR)
-            parts = ((day.checks, day.failed, day.unknown) for _, day in days)
-        checks, failed, unknown = (sum(column) for column in zip((0, 0, 0), *parts, strict=True))
-        return percent(checks, failed, unknown)
+            parts = [*self._counts_of_days(name, series, now - seconds)]
+        return percent(*(sum(part[column] for part in parts) for column in range(3)))
 
-    def _counts(
-        self, name: str, series: Series, since: float, until: float
+    def _counts_of_days(
+        self, name: str, series: Series, since: float
     ) -> Iterator[tuple[int, int, int]]:
-        """Counts of whole hours as they are written, and of the first one from its results."""
-        base = self._folds.base(series)
-        first = (int(since) // HOUR + 1) * HOUR
-        words = [(hour, one) for hour, some in self._words(name, since, first) for one in some]
-        yield packing.counts(one for hour, one in words if hour + (one & 0xFFF) >= since)
+        """Counts of the days that were folded, and of the hours since then."""
+        began = int(since) // DAY * DAY
+        folded = began
+        for day, row in folding.days_of(self.store.root, series, since, self._flushed + HOUR):
+            folded = max(folded, day + DAY)
+            yield row.checks, row.failed, row.unknown
+        oldest = int(self.clock() - self._keep["hours"] - 2 * DAY)
+        yield from self._counts(name, series, max(folded, began, oldest))
+
+    def _counts(self, name: str, series: Series, since: float) -> Iterator[tuple[int, int, int]]:
+        """Counts of hours as they are written, but of the first one from its results."""
+        root, base = self.store.root["hours"], self._folds.base(series)
+        first = -(-int(since) // HOUR) * HOUR
+        if since < first:
+            words = [(hour, one) for hour, some in self._words(name, since, first) for one in some]
+            yield packing.counts(one for hour, one in words if hour + (one & 0xFFF) >= since)
         for hour in range(first, base, HOUR):
-            if document := self.store.root["hours"].get(series.key(hour)):
+            if document := root.get(series.key(hour)):
                 yield document[0], document[1], document[2]
         for hour, some in series.by_hour(base):
-            if first <= hour < until:
+            if hour >= first:
                 yield packing.counts(some)
 
     def export(
