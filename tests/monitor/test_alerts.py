@@ -338,6 +338,27 @@ def test_a_channel_that_leaves_the_plan_is_told_when_it_comes_back(store):
 
 
 @in_hub
+def test_a_channel_that_was_corrected_is_tried_at_once(store):
+    told, now = [], [plan(ops={"url": "http://wrong/"})]
+
+    def deliver(channel, message):
+        if channel.url == "http://wrong/":
+            raise DeliveryError("wrong")
+        told.append(message.id)
+
+    alerts = Alerts(store, lambda: now[0], deliver=deliver, random=lambda: 1.0)
+    alerts.start()
+    put(store, alerts, event(1))
+    wait_until(lambda: alerts.stats()["ops"]["failures"] == 1)
+    now[0] = plan(ops={"url": "http://right/"})
+    alerts.start()
+    wait_until(lambda: told, seconds=1)
+    alerts.stop()
+
+    assert told == ["e1-down"]
+
+
+@in_hub
 def test_what_waits_for_a_channel_that_is_gone_for_a_week_goes(store):
     clock = Clock()
     put(store, made(store, clock=clock), event(1))
@@ -388,6 +409,7 @@ def test_stopping_waits_for_who_is_sending_but_not_for_who_waits_to_try_again(st
     assert alerts.stats()["ops"]["waiting"] == 0
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 @in_hub
 def test_numbers_and_history_can_be_shown_as_json_and_hold_no_address(store, caplog, capfd):
     caplog.set_level(logging.DEBUG)
