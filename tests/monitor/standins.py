@@ -45,14 +45,14 @@ class History:
             found.append(
                 {
                     "at": at, "checks": size // 60, "failed": int(failed * size // 60),
-                    "min": p50 * 0.7, "p50": p50, "p95": p50 * 1.7, "max": p50 * 5,
+                    "unknown": 0, "p50": p50, "p95": p50 * 1.7, "max": p50 * 5,
                 }
             )  # fmt: skip
             at += size
         return found
 
     def uptime(self, name, seconds):
-        return 1 - self.share * len(self.bad) / max(1.0, seconds / 86400) if self.bad else 1.0
+        return 100.0 - 100 * self.share * len(self.bad) / max(1.0, seconds / 86400)
 
 
 class StandIn:

@@ -1,5 +1,6 @@
 """What everybody sees, and what nobody else is to see."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -161,8 +162,8 @@ def test_a_badge_of_uptime_never_rounds_up_to_all(share, expected):
 # -- charts
 
 
-def day(at, checks=100, failed=0):
-    return {"at": at * 86400, "checks": checks, "failed": failed}
+def day(at, checks=100, failed=0, unknown=0):
+    return {"at": at * 86400, "checks": checks, "failed": failed, "unknown": unknown}
 
 
 def test_a_day_has_a_bar_by_how_many_checks_failed():
@@ -177,6 +178,19 @@ def test_a_day_has_a_bar_by_how_many_checks_failed():
     assert [title.text for title in root.iter("title")] == [
         "09 Jan 1970: 99.0 % of checks were good", "08 Jan 1970: 50.0 % of checks were good",
     ]  # fmt: skip
+
+
+def test_checks_that_say_nothing_do_not_count():
+    days = [day(9, unknown=100), day(8, failed=1, unknown=98)]
+    raw = [(1.0, 0.1, ""), (2.0, 5.0, "blind"), (3.0, 5.0, "internal")]
+
+    drawn = ElementTree.fromstring(charts.days(days, 9.5 * 86400, 2))
+
+    assert [title.text for title in drawn.iter("title")] == [
+        "09 Jan 1970: 50.0 % of checks were good"
+    ]
+    assert {path.attrib["class"] for path in drawn} == {"none", "good", "bad"}
+    assert charts.points_of_raw(raw, 0, 4, 1) == [(2.0, 0.1, 0.1, 0.1, 0)]
 
 
 def test_days_outside_are_not_drawn():
@@ -202,6 +216,22 @@ def test_failures_are_marked_and_not_part_of_the_line():
 
     assert drawn.count('class="mark"') == 1
     assert "typically 100 ms, at most 100 ms; 1 check failed" in drawn
+
+
+@pytest.mark.parametrize(
+    ("most", "labels"),
+    [
+        (0.0096, ["10 ms", "7.5 ms", "5 ms", "2.5 ms", "0"]),
+        (0.17, ["200 ms", "150 ms", "100 ms", "50 ms", "0"]),
+        (1.1, ["1.2 s", "900 ms", "600 ms", "300 ms", "0"]),
+        (0.0, ["1 ms", "0.75 ms", "0.5 ms", "0.25 ms", "0"]),
+    ],
+)
+def test_the_scale_has_exact_numbers(most, labels):
+    drawn = str(charts.latency([(1.0, most, most, most, 0)], 0, 2, gap=1))
+
+    seconds = drawn.partition('class="times"')[0]
+    assert re.findall(r"<span>([^<]+)</span>", seconds) == labels
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e6])

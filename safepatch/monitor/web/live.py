@@ -16,6 +16,7 @@ from flask import Blueprint, Response, request
 from gevent.event import Event as Flag
 from werkzeug.exceptions import ServiceUnavailable
 
+from safepatch.monitor.web.board import Boards
 from safepatch.monitor.web.current import NAME, board
 
 blueprint = Blueprint("live", __name__)
@@ -27,8 +28,10 @@ STREAMS, ALIVE, PAUSE = 100, 15.0, 1.0
 class Live:
     """The streams that are open, and what wakes them."""
 
-    def __init__(self, monitor: Any, *, pause: float = PAUSE, alive: float = ALIVE) -> None:
-        self.monitor, self.pause, self.alive = monitor, pause, alive
+    def __init__(
+        self, monitor: Any, boards: Boards, *, pause: float = PAUSE, alive: float = ALIVE
+    ) -> None:
+        self.monitor, self.boards, self.pause, self.alive = monitor, boards, pause, alive
         self.waiting: dict[Flag, str] = {}
         self.teller: gevent.Greenlet[Any, Any] | None = None
 
@@ -61,6 +64,7 @@ class Live:
     def _wake(self, event: dict[str, Any]) -> None:
         if event.get("type") == "dns":  # which a warning will tell
             return
+        self.boards.is_stale = True  # who asks because of it is not to see what was before
         names = {event.get("name", ""), *event.get("endpoints", ())} - {""}
         for flag, name in self.waiting.items():
             if not name or not names or name in names:

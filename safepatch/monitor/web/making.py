@@ -72,8 +72,8 @@ def attach(app: Flask, monitor: Any) -> None:
     """Have the pages be about a monitor."""
     app.secret_key = key_of(monitor)
     app.extensions[NAME] = monitor
-    app.extensions[f"{NAME}.boards"] = Boards(monitor)
-    app.extensions[f"{NAME}.live"] = live.Live(monitor)
+    boards = app.extensions[f"{NAME}.boards"] = Boards(monitor)
+    app.extensions[f"{NAME}.live"] = live.Live(monitor, boards)
     app.extensions[f"{NAME}.logins"] = login.limit()
     app.extensions[f"{NAME}.beats"] = beats.limit()
 

@@ -143,7 +143,7 @@ def _row(endpoint: Endpoint, status: Status, now: float) -> dict[str, Any]:
         "status": status,
         "trouble": trouble(status),
         "days": charts.days(reading.days(endpoint.name, now), now),
-        "uptime": monitor().history.uptime(endpoint.name, 90 * 86400.0),
+        "uptime": reading.uptime(endpoint.name, 90 * 86400.0),
     }
 
 
@@ -166,7 +166,7 @@ def badge(name: str) -> Response:
     if endpoint is None or not is_public(endpoint):
         flask.abort(404, "there is no public endpoint of this name")
     if request.args.get("what") == "uptime":
-        drawn = badges.uptime(monitor().history.uptime(name, 30 * 86400.0))
+        drawn = badges.uptime(reading.uptime(name, 30 * 86400.0))
     else:
         drawn = badges.state(title(endpoint), monitor().statuses.get(name) or reading.NEW)
     answer = Response(drawn, content_type="image/svg+xml; charset=utf-8")
