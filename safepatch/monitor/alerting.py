@@ -171,7 +171,11 @@ class Alerts:
 
     def send_next(self, name: str) -> bool:
         """Send what is next for a channel, however long it takes; whether there was something."""
-        begun = self._begin(name) if name in self._plan().channels else None
+        channel = self._plan().channels.get(name)
+        if channel is None:
+            return False
+        # What opens and closes incidents by itself must be told of each; it asks for no reader.
+        begun = self._begin(name, self._most if kind(channel) == "pagerduty" else FEW)
         if begun is None:
             return False
         key, part = begun
