@@ -52,6 +52,7 @@ class Deliveries:
         Waits for its turn as `per_minute` says. Raises DeliveryError, also when it takes longer
         than the channel's `timeout`.
         """
+        gevent.get_hub()  # without one nothing could be ended after its time
         known, way = self._ways.get(channel.name, (None, None))
         if way is None or known != channel:
             way = self._way(channel)
@@ -107,10 +108,21 @@ class Deliveries:
         if self._pool is None:
             self._pool = ThreadPool(1)
         self._pool.maxsize = max(1, min(_THREADS, len(self._plan().channels)))
+
+        def outcome() -> Exception | None:
+            # What is raised in such a thread is printed, with what was called, addresses and all.
+            try:
+                work()
+            except Exception as error:
+                return error
+            return None
+
         self._busy.add(name)
-        task = self._pool.spawn(work)
+        task = self._pool.spawn(outcome)
         task.rawlink(lambda _: self._busy.discard(name))
-        task.get()
+        failure = task.get()
+        if failure is not None:
+            raise failure
 
 
 def kind(channel: Channel) -> str:

@@ -86,7 +86,7 @@ def read(text: str, where: str, tell: Tell, pause: Callable[[], None]) -> Lines:
             else:
                 entries.append(_named(line, number))
         except ValueError as error:
-            tell(f"{where}:{number}", str(error))
+            tell(f"{where}:{number}", f"{error}{_meant(line, str(error))}")
     return Lines(entries, tuple(dict.fromkeys(allowed)))
 
 
@@ -95,6 +95,22 @@ def unnamed(text: str, number: int = 0) -> Line:
     address = normal(text)
     name = address if text.isascii() else text  # as people read it
     return Line(name.removeprefix("beat://"), address, number)
+
+
+def _meant(line: str, error: str) -> str:
+    """The question whether an address was meant that is somewhere in the line, or ""."""
+    if line.startswith(("//", ";", "--", "!", "%")):
+        return "; what is for people begins with '#'"
+    if "did you mean" in error or "@" in line:
+        return ""
+    for word in re.split(r"[\s,;()\[\]]+", line):
+        word = word.strip("\"'<>`")
+        if word != line and ("://" in word or "." in word[:-1]):
+            try:
+                return f"; did you mean {normal(word)!r}?"
+            except ValueError:
+                continue
+    return ""
 
 
 def _named(line: str, number: int) -> Line:

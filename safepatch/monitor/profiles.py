@@ -167,7 +167,7 @@ def changes(
         yield "status", f"status was {profile.status}, now {status}"
     url = without_query(facts.get("url") or "")
     if profile.url and url and url != profile.url:
-        yield "url", f"final URL was {profile.url}, now {url}"
+        yield "url", f"final URL was {_quoted(profile.url)[1:-1]}, now {_quoted(url)[1:-1]}"
     title = facts.get("title") or ""
     if profile.title and not is_like(profile.title, title):
         yield "title", f"title was {_quoted(profile.title)}, now {_quoted(title)}"
@@ -199,7 +199,11 @@ def _certificate(profile: Profile, certificate: dict[str, Any]) -> Iterator[tupl
 
 
 def _quoted(text: str) -> str:
-    return f"'{text if len(text) <= 80 else text[:77] + '...'}'" if text else "nothing"
+    """What a server says, cut short, and without what would steer a terminal."""
+    if not text:
+        return "nothing"
+    short = text if len(text) <= 80 else f"{text[:77]}..."
+    return "'" + "".join(sign if sign.isprintable() else "?" for sign in short) + "'"
 
 
 def day(at: int) -> str:

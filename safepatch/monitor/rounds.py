@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event as Flag
 
-from safepatch.monitor import taking
+from safepatch.monitor import afar, taking
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.statuses import Event
 from safepatch.store import FailedError
@@ -39,6 +39,7 @@ def running(monitor: Monitor) -> Iterator[None]:
     works: list[tuple[Callable[[], float], Callable[[], object]]] = [
         (second, lambda: settle(monitor)),
         (second, lambda: look_at_pace(monitor)),
+        (second, lambda: afar.look(monitor)),
         (second, lambda: monitor.history.flush(monitor.wall())),
         (second, reread),
         (lambda: 60.0, monitor.learned.save),
@@ -50,7 +51,7 @@ def running(monitor: Monitor) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        gevent.joinall(greenlets[:4], timeout=5.0)
+        gevent.joinall(greenlets[:5], timeout=5.0)
         gevent.killall(greenlets)
         settle(monitor)
         monitor.history.flush(monitor.wall())
@@ -76,7 +77,7 @@ def settle(monitor: Monitor) -> None:
     now = monitor.wall()
     with taking.transaction(monitor):
         events = monitor.blindness.events(now)
-        monitor.blind = monitor.blindness.reason(now)
+        monitor.blind = monitor.blindness.reason(now) or monitor.deaf
         events += monitor.incidents.settle(now, blind=bool(monitor.blind))
         if events:
             monitor.alerts.put(events)

@@ -389,7 +389,7 @@ def test_stopping_waits_for_who_is_sending_but_not_for_who_waits_to_try_again(st
 
 
 @in_hub
-def test_numbers_and_history_can_be_shown_as_json_and_hold_no_address(store, caplog):
+def test_numbers_and_history_can_be_shown_as_json_and_hold_no_address(store, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     channels = plan(
         chat={"url": "slack://TOKEN-A/TOKEN-B/TOKEN-C"},
@@ -402,6 +402,7 @@ def test_numbers_and_history_can_be_shown_as_json_and_hold_no_address(store, cap
     put(store, alerts, event(1))
     wait_until(lambda: all(each["failures"] for each in alerts.stats().values()))
     told = json.dumps([alerts.stats(), alerts.recent()]) + caplog.text
+    told += "".join(capfd.readouterr())
     kinds = [each["kind"] for each in alerts.stats().values()]
     alerts.stop()
 

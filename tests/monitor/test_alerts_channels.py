@@ -246,14 +246,14 @@ def test_apprise_is_told_how_bad_it_is(told, kind):
 
 
 @in_hub
-def test_what_apprise_logs_of_addresses_is_not_logged(caplog):
+def test_what_apprise_logs_of_addresses_is_not_logged_nor_printed(caplog, capfd):
     caplog.set_level(logging.DEBUG)
     with receiver(401) as there:
         said = refused(url=f"json://{there.host}/SECRET?+Token=SECRET")
     logging.getLogger("apprise").warning("of somebody else's")
 
     assert said == "Apprise could not deliver it; the answer has status 401"
-    assert "SECRET" not in caplog.text
+    assert "SECRET" not in caplog.text + "".join(capfd.readouterr())
     assert "of somebody else's" in caplog.text
 
 

@@ -1,7 +1,11 @@
 """When it is the monitor itself that cannot see."""
 
+import pathlib
+import re
 import timeit
+import tomllib
 
+import msgspec
 import pytest
 from verdict_helpers import NOW, fresh, result
 
@@ -9,6 +13,8 @@ from safepatch.monitor.blindness import Blindness
 from safepatch.monitor.evidence import Evidence
 from safepatch.monitor.places import Places
 from safepatch.monitor.plan import Endpoint, Options, Plan, Settings
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 class Monitor:
@@ -39,12 +45,14 @@ class Monitor:
 
     def run(self, seconds, bad=lambda number: "", **phases):
         """Check all in turn; `bad` says which error who has."""
-        end = self.now + seconds
+        end, told = self.now + seconds, self.now
         while self.now < end:
             self.now += self.every / len(self.names)
             number = self.turn = (self.turn + 1) % len(self.names)
             self.check(number, bad(number), **phases)
-            self.events += self.blindness.events(self.now)
+            if self.now >= told + 1:
+                told = self.now
+                self.events += self.blindness.events(self.now)
 
     def canary(self, name, error=""):
         self.now += 1
@@ -353,3 +361,12 @@ def test_a_good_result_takes_some_microseconds_at_most():
     repeated = timeit.repeat(lambda: monitor.blindness.take(found, NOW), number=1000, repeat=10)
 
     assert min(repeated) / 1000 < 10e-6
+
+
+def test_the_settings_that_the_documents_show_are_settings():
+    text = (ROOT / "docs" / "monitor" / "verdicts.md").read_text()
+    (block,) = re.findall(r"^```toml\n(.+?)\n```$", text, re.M | re.S)
+
+    settings = msgspec.convert(tomllib.loads(block)["monitor"], Settings)
+
+    assert len(settings.canaries) == 2

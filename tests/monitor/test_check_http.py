@@ -10,6 +10,8 @@ faulty = pytest.importorskip("faulty", reason="needs gevent")
 
 from faulty import Site, moved, page, serving, unused  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("own_hub")
+
 
 @pytest.fixture
 def site():

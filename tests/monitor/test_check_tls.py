@@ -13,6 +13,8 @@ pytest.importorskip("httptools", reason="checks need the extra `monitor`")
 import gevent.ssl  # noqa: E402
 from faulty import Site, deaf, moved, page, serving, silent  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("own_hub")
+
 NOW = datetime.datetime.now(datetime.UTC)
 
 

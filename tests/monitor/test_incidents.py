@@ -576,6 +576,27 @@ def test_what_was_gathered_when_it_was_killed_is_told_after_the_restart():
     assert [event.title for event in world.settle()] == ["e1 is down"]
 
 
+def test_what_depends_on_what_came_up_before_a_restart_is_told_after_it():
+    world = depending()
+    world.check("db", "timeout")
+    world.check("gateway", "timeout")
+    world.settle()
+    assert world.statuses["db"].muted
+
+    again(world)
+    assert world.statuses["db"].muted == ""
+    assert world.settle() == []
+    assert world.statuses["db"].muted == "depends on gateway"
+
+    world.check("gateway", address="192.0.2.1")
+    again(world)
+
+    assert [event.title for event in world.settle()] == [
+        "gateway is up again, after 1 min",
+        "db is down",
+    ]
+
+
 def test_what_came_up_right_before_the_end_is_told_after_the_restart():
     world, event = at_one_address(1)
     world.check("e0", address="192.0.2.1")

@@ -15,6 +15,8 @@ import safepatch
 from safepatch.monitor.courses import CheckError
 from safepatch.monitor.resolving import Resolving
 
+pytestmark = pytest.mark.usefixtures("own_hub")
+
 
 class Clock:
     now = 1000.0

@@ -61,13 +61,15 @@ class World:
             tell=self.events.extend,
             run=self.run,
             now=lambda: self.now,
-            spawn=lambda function, *arguments: function(*arguments),
+            spawn=lambda function: function(),
         )
+        down = [name for name, status in self.statuses.items() if status.state == "down"]
+        for name in down[::2]:  # before or after it starts
+            self.restarts.down(self.plan.endpoints[name], self.statuses[name], self.now)
         self.restarts.start()
         self.restarts._loop.kill()  # time goes on by hand
-        for name, status in self.statuses.items():
-            if status.state == "down":
-                self.restarts.down(self.plan.endpoints[name], status, self.now)
+        for name in down:
+            self.restarts.down(self.plan.endpoints[name], self.statuses[name], self.now)
 
     def counts(self):
         states = [status.state for status in self.statuses.values()]
@@ -425,6 +427,22 @@ def test_a_webhook_is_told_what_it_is_for(store):
         "incident": "",
     }
     assert "SECRET" not in json.dumps(restarts.recent())
+
+
+@in_hub
+def test_a_mistake_of_ours_shows_no_address(store, capfd, caplog):
+    plan, endpoint, status = given(Restart(url="https://x/SECRET", wait=0.0))
+
+    def run(restart, what):
+        store.root["restarts"].clear()  # so that what comes next cannot be noted
+
+    restarts = Restarts(store, lambda: plan, {"site": status}, counts=lambda: (1, 1), run=run)
+    restarts.start()
+    restarts.down(endpoint, status, NOW)
+    wait_until(lambda: "KeyError" in caplog.text + "".join(capfd.readouterr()))
+    restarts.stop()
+
+    assert "SECRET" not in caplog.text + "".join(capfd.readouterr())
 
 
 @in_hub

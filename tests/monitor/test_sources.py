@@ -7,6 +7,9 @@ import tracemalloc
 
 import pytest
 
+pytest.importorskip("httptools", reason="paths into JSON need the extra `monitor`")
+
+
 from safepatch.monitor import sources
 from safepatch.monitor.plan import Channel, Options, Plan, Restart, Settings, Window
 
@@ -137,8 +140,13 @@ def test_a_text_is_a_file_if_there_is_one_or_if_it_looks_like_one(folder):
 
 @pytest.mark.parametrize(
     "given",
-    ["a.example\nb.example", b"a.example\nb.example", io.StringIO("a.example\nb.example\n")],
-    ids=["text", "bytes", "stream"],
+    [
+        "a.example\nb.example",
+        b"a.example\nb.example",
+        io.StringIO("a.example\nb.example\n"),
+        io.BytesIO(b"a.example\r\nb.example"),
+    ],
+    ids=["text", "bytes", "stream", "stream of bytes"],
 )
 def test_standard_input_is_lines(given):
     plan = read("-", stdin=given)
