@@ -22,6 +22,7 @@ _LATE = 120  # seconds after an hour until its results are written by endpoint
 _SPREAD = 240  # seconds that this is spread over
 _LAST = _LATE + _SPREAD + 60  # then all of the rest is written, for a word has no more room
 _AT_ONCE = 200  # endpoints in one transaction
+_DAYS_AT_ONCE = 5  # endpoints whose day is folded, each second
 _DROPPED = 40  # documents of each collection, each second
 
 
@@ -105,6 +106,7 @@ class History:
         hour, cursor = self.folds.hour, self.folds.cursor
         for key, (began, packed) in root["seconds"].items():
             self.folds.seconds.append(key)
+            self._flushed = max(self._flushed, float(key.partition(".")[0]))
             record = packing.words_of(packed)
             shift = hour - began  # what was written in the hour before
             for id_, value in zip(record[::2], record[1::2], strict=True):
@@ -134,9 +136,10 @@ class History:
             self.folds.fold_hour(self.series, count)
 
     def _fold_day(self, now: float) -> None:
-        if self.folds.day_is_due(now):
+        # Each takes milliseconds, so others are let run between them.
+        for _ in range(min(_DAYS_AT_ONCE, self.folds.days_due(self.series, now))):
             with self.store.transaction():
-                self.folds.fold_day(self.series, now)
+                self.folds.fold_day(self.series)
 
     def _drop(self, now: float) -> None:
         """Drop some of what is too old, if there is any."""
