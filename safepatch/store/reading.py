@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from safepatch.store import directories
-from safepatch.store.compacting import State, merge
+from safepatch.store.engines.journal.compacting import State, merge
+from safepatch.store.engines.journal.frames import Frames
+from safepatch.store.engines.journal.journal import Batch, batches, read_batch
 from safepatch.store.errors import CorruptError, StoreError
-from safepatch.store.frames import Frames
-from safepatch.store.journal import Batch, batches, read_batch
 
 SNAPSHOT = "snapshot.json"
 # The sequence that a file's name has, and its path.

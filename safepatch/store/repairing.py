@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from safepatch.store import directories
-from safepatch.store.compacting import State, merge, put_image
+from safepatch.store.engines.journal.compacting import State, merge, put_image
+from safepatch.store.engines.journal.frames import HEADER, MAGIC, frame, intact
+from safepatch.store.engines.journal.journal import read_batch
 from safepatch.store.errors import StoreError
-from safepatch.store.frames import HEADER, MAGIC, frame, intact
-from safepatch.store.journal import read_batch
 from safepatch.store.reading import Numbered, held, need_journal
 from safepatch.store.surveying import File, look
 

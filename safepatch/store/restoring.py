@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from safepatch.store import directories
-from safepatch.store.compacting import State, merge, put_image
+from safepatch.store.engines.journal.compacting import State, merge, put_image
+from safepatch.store.engines.journal.frames import Frames
+from safepatch.store.engines.journal.journal import read_batch
 from safepatch.store.errors import CorruptError, StoreError
-from safepatch.store.frames import Frames
-from safepatch.store.journal import read_batch
 from safepatch.store.reading import Numbered, Told, held, need_journal, walk
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from safepatch.store import directories
+from safepatch.store.engines.journal.frames import Frames
+from safepatch.store.engines.journal.journal import Batch, read_batch
 from safepatch.store.errors import CorruptError, LockedError
-from safepatch.store.frames import Frames
-from safepatch.store.journal import Batch, read_batch
 from safepatch.store.reading import SNAPSHOT, Told, need_store, read_snapshot
 
 

@@ -7,7 +7,7 @@ import histories
 import pytest
 from test_repairing import BATCHES, files, flip
 
-from safepatch.store.frames import HEADER
+from safepatch.store.engines.journal.frames import HEADER
 from safepatch.store.repairing import repair
 from safepatch.store.restoring import restore
 from safepatch.store.testing import check_crashes

@@ -10,16 +10,8 @@ from test_crashes import check_what_was_read, load, load_and_compact, read_and_w
 
 import safepatch
 from safepatch.decorators import replace
-from safepatch.store import (
-    CorruptError,
-    StoreError,
-    commits,
-    compacting,
-    directories,
-    frames,
-    journal,
-    keeping,
-)
+from safepatch.store import CorruptError, StoreError, commits, directories, keeping
+from safepatch.store.engines.journal import compacting, frames, journal
 from safepatch.store.testing import NotCrashSafe, check_crashes, check_faults, damages, flips
 
 

@@ -10,7 +10,8 @@ import histories
 import pytest
 from hypothesis import given, settings
 
-from safepatch.store import CorruptError, LockedError, Store, StoreError, compacting
+from safepatch.store import CorruptError, LockedError, Store, StoreError
+from safepatch.store.engines.journal import compacting
 from safepatch.store.restoring import restore
 
 
@@ -18,7 +19,7 @@ from safepatch.store.restoring import restore
 def quick():
     with pytest.MonkeyPatch.context() as patched:
         histories.quickly(patched)
-        patched.setattr("safepatch.store.journal.time", histories.Clock())
+        patched.setattr("safepatch.store.engines.journal.journal.time", histories.Clock())
         yield
 
 
@@ -49,7 +50,7 @@ def test_each_state_of_a_history_can_be_restored(history):
 def test_the_state_at_each_time_can_be_restored(history):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
         clock = histories.Clock()
-        patched.setattr("safepatch.store.journal.time", clock)
+        patched.setattr("safepatch.store.engines.journal.journal.time", clock)
         begun = clock.now
         states = histories.make(Path(folder) / "state", history)
         for sequence, state in [*enumerate(states)][1:]:

@@ -64,7 +64,9 @@ def test_documents_are_written_a_batch_at_a_time(tmp_path, monkeypatch):
             waiting.append(number)
             yield transferring.op("a", str(number), "x" * 30)
 
-    monkeypatch.setattr("safepatch.store.journal.Journal.write", lambda *_: waiting.clear())
+    monkeypatch.setattr(
+        "safepatch.store.engines.journal.journal.Journal.write", lambda *_: waiting.clear()
+    )
     assert transferring.fill(str(tmp_path / "new"), documents()) == 50
     assert len(waiting) < 5
 

@@ -65,7 +65,7 @@ def engine_for(
             "postgresql://HOST/DATABASE"
         )
     if not separator:
-        from safepatch.store.journal import Journal
+        from safepatch.store.engines.journal.journal import Journal
 
         return Journal(path, segment=segment, keep=keep)
     # As others write it: three slashes before a relative path, four before an absolute one.

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store import compacting, directories
+from safepatch.store import directories
 from safepatch.store.documents import Root
 from safepatch.store.engines import postgres_tables as tables
 from safepatch.store.engines import shown
+from safepatch.store.engines.journal import compacting
 from safepatch.store.engines.postgres_connections import (
     Connection,
     Error,

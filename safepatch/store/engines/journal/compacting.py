@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from safepatch.store import directories
+from safepatch.store.engines.journal.frames import frame
+from safepatch.store.engines.journal.journal import Batch, batches
 from safepatch.store.errors import CorruptError
-from safepatch.store.frames import frame
-from safepatch.store.journal import Batch, batches
 from safepatch.store.values import Op
 
 encode = msgspec.msgpack.Encoder().encode

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pathlib
 import signal
 import sys
 import time
@@ -16,13 +17,14 @@ import msgspec
 from safepatch.decorators.locks import give_lock
 from safepatch.store import directories
 from safepatch.store.documents import Root
+from safepatch.store.engines.journal.frames import HEADER, Frames, frame
 from safepatch.store.errors import CorruptError, FailedError, StoreError
-from safepatch.store.frames import HEADER, Frames, frame
 from safepatch.store.threads import native
 from safepatch.store.values import Op, checksum, decode
 
 logger = logging.getLogger("safepatch.store")
 encode = msgspec.msgpack.Encoder().encode
+_PATH = str(pathlib.Path(__file__).parents[4])  # where the package is found
 # A frame of a journal is (seconds since 1970, transactions); that of an image the same, with a part
 # of all documents as the one transaction.
 Batch = tuple[float, list[list[Op]]]
@@ -211,11 +213,10 @@ class Journal:
 
     def _merge(self) -> None:
         command = [
-            sys.executable, "-m", "safepatch.store.compacting",
+            sys.executable, "-m", "safepatch.store.engines.journal.compacting",
             self.directory, str(self.sequence), str(self.keep),
         ]  # fmt: skip
-        package = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(filter(None, [_PATH, os.environ.get("PYTHONPATH")]))
         # Not subprocess, which forks under gevent: that takes longer the more documents there are.
         # What gevent puts in the place of these needs a loop that runs.
         spawn = native("os", "posix_spawn")
