@@ -11,6 +11,7 @@ import orjson
 
 from safepatch.store import directories
 from safepatch.store.commits import Commits
+from safepatch.store.engines.journal.files import listed
 from safepatch.store.errors import CorruptError, FailedError, StoreError
 from safepatch.store.threads import off_loop
 
@@ -32,7 +33,7 @@ class Snapshots:
         self.file = os.path.join(directory, "snapshot.json")
         self._lock = directories.lock(directory, "lock")
         try:
-            if any(directories.numbered(directory, kind) for kind in ("image", "journal")):
+            if listed(directory):
                 raise StoreError(
                     f"cannot open {directory!r}: it was written with mode='journal'; open it so"
                 )
@@ -96,17 +97,11 @@ class Snapshots:
         """Nothing: `Store` has refused them."""
 
     def backup(self, path: str) -> None:
-        if os.path.lexists(path):
-            raise FileExistsError(f"there is something at {path!r} already; name a new place")
         image = self._image()
 
         def write() -> None:
-            """The directory is there with the image, or not at all."""
-            unfinished = f"{path.rstrip(os.sep)}.tmp"
-            directories.make(unfinished)
-            directories.put(os.path.join(unfinished, "snapshot.json"), [image])
-            os.rename(unfinished, path)
-            directories.sync_directory(os.path.dirname(os.path.abspath(path)))
+            with directories.new(path) as place:
+                directories.put(os.path.join(place, "snapshot.json"), [image])
 
         off_loop(write)
 

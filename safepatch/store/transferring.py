@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from safepatch.store.engines.journal.files import Told
 from safepatch.store.errors import StoreError
 from safepatch.store.reading import (
-    Told,
     has_snapshots,
     held,
     need_journal,
