@@ -99,6 +99,14 @@ def test_what_is_not_kept_is_refused_with_the_oldest_that_is(source, tmp_path):
         restore(source, str(tmp_path / "made"), at=datetime(2001, 1, 1, 12, tzinfo=UTC))
 
 
+def test_the_time_of_the_oldest_state_is_told_where_no_image_is_kept(tmp_path):
+    histories.make(tmp_path / "state", [[[("users", key, 1)]] for key in "abcdef"])
+    min((tmp_path / "state").glob("*.log")).unlink()
+
+    with pytest.raises(StoreError, match="the oldest state that is kept is of 2 batches, at 20"):
+        restore(str(tmp_path / "state"), str(tmp_path / "made"), at=1)
+
+
 def test_a_time_before_the_first_batch_is_refused(source, tmp_path):
     with pytest.raises(StoreError, match="the oldest state that is kept is of 0 batches"):
         restore(source, str(tmp_path / "made"), at=datetime(2001, 1, 1, tzinfo=UTC))
