@@ -35,11 +35,11 @@ def compact(path: str, keep: float | None) -> None:
     For directories --keep must be given, since what is removed cannot be restored any more.
     """
     with errors(), printing.working("compacting"):
-        from safepatch.store import StoreError, transferring
+        from safepatch.store import StoreError, engines, transferring
 
         transferring.need_there(path)
         more = {}
-        if transferring.is_directory(path):
+        if engines.is_directory(path):
             if keep is None:
                 raise StoreError(
                     "say with --keep SECONDS of what time `restore` is to be possible still: as "

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from safepatch.store.errors import LockedError, StoreError
 
+SNAPSHOT = "snapshot.json"  # the one file of a store in snapshot mode, but for its lock
 SLICE = 4 << 20  # bytes between two fdatasyncs, so that no single one takes long
 
 
@@ -156,7 +157,7 @@ def new(directory: str) -> Iterator[str]:
 def _clear(directory: str) -> None:
     """Remove what a copy that was broken off has left, which may be of another store."""
     names = os.listdir(directory)
-    ours = ("image-", "journal-", "snapshot.json")
+    ours = ("image-", "journal-", SNAPSHOT)
     if foreign := [name for name in names if not name.startswith(ours)]:
         raise FileExistsError(
             f"there is {foreign[0]!r} in {directory!r}, where files are copied to first; "

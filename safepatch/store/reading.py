@@ -5,17 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
-
-import msgspec
 
 from safepatch.store import directories
 from safepatch.store.engines.journal import files
 from safepatch.store.engines.journal.files import Told
 from safepatch.store.engines.journal.images import State, merge
-from safepatch.store.errors import CorruptError, StoreError
-
-SNAPSHOT = "snapshot.json"
+from safepatch.store.errors import StoreError
 
 
 def need_store(directory: str) -> None:
@@ -23,7 +18,7 @@ def need_store(directory: str) -> None:
     if not os.path.isdir(directory):
         raise StoreError(f"there is no store at {directory!r}: there is no such directory")
     names = os.listdir(directory)
-    if not files.listed(directory) and not {"lock", SNAPSHOT} & {*names}:
+    if not files.listed(directory) and not {"lock", directories.SNAPSHOT} & {*names}:
         raise StoreError(
             f"there is no store at {directory!r}: no file there is of a store; name the directory "
             "that was given to Store()"
@@ -32,7 +27,7 @@ def need_store(directory: str) -> None:
 
 def has_snapshots(directory: str) -> bool:
     """Whether a store in snapshot mode has written into a directory."""
-    return os.path.lexists(os.path.join(directory, SNAPSHOT))
+    return os.path.lexists(os.path.join(directory, directories.SNAPSHOT))
 
 
 @contextlib.contextmanager
@@ -59,14 +54,3 @@ def need_journal(directory: str) -> None:
             f"{directory!r} is a store in snapshot mode, which has one image and no history; take "
             "a backup of its snapshot.json"
         )
-
-
-def read_snapshot(directory: str) -> dict[str, Any]:
-    """The root of a store in snapshot mode. Raises CorruptError."""
-    path = os.path.join(directory, SNAPSHOT)
-    with open(path, "rb") as file:
-        try:
-            root: dict[str, Any] = msgspec.json.decode(file.read(), type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise CorruptError(path, 0, f"it is no JSON of a root: {error}") from error
-    return root

@@ -24,13 +24,28 @@ _STRICT = (
 )
 
 
+def read(directory: str) -> dict[str, Any]:
+    """The root as it was last written, if it ever was. Raises CorruptError."""
+    path = os.path.join(directory, directories.SNAPSHOT)
+    try:
+        with open(path, "rb") as file:
+            root = orjson.loads(file.read())
+    except FileNotFoundError:
+        return {}
+    except orjson.JSONDecodeError as error:
+        raise CorruptError(path, error.pos, f"it is no JSON: {error.msg}") from error
+    if not isinstance(root, dict):
+        raise CorruptError(path, 0, f"it is a {type(root).__name__}, not an object")
+    return root
+
+
 class Snapshots:
     """What `Store` does in snapshot mode while it is open. Safe in threads and greenlets."""
 
     def __init__(self, directory: str) -> None:
         directories.make(directory)
         self.directory = directory
-        self.file = os.path.join(directory, "snapshot.json")
+        self.file = os.path.join(directory, directories.SNAPSHOT)
         self._lock = directories.lock(directory, "lock")
         try:
             if listed(directory):
@@ -39,25 +54,13 @@ class Snapshots:
                 )
             if os.path.lexists(f"{self.file}.tmp"):
                 os.unlink(f"{self.file}.tmp")
-            self.root = self._read()
+            self.root = read(directory)
         except BaseException:
             os.close(self._lock)
             raise
         # Images that come while one is being written are one, the last.
         self.commits: Commits[bytes] = Commits(self._write)
         self._error: OSError | None = None
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            with open(self.file, "rb") as file:
-                root = orjson.loads(file.read())
-        except FileNotFoundError:
-            return {}
-        except orjson.JSONDecodeError as error:
-            raise CorruptError(self.file, error.pos, f"it is no JSON: {error.msg}") from error
-        if not isinstance(root, dict):
-            raise CorruptError(self.file, 0, f"it is a {type(root).__name__}, not an object")
-        return root
 
     def _write(self, images: list[bytes]) -> None:
         # A failed write does not stop the store: each image is a new file, and the last one that
@@ -101,7 +104,7 @@ class Snapshots:
 
         def write() -> None:
             with directories.new(path) as place:
-                directories.put(os.path.join(place, "snapshot.json"), [image])
+                directories.put(os.path.join(place, directories.SNAPSHOT), [image])
 
         off_loop(write)
 
@@ -109,7 +112,7 @@ class Snapshots:
         """Nothing: an image is as large as it must be."""
 
     def verify(self) -> dict[str, Any]:
-        root = self._read()
+        root = read(self.directory)
         return {"files": 1, "bytes": self.stats()["image_bytes"], "entries": len(root)}
 
     def stats(self) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from safepatch.store import directories
+from safepatch.store import directories, snapshots
 from safepatch.store.engines.journal.files import Batch, Numbered, Told, listed, read_batch, size
 from safepatch.store.errors import CorruptError, LockedError
-from safepatch.store.reading import SNAPSHOT, need_store, read_snapshot
+from safepatch.store.reading import need_store
 
 
 class File(NamedTuple):
@@ -146,12 +146,12 @@ def look(
 
 def snapshot(directory: str) -> dict[str, Any]:
     """What is in a store in snapshot mode, which may be open. Raises CorruptError."""
-    root = read_snapshot(directory)
+    root, file = snapshots.read(directory), os.path.join(directory, directories.SNAPSHOT)
     return {
         "mode": "snapshot",
         "open": _is_open(directory),
-        "written": os.path.getmtime(os.path.join(directory, SNAPSHOT)),
-        "image_bytes": os.path.getsize(os.path.join(directory, SNAPSHOT)),
+        "written": os.path.getmtime(file),
+        "image_bytes": os.path.getsize(file),
         "entries": {
             name: len(value) if isinstance(value, dict | list) else 1
             for name, value in root.items()

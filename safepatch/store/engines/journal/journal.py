@@ -61,7 +61,7 @@ class Journal:
         return directories.locked(self.directory, "compacting", wait=True)
 
     def _read(self, root: Root) -> None:
-        if os.path.lexists(os.path.join(self.directory, "snapshot.json")):
+        if os.path.lexists(os.path.join(self.directory, directories.SNAPSHOT)):
             raise StoreError(
                 f"cannot open {self.directory!r}: it was written with mode='snapshot'; open it so"
             )
