@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from safepatch.store import directories
-from safepatch.store.engines.journal.files import Numbered, listed, read_batch, seal
+from safepatch.store.engines.journal.files import Numbered, listed, newest_image, read_batch, seal
 from safepatch.store.engines.journal.frames import intact
 from safepatch.store.engines.journal.images import State, merge, put_image
 from safepatch.store.errors import StoreError
@@ -93,12 +93,12 @@ def _plan(directory: str) -> Repair:
             break
         file = look(journal)
         sequence = file.next
-        goes_on = sequence in [later.first for later in journals[number + 1 :]]
+        goes_on = [sequence] == [later.first for later in journals[number + 1 : number + 2]]
         if file.size > file.intact or (goes_on and not file.marked):
             cuts.append(_rest(file, mark=goes_on and not file.marked))
     known = [_known(cut) for cut in cuts if os.path.basename(cut.path)[0] == "j"]
-    known += [image.first for image in listed(directory, "image")]
-    return Repair(cuts, _free(directory), sequence, max([sequence, *known]) - sequence)
+    known += [sequence, newest_image(listed(directory))]
+    return Repair(cuts, _free(directory), sequence, max(known) - sequence)
 
 
 def _base(directory: str) -> tuple[Numbered | None, list[Cut]]:
@@ -149,8 +149,7 @@ def _salvage(directory: str) -> Repair:
     """All that can be read, in the order in which it was written."""
     base, cuts = _base(directory)
     files = listed(directory)
-    since = base.first if base else 0
-    newest = max((file.first for file in files if file.kind == "image"), default=0)
+    since, newest = base.first if base else 0, newest_image(files)
     state: State = {}
     end, read, seconds = newest, 0, 0.0
     for file in files:

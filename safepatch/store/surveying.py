@@ -7,7 +7,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from safepatch.store import directories, snapshots
-from safepatch.store.engines.journal.files import Batch, Numbered, Told, listed, read_batch, size
+from safepatch.store.engines.journal.files import (
+    Batch,
+    Numbered,
+    Told,
+    listed,
+    newest_image,
+    read_batch,
+    size,
+)
 from safepatch.store.errors import CorruptError, LockedError
 from safepatch.store.reading import need_store
 
@@ -87,7 +95,7 @@ def _is_open(directory: str) -> bool:
 
 def _survey(directory: str, is_open: bool, told: Told | None) -> Survey:
     files = listed(directory)
-    since = max((file.first for file in files if file.kind == "image"), default=0)
+    since = newest_image(files)
     names: dict[str, set[str]] = {}
 
     def count(batch: Batch) -> None:

@@ -135,9 +135,10 @@ class Postgres:
         )
 
     def _take_over(self, connection: Connection) -> None:
-        taken = tables.take_over(connection, self.shard, self.shards, self._writer)
-        if isinstance(taken, str):
-            raise StoreError(f"cannot open {shown(self.url)!r}: {taken}")
+        try:
+            taken = tables.take_over(connection, self.shard, self.shards, self._writer)
+        except StoreError as error:
+            raise StoreError(f"cannot open {shown(self.url)!r}: {error}") from error
         self.sequence = self._mark = taken
 
     # -- writing

@@ -60,6 +60,11 @@ def listed(directory: str, kind: str | None = None) -> list[Numbered]:
     return sorted(found)
 
 
+def newest_image(files: Iterable[Numbered]) -> int:
+    """The sequence of the newest image among files; 0 if there is none."""
+    return max((file.first for file in files if file.kind == "image"), default=0)
+
+
 def history(directory: str, before: float = math.inf) -> list[Numbered]:
     """The newest image, if there is one, and the journals that go on from there.
 
@@ -67,7 +72,7 @@ def history(directory: str, before: float = math.inf) -> list[Numbered]:
     must be there is missing.
     """
     files = listed(directory)
-    since = max((file.first for file in files if file.kind == "image"), default=0)
+    since = newest_image(files)
     files = [file for file in files if file.first >= since]
     journals = [file for file in files if file.kind == "journal"]
     if journals and journals[0].first != since:

@@ -170,8 +170,7 @@ class Journal:
             before = self._close_file()
             self._merge()
         self._wait_for_merging()
-        images = files.listed(self.directory, "image")
-        if before and max((image.first for image in images), default=0) < before:
+        if files.newest_image(files.listed(self.directory)) < before:
             raise StoreError(
                 f"cannot compact {self.directory!r}: the process that merges files failed; the log "
                 "or standard error has why; nothing was changed"
