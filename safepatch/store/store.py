@@ -80,6 +80,7 @@ class Store:
             raise ValueError(
                 f"got mode='snapshot' for {shown(self.path)!r}; images are written to a directory"
             )
+        self._shown = shown(self.path)
         self._migrations = migrations
         options = {**numbers, "shard": shard, "standby": standby}
         make = _snapshots if mode == "snapshot" else _kept
@@ -120,7 +121,7 @@ class Store:
 
     def _need_usable(self) -> None:
         if self._over is not None:
-            raise ClosedError(f"cannot use the store {shown(self.path)!r}: {self._over}")
+            raise ClosedError(f"cannot use the store {self._shown!r}: {self._over}")
 
     def _begin_ticking(self, kept: Any) -> None:
         stop, every = threading.Event(), self.every
@@ -130,9 +131,7 @@ class Store:
                 try:
                     kept.tick()
                 except Exception:
-                    logger.exception(
-                        "%s: what is done every %s seconds failed", shown(self.path), every
-                    )
+                    logger.exception("%s: what is done every %s seconds failed", self._shown, every)
 
         self._stop = stop
         threading.Thread(target=run, name="safepatch-store", daemon=True).start()
@@ -146,7 +145,7 @@ class Store:
         """Raise ValueError where there are none."""
         if self.mode == "snapshot":
             raise ValueError(
-                f"the store {shown(self.path)!r} writes a snapshot every {self.every} seconds, so that "
+                f"the store {self._shown!r} writes a snapshot every {self.every} seconds, so that "
                 "nothing is on disk when a function returns; use mode='journal' for transactions"
             )
 
@@ -183,8 +182,8 @@ class Store:
         self.need_transactions()
         path, options = os.fspath(path), self._make.keywords
         place = absolute(path)
-        hand_over(self.opened(), engine_for(place, **options), shown(path), shown(self.path))
-        self.path = path
+        hand_over(self.opened(), engine_for(place, **options), shown(path), self._shown)
+        self.path, self._shown = path, shown(path)
         self._make = functools.partial(_kept, place, **options)
 
     def compact(self) -> None:
@@ -229,7 +228,7 @@ class Store:
 
     def __repr__(self) -> str:
         state = self._over or ("open" if self._kept else "not yet open")
-        return f"<Store {shown(self.path)!r}, {state}>"
+        return f"<Store {self._shown!r}, {state}>"
 
     def forget(self) -> None:
         """In the child of a fork: leave the store to the parent."""
