@@ -77,9 +77,14 @@ def sync_directory(directory: str) -> None:
         os.close(descriptor)
 
 
+def beside(path: str) -> str:
+    """Where a new file or directory is until it has all that it is to have."""
+    return f"{path.rstrip(os.sep)}.tmp"
+
+
 def put(path: str, parts: Iterable[bytes]) -> None:
     """Write a whole file that is there with all its bytes, or not at all."""
-    unfinished = f"{path}.tmp"
+    unfinished = beside(path)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         since = 0
@@ -134,11 +139,6 @@ def need_nothing(path: str) -> None:
         raise FileExistsError(f"there is something at {path!r} already; name a new place")
 
 
-def unfinished(directory: str) -> str:
-    """Where a new directory is until it has all that it is to have."""
-    return f"{directory.rstrip(os.sep)}.tmp"
-
-
 @contextlib.contextmanager
 def new(directory: str) -> Iterator[str]:
     """A new directory that is there with all that is put into it, or not at all.
@@ -146,11 +146,11 @@ def new(directory: str) -> Iterator[str]:
     The block is given where to put that. Raises FileExistsError.
     """
     need_nothing(directory)
-    place = unfinished(directory)
-    make(place)
-    _clear(place)
-    yield place
-    os.rename(place, directory)
+    unfinished = beside(directory)
+    make(unfinished)
+    _clear(unfinished)
+    yield unfinished
+    os.rename(unfinished, directory)
     sync_directory(os.path.dirname(os.path.abspath(directory)))
 
 

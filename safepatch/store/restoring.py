@@ -40,7 +40,7 @@ def restore(
     and what has not come yet, and CorruptError; files after `at` may be damaged.
     """
     directories.need_nothing(destination)
-    directories.need_nothing(directories.unfinished(destination))
+    directories.need_nothing(directories.beside(destination))
     with held(directory):
         need_journal(directory)
         state, sequence, seconds = _state(directory, at, told)

@@ -52,8 +52,8 @@ class Snapshots:
                 raise StoreError(
                     f"cannot open {directory!r}: it was written with mode='journal'; open it so"
                 )
-            if os.path.lexists(f"{self.file}.tmp"):
-                os.unlink(f"{self.file}.tmp")
+            if os.path.lexists(unfinished := directories.beside(self.file)):
+                os.unlink(unfinished)
             self.root = read(directory)
         except BaseException:
             os.close(self._lock)
@@ -100,6 +100,7 @@ class Snapshots:
         """Nothing: `Store` has refused them."""
 
     def backup(self, path: str) -> None:
+        directories.need_nothing(path)
         image = self._image()
 
         def write() -> None:
