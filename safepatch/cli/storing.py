@@ -18,7 +18,7 @@ from safepatch.cli import options, printing
 from safepatch.cli.telling import counted
 
 if TYPE_CHECKING:
-    from safepatch.store.surveying import File, Survey
+    from safepatch.store.tools.surveying import File, Survey
 
 path = click.argument("path", metavar="STORE")
 
@@ -69,7 +69,8 @@ def inspect(context: click.Context, path: str, as_json: bool) -> None:
     and a directory may be open.
     """
     with errors(), printing.progress("reading") as told:
-        from safepatch.store import engines, reading, surveying, transferring
+        from safepatch.store import engines
+        from safepatch.store.tools import reading, surveying, transferring
 
         transferring.need_there(path)
         if not engines.is_directory(path):
@@ -150,14 +151,8 @@ def _time(seconds: float | None) -> str:
 def verify(context: click.Context, path: str, as_json: bool) -> None:
     """Read all of a store, and tell what is damaged."""
     with errors(), printing.progress("reading") as told:
-        from safepatch.store import (
-            CorruptError,
-            engines,
-            reading,
-            snapshots,
-            surveying,
-            transferring,
-        )
+        from safepatch.store import CorruptError, engines, snapshots
+        from safepatch.store.tools import reading, surveying, transferring
 
         transferring.need_there(path)
         wrong, found = [], None

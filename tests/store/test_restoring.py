@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from safepatch.store import CorruptError, LockedError, Store, StoreError
 from safepatch.store.engines.journal import compacting
-from safepatch.store.restoring import restore
+from safepatch.store.tools.restoring import restore
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safepatch.store import NotStorableError, transferring
+from safepatch.store import NotStorableError
+from safepatch.store.tools import transferring
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 VALUES = st.recursive(

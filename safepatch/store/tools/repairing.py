@@ -12,8 +12,8 @@ from safepatch.store.engines.journal.files import Numbered, listed, newest_image
 from safepatch.store.engines.journal.frames import intact
 from safepatch.store.engines.journal.images import State, merge, put_image
 from safepatch.store.errors import StoreError
-from safepatch.store.reading import held, need_journal
-from safepatch.store.surveying import File, look
+from safepatch.store.tools.reading import held, need_journal
+from safepatch.store.tools.surveying import File, look
 
 _TORN = "a crash cut off the last write"
 

@@ -17,7 +17,7 @@ from safepatch.store.engines.journal.files import (
 )
 from safepatch.store.engines.journal.images import State, merge, put_image
 from safepatch.store.errors import CorruptError, StoreError
-from safepatch.store.reading import held, need_journal
+from safepatch.store.tools.reading import held, need_journal
 
 
 class Restored(NamedTuple):

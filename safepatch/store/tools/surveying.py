@@ -17,7 +17,7 @@ from safepatch.store.engines.journal.files import (
     size,
 )
 from safepatch.store.errors import CorruptError, LockedError
-from safepatch.store.reading import need_store
+from safepatch.store.tools.reading import need_store
 
 
 class File(NamedTuple):

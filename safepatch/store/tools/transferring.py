@@ -14,14 +14,14 @@ from safepatch.store.engines import is_directory, shown, sqlite_file
 from safepatch.store.engines.journal.files import Told
 from safepatch.store.engines.journal.images import grouped
 from safepatch.store.errors import StoreError
-from safepatch.store.reading import (
+from safepatch.store.store import Store
+from safepatch.store.tools.reading import (
     has_snapshots,
     held,
     need_journal,
     need_store,
     read,
 )
-from safepatch.store.store import Store
 from safepatch.store.values import Op, decode, encoded, need_storable
 
 _BATCH = 4 << 20  # bytes of documents that are written at once, about
