@@ -108,13 +108,11 @@ def _survey(directory: str, is_open: bool, told: Told | None) -> Survey:
     looked: list[File] = []
     for file in files:
         needed = file.first >= since
-        seen = count if needed else None
-        found = look(file, needed=needed, last=file == files[-1], seen=seen)
-        if needed:
-            if file.kind == "journal":
-                found = found._replace(damage=found.damage or file.break_after(sequence))
-            sequence = found.next
-        looked.append(found)
+        found = look(file, last=file == files[-1], seen=count if needed else None)
+        if needed and file.kind == "journal":
+            found = found._replace(damage=found.damage or file.break_after(sequence))
+        looked.append(found._replace(needed=needed))
+        sequence = found.next
         done += found.size
         if told is not None:
             told(done, total)
@@ -123,11 +121,7 @@ def _survey(directory: str, is_open: bool, told: Told | None) -> Survey:
 
 
 def look(
-    file: Numbered,
-    *,
-    needed: bool = True,
-    last: bool = True,
-    seen: Callable[[Batch], object] | None = None,
+    file: Numbered, *, last: bool = True, seen: Callable[[Batch], object] | None = None
 ) -> File:
     """Look at one file, and show its batches, as far as they can be read.
 
@@ -148,7 +142,7 @@ def look(
     end = file.first if file.kind == "image" else frames.sequence
     return File(
         file.kind, file.path, file.first, end, begun, ended,
-        os.path.getsize(file.path), frames.end, frames.marked, needed, damage,
+        os.path.getsize(file.path), frames.end, frames.marked, True, damage,
     )  # fmt: skip
 
 
