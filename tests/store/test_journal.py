@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from safepatch.store import CorruptError, FailedError, Store, StoreError, durable
-from safepatch.store.frames import HEADER, frame
+from safepatch.store.engines.journal.frames import HEADER, frame
 
 COUNT = 5
 
