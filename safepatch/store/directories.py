@@ -97,6 +97,10 @@ def put(path: str, parts: Iterable[bytes]) -> None:
                     sync(descriptor)
                     since = 0
         os.fsync(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)  # what was missing may have been room on the disk
+        raise
     finally:
         os.close(descriptor)
     os.rename(unfinished, path)

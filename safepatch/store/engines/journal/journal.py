@@ -165,10 +165,13 @@ class Journal:
 
     def compact(self) -> None:
         """Merge all that was written so far into one image. Blocks; writes go on meanwhile."""
-        self._wait_for_merging()
-        with self.lock:
-            before = self._close_file()
-            self._merge()
+        before: int | None = None
+        while before is None:
+            self._wait_for_merging()
+            with self.lock:
+                if not self._is_merging():  # which a write may have begun again meanwhile
+                    before = self._close_file()
+                    self._merge()
         self._wait_for_merging()
         if files.newest_image(files.listed(self.directory)) < before:
             raise StoreError(
