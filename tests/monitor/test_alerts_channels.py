@@ -258,6 +258,16 @@ def test_what_apprise_logs_of_addresses_is_not_logged_nor_printed(caplog, capfd)
 
 
 @in_hub
+def test_an_address_that_apprise_does_not_understand_is_told_at_the_start(caplog):
+    plans = plan(ops={"url": "slack://SECRET"}, fine={"url": "json://127.0.0.1/"}, x={"mail": "m"})
+    Deliveries(lambda: plans).prepare()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "channel 'ops': Apprise does not understand the address, of kind 'slack'"
+    ]
+
+
+@in_hub
 def test_pagerduty_resolves_by_the_incident_what_it_was_triggered_with(patches):
     posted = []
 

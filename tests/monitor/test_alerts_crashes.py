@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 from alerted import receiver
 from children import ROOT
@@ -101,8 +102,14 @@ print(ticks > 3)
 """
 
 
+def slowly(handler):
+    time.sleep(0.15)
+    handler.send_response(200)
+    handler.end_headers()
+
+
 def test_all_of_it_works_in_a_process_that_gevent_has_patched(tmp_path):
-    with receiver() as there:
+    with receiver(slowly) as there:
         arguments = [str(tmp_path / "store"), there.host, str(tmp_path / "out")]
         ran = run_program(PATCHED, *arguments)
 

@@ -9,7 +9,7 @@ pytest.importorskip("flask", reason="pages need the extra `monitor`")
 
 import hubs
 from standins import endpoint, incident, many, shop
-from visitors import client, far, with_login
+from visitors import client, far, log_in, with_login
 
 from safepatch.monitor.plan import Plan
 from safepatch.monitor.statuses import Status
@@ -129,6 +129,43 @@ def test_many_endpoints_are_on_pages():
 
     assert visitor.get("/status").text.count('<svg class="days"') == 50
     assert visitor.get("/status?page=3").text.count('<svg class="days"') == 20
+
+
+def test_the_page_is_made_for_all_who_come_within_five_seconds():
+    monitor = shop()
+    made = []
+    monitor.history.uptime = lambda *given: made.append(1)
+    visitor = far(monitor)
+
+    texts = {visitor.get("/status").text for _ in range(3)}
+    headers = visitor.get("/status").headers
+
+    assert len(texts) == 1
+    assert len(made) == 7  # one for each service
+    assert headers["Cache-Control"] == "public, max-age=5"
+
+
+def test_who_may_see_more_is_shown_the_page_as_it_is_now():
+    visitor = client(monitor := shop())
+    assert "1 of 7 services does not work" in visitor.get("/status").text
+    monitor.blind = "x"
+
+    answer = visitor.get("/status")
+
+    assert "We cannot tell right now" in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_no_page_of_one_who_may_see_more_is_kept_for_others(monkeypatch):
+    monitor = with_login(monkeypatch)
+    insider = far(monitor)
+    log_in(insider)
+    stranger = far(monitor)
+    stranger.application = insider.application
+
+    assert "/incidents" in insider.get("/status").text
+    assert "/incidents" not in stranger.get("/status").text
+    assert "/incidents" in insider.get("/status").text
 
 
 def test_no_cookie_is_set_on_the_public_page():

@@ -54,7 +54,7 @@ class Words:
     def __init__(self, plan: Plan, pause: Callable[[], Any]) -> None:
         self.plan = plan
         self.names = tuple(plan.endpoints)
-        self.begins = array("L", [0])
+        self.begins = array("I", [0])
         self.tags: Counter[str] = Counter()
         parts: list[str] = []
         for names in _slices(self.names):

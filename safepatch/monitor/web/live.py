@@ -6,6 +6,7 @@ subscription to the monitor's events for all of them, while there are any.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -79,19 +80,17 @@ def stream() -> Response:
     answer = Response(
         flask.stream_with_context(_lines(live, flag)), content_type="text/event-stream"
     )
+    answer.call_on_close(functools.partial(live.leave, flag))
     answer.headers["X-Accel-Buffering"] = "no"  # nginx would keep them back
     return answer
 
 
 def _lines(live: Live, flag: Flag) -> Iterator[str]:
-    try:
-        yield "retry: 5000\n\n"
-        while True:
-            if not flag.wait(live.alive):
-                yield ": alive\n\n"
-                continue
-            flag.clear()
-            yield f"event: change\ndata: {json.dumps(board().counts)}\n\n"
-            gevent.sleep(live.pause)
-    finally:
-        live.leave(flag)
+    yield "retry: 5000\n\n"
+    while True:
+        if not flag.wait(live.alive):
+            yield ": alive\n\n"
+            continue
+        flag.clear()
+        yield f"event: change\ndata: {json.dumps(board().counts)}\n\n"
+        gevent.sleep(live.pause)
