@@ -22,9 +22,12 @@ from faulty import (
 )
 from nameserver import Nameserver, naming
 
+from safepatch.monitor import checks
 from safepatch.monitor.checks.answers import read
 from safepatch.monitor.checks.pages import look
 from safepatch.monitor.courses import Course
+from safepatch.monitor.plan import Endpoint, Options
+from safepatch.monitor.tools import Tools
 
 pytestmark = pytest.mark.usefixtures("own_hub")
 
@@ -279,9 +282,6 @@ def test_a_page_that_unpacks_only_to_its_middle_is_still_a_page(checked):
 @pytest.fixture
 def named():
     """A function that checks http://site.test/, with an own DNS server, by some addresses."""
-    from safepatch.monitor import checks
-    from safepatch.monitor.plan import Endpoint, Options
-    from safepatch.monitor.tools import Tools
 
     def run(port, *addresses, private=("127.0.0.0/8",), timeout=1.0):
         options = Options(private=private, timeout=timeout)
@@ -345,6 +345,32 @@ def test_a_name_that_leads_into_a_private_network_is_not_asked(named):
     assert result.error == "private"
     assert result.message.startswith("site.test is 127.0.0.1, which is loopback; to allow that")
     assert site.requests == []
+
+
+def test_an_address_that_changes_after_it_was_looked_at_is_not_asked():
+    """DNS rebinding: the first answer is allowed, and the next one is not."""
+
+    class Rebinding(Nameserver):
+        def answer(self, data):
+            reply = super().answer(data)
+            if self.queries["site.test"]:  # the answer for A is given
+                self.hosts = {"site.test": ["127.0.0.1"]}
+            return reply
+
+    secret, site = Site(otherwise=page("secret")), Site()
+    site.pages["/"] = moved("/again")
+    with serving(site, host="127.0.0.2") as port, serving(secret, port=port):
+        dns = Rebinding({"site.test": ["127.0.0.2"]})
+        options = Options(private=("127.0.0.2",), timeout=2)
+        endpoint = Endpoint("it", f"http://site.test:{port}/", options)
+        with naming(dns) as server, Tools(dns_ttl=0, dns_servers=[server]) as own:
+            result = checks.run(endpoint, own)
+
+    # The first request went where it was allowed to; for the redirect it was looked at anew.
+    assert len(site.requests) == 1
+    assert result.error == "private"
+    assert result.message.startswith("site.test is 127.0.0.1, which is loopback")
+    assert secret.requests == []
 
 
 def test_a_name_that_does_not_exist_is_told_as_such(named):
