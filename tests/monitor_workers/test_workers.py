@@ -216,9 +216,10 @@ def test_where_gevent_has_patched_everything_it_works_too(worker, redis):
                             lambda endpoint, result: (taken.set(result), (2.0, None))[1])
         endpoints = {{"gone": gone}}
         vantages.start()
-        print(taken.get(timeout=25).error, vantages._pool)
+        print(taken.get(timeout=50).error, vantages._pool)
         vantages.stop()
-        """
+        """,
+        timeout=80,
     )
 
     assert printed == "refused None"
