@@ -6,7 +6,7 @@ import heapq
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import gevent
@@ -98,8 +98,7 @@ class Vantages:
 
     def reason(self) -> str:
         """Why too little is known to tell what is down, "" if enough is."""
-        longest = max((slot.interval for _, _, slot in self._due), default=60.0)
-        silent = self.quorum.silent(self._clock(), longest)
+        silent = self.quorum.silent(self._clock())
         reporting = len(self.quorum.vantages) - len(silent)
         if reporting >= self.quorum.need:
             return ""
@@ -127,6 +126,7 @@ class Vantages:
             soon = self._planned is None
             self._planned = endpoints
             self._due = _scheduled(slots(endpoints.values(), self._size), now, soon)
+            self.quorum.patience = _patience(endpoints.values())
         while self._due and self._due[0][0] <= now:
             due, number, slot = self._due[0]
             self.late = now - due
@@ -242,6 +242,13 @@ class Vantages:
     def _apart(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call what waits on sockets, so that others of the hub go on."""
         return call(*arguments) if self._pool is None else self._pool.apply(call, arguments)
+
+
+def _patience(endpoints: Iterable[Endpoint]) -> float:
+    """How long a vantage that works may be silent: it reports once in the shortest interval."""
+    options = [each.options for each in endpoints if each.kind != "beat"]
+    shortest = min((each.interval for each in options), default=60.0)
+    return 2 * shortest + max((each.timeout for each in options), default=10.0)
 
 
 def _next(slot: Slot, now: float) -> float:
