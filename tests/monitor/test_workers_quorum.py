@@ -96,6 +96,13 @@ def test_votes_of_one_round_are_not_mixed_with_those_of_another(quorum):
     assert [*quorum.settle(300.0)] == []
 
 
+def test_a_vote_of_an_earlier_round_does_not_count_in_a_later_one(quorum):
+    counted(quorum, [("vienna", "timeout")], sent=160.0, until=220.0)
+    counted(quorum, [("tokyo", "timeout")], sent=100.0, until=160.0)
+
+    assert [*quorum.settle(300.0)] == []
+
+
 def test_a_vote_of_the_next_round_ends_the_last_one(quorum):
     counted(quorum, [("vienna", "timeout"), ("tokyo", "timeout")], sent=100.0)
     (result,) = counted(quorum, [("vienna", "")], sent=160.0, until=220.0)
