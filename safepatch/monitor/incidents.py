@@ -111,7 +111,11 @@ class Incidents:
                 self._who.come(name, incident)
         for name, endpoint in self.plan().endpoints.items():
             status = self.statuses.get(name)
-            if status is not None and fails(status) and name not in self._who.of:
+            if status is None:
+                continue
+            if status.muted.startswith("depends on "):
+                status.muted = ""  # until that is found out again
+            if fails(status) and name not in self._who.of:
                 self._fail_again(endpoint, status, now)
 
     # -- what is told

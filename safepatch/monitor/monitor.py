@@ -13,6 +13,7 @@ from typing import Any, cast
 import gevent
 import msgspec
 from gevent.event import Event as Flag
+from gevent.lock import RLock
 
 from safepatch.monitor import afar, checks, reloading, rounds, sources, taking
 from safepatch.monitor.alerting import Alerts
@@ -85,6 +86,7 @@ class Monitor:
         self.pace = Pace(clock)
         self.feed = Feed()
         self._opened: contextlib.ExitStack | None = None
+        self.reloading = RLock()  # held while sources are read and taken up
         self._stopping = Flag()
         self._failure: BaseException | None = None
 
@@ -147,6 +149,7 @@ class Monitor:
         self.restarts.start()
         opened.callback(self.restarts.stop)
         opened.callback(self.feed.close)
+        rounds.tidy(self)
         opened.enter_context(rounds.running(self))
         self.pool.start()
         opened.callback(self.pool.stop)

@@ -1,7 +1,11 @@
 """When it is the monitor itself that cannot see."""
 
+import pathlib
+import re
 import timeit
+import tomllib
 
+import msgspec
 import pytest
 from verdict_helpers import NOW, fresh, result
 
@@ -9,6 +13,8 @@ from safepatch.monitor.blindness import Blindness
 from safepatch.monitor.evidence import Evidence
 from safepatch.monitor.places import Places
 from safepatch.monitor.plan import Endpoint, Options, Plan, Settings
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 class Monitor:
@@ -39,12 +45,14 @@ class Monitor:
 
     def run(self, seconds, bad=lambda number: "", **phases):
         """Check all in turn; `bad` says which error who has."""
-        end = self.now + seconds
+        end, told = self.now + seconds, self.now
         while self.now < end:
             self.now += self.every / len(self.names)
             number = self.turn = (self.turn + 1) % len(self.names)
             self.check(number, bad(number), **phases)
-            self.events += self.blindness.events(self.now)
+            if self.now >= told + 1:
+                told = self.now
+                self.events += self.blindness.events(self.now)
 
     def canary(self, name, error=""):
         self.now += 1
@@ -113,6 +121,15 @@ def test_two_of_three_that_fail_do_not_make_it_blind():
     monitor.run(120)
     monitor.run(300, lambda number: "timeout" if number else "")
 
+    assert not monitor.blind
+
+
+def test_some_of_a_short_list_that_fail_one_after_the_other_do_not_make_it_blind():
+    monitor = Monitor(12)
+    monitor.run(60)
+    monitor.run(120, lambda number: "timeout" if number < 5 else "")
+
+    assert monitor.events == []
     assert not monitor.blind
 
 
@@ -337,6 +354,18 @@ def test_a_restart_while_blind_tells_nothing_again():
     assert after.events[0].id != event.id
 
 
+def test_a_network_where_something_is_well_does_not_fail():
+    evidence = Evidence()
+    for number in range(10):
+        evidence.bad(str(number), 100)
+        evidence.good(str(number), 100 - number)
+    assert evidence.fails(3) == 9  # of the last second
+
+    for number in range(10):
+        evidence.good(str(number), 100)
+    assert evidence.fails(3) == 0
+
+
 def test_evidence_is_of_the_last_minute():
     evidence = Evidence()
     for second in range(300):
@@ -353,3 +382,12 @@ def test_a_good_result_takes_some_microseconds_at_most():
     repeated = timeit.repeat(lambda: monitor.blindness.take(found, NOW), number=1000, repeat=10)
 
     assert min(repeated) / 1000 < 10e-6
+
+
+def test_the_settings_that_the_documents_show_are_settings():
+    text = (ROOT / "docs" / "monitor" / "verdicts.md").read_text()
+    (block,) = re.findall(r"^```toml\n(.+?)\n```$", text, re.M | re.S)
+
+    settings = msgspec.convert(tomllib.loads(block)["monitor"], Settings)
+
+    assert len(settings.canaries) == 2
