@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from safepatch.monitor import packing, rollups
 from safepatch.monitor.packing import HOUR
 from safepatch.monitor.rollups import Rollup, rolled
@@ -20,14 +22,11 @@ _MISSED = 3  # days that are folded afterwards, if the monitor did not run
 _PLACE = {"hours": HOUR, "days": DAY}
 
 
-class Series:
+class Series(msgspec.Struct, gc=False):
     """An endpoint's results since the hour began: words of `packing`, in four bytes each."""
 
-    __slots__ = ("id", "words")
-
-    def __init__(self, id_: int) -> None:
-        self.id = id_
-        self.words = bytearray()
+    id: int
+    words: bytearray = msgspec.field(default_factory=bytearray)
 
     def key(self, place: int, length: int = HOUR) -> str:
         """The key of the document of an hour, or of a day."""
