@@ -159,16 +159,29 @@ class Folds:
         wanted = math.ceil(late / _DAY_SPREAD * len(order))
         return max(0, min(len(order) + 1, wanted + 1) - _first(order, self.day_cursor))
 
-    def fold_day(self, all_: Mapping[str, Series]) -> None:
-        """Write the rollups of the day of the next endpoint; the next day is after the last."""
-        order = self._ordered(all_)
+    def fold_day(self, all_: Mapping[str, Series]) -> Series | None:
+        """Write the rollups of the day of the next endpoint; the next day is after the last.
+
+        The endpoint, if there is nothing of that day.
+        """
+        order, idle = self._ordered(all_), None
         at = _first(order, self.day_cursor)
         if at < len(order):
-            _fold_day(self.root, order[at], self.day * DAY)
+            idle = None if _fold_day(self.root, order[at], self.day * DAY) else order[at]
             self.day_cursor = order[at].id + 1
         else:
             self.day, self.day_cursor = self.day + 1, 0
         self._save()
+        return idle
+
+    def is_over(self, series: Series, since: float) -> bool:
+        """Whether there is nothing of an endpoint any more, neither results nor days."""
+        hours = range(self.day * DAY, self.hour + HOUR, HOUR)
+        return (
+            not series.words
+            and not any(series.key(hour) in self.root["hours"] for hour in hours)
+            and not any(days_of(self.root, series, since, (self.day + 1) * DAY))
+        )
 
 
 def _first(order: list[Series], cursor: int) -> int:
@@ -180,7 +193,8 @@ def _first(order: list[Series], cursor: int) -> int:
     return low
 
 
-def _fold_day(root: Any, series: Series, day: int) -> None:
+def _fold_day(root: Any, series: Series, day: int) -> bool:
+    """Write the rollups of an endpoint's day; whether there are any."""
     hours: list[Rollup] = []
     all_: list[int] = []
     for hour in range(day, day + DAY, HOUR):
@@ -189,13 +203,14 @@ def _fold_day(root: Any, series: Series, day: int) -> None:
             hours.append(rolled(hour % DAY // HOUR, words))
             all_ += words
     if not hours:
-        return
+        return False
     root["days"][series.key(day, DAY)] = rollups.text(hours)
     month, number = _month(day)
     key = f"{month}.{series.id}"
     before = root["months"].get(key)
     rows = rollups.rollups_of(before) if before else []
     root["months"][key] = rollups.text([*rows, rolled(number, all_)])
+    return True
 
 
 def _month(day: int) -> tuple[str, int]:

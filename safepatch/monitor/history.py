@@ -144,7 +144,9 @@ class History:
         # Each takes milliseconds, so others are let run between them.
         for _ in range(min(_DAYS_AT_ONCE, self.folds.days_due(self.series, now))):
             with self.store.transaction():
-                self.folds.fold_day(self.series)
+                idle = self.folds.fold_day(self.series)
+            if idle is not None and self.folds.is_over(idle, now - self.keep["months"]):
+                self.forget([name for name, one in self.series.items() if one is idle])
 
     def _drop(self, now: float) -> None:
         """Drop some of what is too old, if there is any."""
@@ -165,7 +167,8 @@ class History:
     def forget(self, names: Iterable[str]) -> None:
         """Drop all that is known of endpoints that are not watched any more.
 
-        What was written of them goes as it becomes too old.
+        What was written of them goes as it becomes too old. Those of which nothing is left are
+        forgotten by themselves.
         """
         with self.store.transaction():
             for name in names:

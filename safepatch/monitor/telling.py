@@ -76,7 +76,8 @@ def began(document: dict[str, Any], failures: Sequence[Failure]) -> tuple[str, s
     title = f"{_of(document)} {verb}"
     first = failures[0]
     if document["cause"].get("kind") == "error" and not flaps:
-        title = f"{title}: {ERRORS.get(first.error, first.error)}"
+        error = document["cause"]["value"]
+        title = f"{title}: {ERRORS.get(error, error)}"
     if single:
         said = [f"{first.name} ({first.endpoint.address}) {verb} since {moment(first.since)}."]
         said += [_sentence(first)]

@@ -9,6 +9,7 @@ import sys
 import timeit
 
 import pytest
+from children import child
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -306,6 +307,19 @@ def test_an_endpoint_that_is_not_watched_any_more_is_forgotten(kept):
     assert len(kept.history.raw("a", 0, kept.clock.now)) == 1
 
 
+def test_an_endpoint_of_which_nothing_is_left_is_forgotten_by_itself(tmp_path):
+    kept = Kept(tmp_path / "history.db", keep_rollups=60 * DAY)
+    kept.run(HOUR, names=["a"], every=300)
+    for day in range(1, 100, 9):
+        kept.clock.now = DAY0 + day * DAY + 9000
+        kept.run(600, names=["b"], every=100)
+        if day < 50:
+            assert kept.history.names() == ["a", "b"]
+    kept.history.store.close()
+
+    assert kept.history.names() == ["b"]
+
+
 def test_four_bytes_a_result_are_in_memory(kept):
     kept.run(HOUR, every=60)
 
@@ -318,6 +332,35 @@ def test_adding_takes_less_than_three_microseconds(kept):
     seconds = min(timeit.repeat(lambda: add("a", DAY0, 0.1, ""), number=2000, repeat=10))
 
     assert seconds / 2000 < 3e-6
+
+
+def test_others_run_while_a_flush_waits_for_the_disk(tmp_path):
+    printed = child(f"""
+        import gevent, threading
+        from safepatch.monitor.history import History
+
+        history = History({str(tmp_path / "history.db")!r}, clock=lambda: {DAY0 + 9})
+        history.add("a", {DAY0 + 1}, 0.1, "")
+        engine = history.store.opened().engine
+        write, go = engine.write, threading.Event()
+
+        def slow(batch):
+            assert go.wait(20)
+            write(batch)
+
+        history.store.opened().commits.write = slow
+        flushing = gevent.spawn(history.flush, {DAY0 + 2})
+        gevent.sleep(0)
+        history.add("a", {DAY0 + 3}, 0.2, "status")
+        assert not flushing.dead
+        go.set()
+        flushing.get(timeout=20)
+        history.flush({DAY0 + 4})
+        print(len(history.raw("a", 0, {DAY0 + 9})))
+        history.close()
+    """)
+
+    assert printed == "2"
 
 
 # -- export
