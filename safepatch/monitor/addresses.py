@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import ipaddress
 import re
 import urllib.parse
@@ -29,9 +30,14 @@ _AUTHORITY = re.compile(r"(\[[^]]*\]|[^:]*)(?::(.*))?", re.DOTALL)
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """The question whether that one was meant, "; did you mean 'x'?", or what there is."""
-    words = list(dict.fromkeys(words))
-    if len(words) > 2000:  # of which comparing all takes too long
-        words = [one for one in words if one[:2] == word[:2]][:2000] or words[:20]
+    known = tuple(dict.fromkeys(words))
+    if len(known) > 2000:  # of which comparing all takes too long
+        known = tuple(one for one in known if one[:2] == word[:2])[:2000] or known[:20]
+    return _nearest(word, known)
+
+
+@functools.lru_cache(maxsize=256)  # the same mistake is often in each line
+def _nearest(word: str, words: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(word, words, 1)
     if near:
         return f"; did you mean {near[0]!r}?"
@@ -79,7 +85,8 @@ def shown(value: object) -> str:
 def _to_be_found_out(text: str) -> str:
     _without_scheme(text)
     try:
-        return str(ipaddress.IPv6Address(text.strip("[]")))
+        is_bracketed = text.startswith("[") and text.endswith("]")
+        return str(ipaddress.IPv6Address(text[1:-1] if is_bracketed else text))
     except ValueError:
         pass
     name, port = _split(text, text)
@@ -129,9 +136,13 @@ def _beat(text: str, name: str) -> str:
 def _split(authority: str, text: str) -> tuple[str, str | None]:
     found = _AUTHORITY.fullmatch(authority)
     if authority.count(":") > 1 and not authority.startswith("["):
-        raise ValueError(f"{shown(text)} is to have its host in brackets, as '[2001:db8::1]'")
-    if not found:
-        raise ValueError(f"{shown(text)} has no host and port that can be told apart")
+        if re.fullmatch("[0-9A-Fa-f:.]+", authority):
+            raise ValueError(f"{shown(text)} is to have its host in brackets, as '[2001:db8::1]'")
+        raise ValueError(f"{shown(text)} has more than one port")
+    if not found or (authority.startswith("[") and "]" not in authority):
+        raise ValueError(f"{shown(text)} has brackets that are not closed, or not before the port")
+    if not found[1]:
+        raise ValueError(f"{shown(text)} has no host")
     return found[1], found[2]
 
 
@@ -145,7 +156,10 @@ def _port(port: str | None, text: str) -> str:
 
 def _tail(scheme: str, name: str, tail: str) -> str:
     if scheme in _HTTP:
-        return urllib.parse.quote(tail.partition("#")[0], safe="!\"#$%&'()*+,-./:;=?@[\\]_`{|}~<>^")
+        if "\\" in tail:
+            meant = f"{scheme}://{name}{tail}".replace("\\", "/")
+            raise ValueError(f"the address has a backslash; did you mean {shown(meant)}?")
+        return urllib.parse.quote(tail.partition("#")[0], safe="!\"#$%&'()*+,-./:;=?@[]_`{|}~<>^")
     if tail in ("", "/"):
         return ""
     if scheme == "dns" and tail.startswith(("?", "/?")):
@@ -154,13 +168,15 @@ def _tail(scheme: str, name: str, tail: str) -> str:
 
 
 def _query(query: str) -> str:
-    key, _, record = query.partition("=")
-    if key != "type":
-        raise ValueError(f"dns:// takes no {key!r}; write '?type=MX'")
-    if record.upper() not in RECORDS:
-        hint = nearest(record.upper(), RECORDS)
-        raise ValueError(f"there are no records of the type {record!r}{hint}")
-    return f"?type={record.upper()}"
+    said = urllib.parse.parse_qsl(query, keep_blank_values=True)
+    for key, record in said:
+        if key not in ("type", "resolver", "answer"):
+            raise ValueError(f"dns:// takes no {key!r}; write '?type=MX'")
+        if key == "type" and record.upper() not in RECORDS:
+            hint = nearest(record.upper(), RECORDS)
+            raise ValueError(f"there are no records of the type {record!r}{hint}")
+    plain = [(key, value.upper() if key == "type" else value) for key, value in said]
+    return f"?{urllib.parse.urlencode(plain, safe=':[]')}" if plain else ""
 
 
 def _in_brackets(name: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 import graphlib
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from safepatch.monitor import windows
 from safepatch.monitor.addresses import nearest
 from safepatch.monitor.filling import unset
 from safepatch.monitor.plan import Channel, Endpoint, Options, Plan, Restart, Settings, Window
@@ -113,17 +113,11 @@ def of_window(window: Window) -> Iterator[Wrong]:
         yield "start", "a window is once, by start and end, or comes again, by days and at"
     elif not is_once and not window.at:
         yield "at", 'say when it begins, at = "02:00", or start and end'
-    elif is_once and not _ends_later(window.start, window.end):
-        yield "end", f"{window.end!r} is not after the start, {window.start!r}"
-    if not is_once and window.seconds > 7 * 86400:
+    elif not is_once and window.seconds > 7 * 86400:
         yield "seconds", "it is longer than a week; say start and end instead"
-
-
-def _ends_later(start: str, end: str) -> bool:
-    first, last = map(datetime.datetime.fromisoformat, (start, end))
-    if (first.tzinfo is None) != (last.tzinfo is None):  # by the zone of the window, within a day
-        first, last = (time.replace(tzinfo=time.tzinfo or datetime.UTC) for time in (first, last))
-    return first < last
+    elif wrong := windows.problem(window):  # by the clock of its zone
+        key, is_key, why = wrong.partition(": ")
+        yield (key, why) if is_key else ("", wrong)
 
 
 def of_settings(settings: Settings, environ: Environment) -> Iterator[Wrong]:
@@ -139,7 +133,11 @@ def of_settings(settings: Settings, environ: Environment) -> Iterator[Wrong]:
         yield "login", "login and password_hash_env go together; say both or neither"
     if settings.smtp_password_env and not settings.smtp:
         yield "smtp_password_env", "there is no smtp that it is for"
-    for key in ("password_hash_env", "tokens_env", "smtp_password_env"):
+    if settings.vantages and not settings.broker:
+        yield "vantages", "nothing leads to their workers; say broker, 'redis://host:6379/0'"
+    if settings.quorum > max(len(settings.vantages), 1):
+        yield "quorum", f"there are only {len(settings.vantages)} vantages"
+    for key in ("password_hash_env", "tokens_env", "smtp_password_env", "broker_password_env"):
         name = getattr(settings, key)
         if name and name not in environ:
             yield key, unset(name, environ)

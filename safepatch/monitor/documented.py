@@ -37,7 +37,9 @@ class Documents:
         table = document.table.get(key, {})
         if isinstance(table, Mapping):
             return table
-        self.notes.wrong(document, [key], f"{shown(table)} is not a table; write [{key}.NAME]")
+        what = "a list" if isinstance(table, list | tuple) else shown(table)
+        how = f"[{key}]" if key in TABLES[:2] else f"[{key}.NAME] for each"
+        self.notes.wrong(document, [key], f"{what} is not a table; write {how}")
         return {}
 
     def merged(self, name: str, struct: type, also: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -82,8 +82,12 @@ def load(
     elif source == "-":
         text = lines.decode(_input(stdin), "standard input", tell)
         yield "standard input", lines.read(text, "standard input", tell, pause)
+    elif isinstance(source, str) and not source.strip():
+        tell(f"argument {number}", "it is blank; write an address or the name of a file")
     elif isinstance(source, Path) or is_file(source):
         yield from _file(Path(source), tell, pause)
+    elif re.fullmatch(r"[\w-]+", source) and (hint := near_file(Path(source))):
+        tell(f"argument {number}", f"there is no file {source!r}{hint}")
     else:
         try:
             yield f"argument {number}", Lines([lines.unnamed(source.strip())], ())
@@ -118,7 +122,8 @@ def _file(
         yield Document(str(path), tomllib.loads(text), path.parent, text)
     except (ValueError, RecursionError) as error:
         told = re.sub(r" \(at .*\)$", "", str(error))
-        tell(f"{path}{_line(str(error), text)}", f"this is no TOML: {told}")
+        line = _line(str(error), text)
+        tell(f"{path}:{line}" if line else str(path), f"this is no TOML: {told}{_why(text, line)}")
 
 
 def content(path: Path, where: str, tell: Tell) -> bytes | None:
@@ -140,11 +145,23 @@ def content(path: Path, where: str, tell: Tell) -> bytes | None:
     return None
 
 
-def _line(error: str, text: str) -> str:
+def _line(error: str, text: str) -> int:
+    """The line that an error of tomllib names, or 0."""
     found = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)", error)
-    if not found:
+    last = text.count("\n") + (not text.endswith("\n"))
+    return int(found[1] or last) if found else 0
+
+
+def _why(text: str, line: int) -> str:
+    """What to do about a line that is no TOML, or ""."""
+    written = (["", *text.split("\n")][line] if line else "").strip()
+    if found := re.search(r"=\s*(\d+(?:ms|s|m|h|d|w))\b", written):
+        return f'; did you mean "{found[1]}", in quotes?'
+    try:
+        lines.unnamed(written)
+    except ValueError:
         return ""
-    return f":{found[1] or text.count(chr(10)) + (not text.endswith(chr(10)))}"
+    return "; lines of addresses are to be in a file of another name, such as sites.txt"
 
 
 def listed(path: Path, where: str, tell: Tell, pause: Callable[[], None]) -> Lines | None:

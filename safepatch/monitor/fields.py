@@ -30,7 +30,6 @@ DURATIONS = frozenset(
 )
 DURATION = r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w)\s*)+"
 EVENTS = ("down", "up", "warning", "flapping", "steady", "blind", "seeing", "restart", "test")
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -96,7 +95,7 @@ CHECKS: dict[str, Check] = {
     "private": forms.each(forms.in_network),
     "tags": forms.each(forms.tag),
     "events": forms.each(forms.one_of(EVENTS, "event")),
-    "days": forms.each(forms.one_of(DAYS, "day")),
+    "days": forms.each(forms.day),
     "at": forms.time_of_day,
     "zone": forms.zone,
     "start": forms.moment,

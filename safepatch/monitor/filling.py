@@ -25,6 +25,8 @@ def fill(
         if key not in table:
             continue
         names = {*_names(table[key])}
+        if key != "command" and (bare := _bare(table[key])):
+            tell(key, f"'${bare}' stands for itself; did you mean '${{{bare}}}'?")
         missing = sorted(name for name in names if name not in environ)
         for name in missing:
             tell(key, unset(name, environ))
@@ -42,6 +44,14 @@ def _names(value: object) -> list[str]:
         return []
     texts = [parts] if isinstance(parts, str) else [one for one in parts if isinstance(one, str)]
     return [name for text in texts for name in _REFERENCE.findall(text)]
+
+
+def _bare(value: object) -> str:
+    """A name without its braces, which is probably meant to be filled in."""
+    parts = value.values() if isinstance(value, Mapping) else [value]
+    text = " ".join(one for one in parts if isinstance(one, str))
+    found = re.search(r"\$([A-Z][A-Z0-9_]{2,})", text)
+    return found[1] if found else ""
 
 
 def _filled(value: Any, environ: Mapping[str, str]) -> Any:

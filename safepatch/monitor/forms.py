@@ -22,6 +22,7 @@ from safepatch.monitor.lines import network
 
 Check = Callable[[Any], str]
 
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -78,6 +79,14 @@ def status(value: str) -> str:
     if found[3] and found[3] > found[4]:
         return f"{value!r} ends before it begins; did you mean '{found[4]}-{found[3]}'?"
     return ""
+
+
+def day(value: str) -> str:
+    if value in DAYS:
+        return ""
+    short = value.lower()[:3]
+    hint = f"; did you mean {short!r}?" if short in DAYS else nearest(value, DAYS)
+    return f"there is no day {value!r}{hint}"
 
 
 def regex(value: str) -> str:

@@ -58,9 +58,6 @@ class Statuses:
         self._documents = root["statuses"]
         self.dirty: set[str] = set()  # to be written before long
 
-    def __contains__(self, name: str) -> bool:
-        return name in dict.keys(self._documents)
-
     def load(self, name: str) -> Status:
         """The status of an endpoint as it was, or a new one."""
         document = self._documents.get(name)

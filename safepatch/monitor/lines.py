@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -79,6 +80,8 @@ def read(text: str, where: str, tell: Tell, pause: Callable[[], None]) -> Lines:
         if not line:
             continue
         try:
+            if line.lower() == "allow":
+                raise ValueError("it allows nothing; write a network, 'allow 10.0.0.0/8'")
             if " " not in line and "\t" not in line:
                 entries.append(unnamed(line, number))
             elif (allow := _ALLOW.fullmatch(line)) and "=" not in line:
@@ -86,7 +89,7 @@ def read(text: str, where: str, tell: Tell, pause: Callable[[], None]) -> Lines:
             else:
                 entries.append(_named(line, number))
         except ValueError as error:
-            tell(f"{where}:{number}", str(error))
+            tell(f"{where}:{number}", f"{error}{_meant(line, str(error))}")
     return Lines(entries, tuple(dict.fromkeys(allowed)))
 
 
@@ -95,6 +98,22 @@ def unnamed(text: str, number: int = 0) -> Line:
     address = normal(text)
     name = address if text.isascii() else text  # as people read it
     return Line(name.removeprefix("beat://"), address, number)
+
+
+def _meant(line: str, error: str) -> str:
+    """The question whether an address was meant that is somewhere in the line, or ""."""
+    if line.startswith(("//", ";", "--", "!", "%")):
+        return "; what is for people begins with '#'"
+    if "did you mean" in error or "@" in line:
+        return ""
+    for word in re.split(r"[\s,;()\[\]]+", line):
+        word = word.strip("\"'<>`")
+        if word != line and ("://" in word or "." in word[:-1]):
+            try:
+                return f"; did you mean {normal(word)!r}?"
+            except ValueError:
+                continue
+    return ""
 
 
 def _named(line: str, number: int) -> Line:
@@ -131,6 +150,8 @@ def wrong_name(name: str) -> str:
         return f"the name {shown(name)} has blanks around it, or signs that do not print"
     if name.startswith("#"):
         return f"the name {shown(name)} begins with '#', as tags do"
+    if not unicodedata.is_normalized("NFC", name):
+        return f"the name {shown(name)} has accents of their own; type it anew (it is not in NFC)"
     if len(name) > 200:
         return f"the name {shown(name)} is longer than 200"
     return ""

@@ -13,8 +13,9 @@ from typing import Any, cast
 import gevent
 import msgspec
 from gevent.event import Event as Flag
+from gevent.lock import RLock
 
-from safepatch.monitor import checks, reloading, rounds, sources, taking
+from safepatch.monitor import afar, checks, reloading, rounds, sources, taking
 from safepatch.monitor.alerting import Alerts
 from safepatch.monitor.blindness import Blindness
 from safepatch.monitor.checks.beats import Beats
@@ -81,9 +82,11 @@ class Monitor:
         self.problems: list[tuple[str, str]] = []
         self.started = 0.0
         self.blind = ""
+        self.deaf = ""  # why vantages tell too little
         self.pace = Pace(clock)
         self.feed = Feed()
         self._opened: contextlib.ExitStack | None = None
+        self.reloading = RLock()  # held while sources are read and taken up
         self._stopping = Flag()
         self._failure: BaseException | None = None
 
@@ -138,6 +141,7 @@ class Monitor:
             self.schedule, self._check, concurrency=settings.concurrency, pace=self.pace,
             clock=self.clock,
         )  # fmt: skip
+        self.vantages = afar.vantages(self)  # None where this process makes the checks
         reloading.begin(self)
         self._serve(opened)
         self.alerts.start()
@@ -145,9 +149,13 @@ class Monitor:
         self.restarts.start()
         opened.callback(self.restarts.stop)
         opened.callback(self.feed.close)
+        rounds.tidy(self)
         opened.enter_context(rounds.running(self))
         self.pool.start()
         opened.callback(self.pool.stop)
+        if self.vantages is not None:
+            self.vantages.start()
+            opened.callback(self.vantages.stop)
 
     def _incidents(self) -> Incidents:
         return Incidents(
@@ -285,6 +293,10 @@ class Monitor:
 
     def recheck(self, name: str) -> bool:
         """Have an endpoint checked now; False if there is none."""
+        endpoint = self.plan.endpoints.get(name)
+        if self.vantages is not None and endpoint is not None and afar.is_afar(self, endpoint):
+            self.vantages.check(name)
+            return True
         known = self.schedule.soon(name, self.clock())
         self.pool.wake()
         return known

@@ -151,7 +151,7 @@ class Reading:
     ) -> str:
         said = table.get("address", own)
         try:
-            if said is None and any(tables.MEANT.get(key) == "address" for key in table):
+            if said is None and any(map(tables.is_address, table)):
                 return ""  # as is told of that key
             if said is None:
                 raise ValueError('there is none; write address = "https://example.com"')

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from safepatch.monitor import afar
 from safepatch.monitor.plan import Plan
 from safepatch.monitor.sources import PlanError
 from safepatch.monitor.taking import interval
@@ -17,23 +18,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("safepatch.monitor")
 _SLICE = 500  # endpoints that are looked at in one go
-_SOON = 0.02  # seconds; new endpoints are checked for the first time within so much for each
+_SOON = 0.02  # seconds; new endpoints are checked for the first time within so much for each,
+_LONGEST = 60.0  # and this at most
 
 
 def begin(monitor: Monitor) -> None:
     """Take up the plan that was read, with all statuses as they were."""
     endpoints = monitor.plan.endpoints
-    now = monitor.clock()
-    new = [name for name in endpoints if name not in monitor.kept]
-    within = min(_SOON * len(new), 60.0)
-    unknown = {*new}
-    for number, (name, endpoint) in enumerate(endpoints.items(), 1):
-        monitor.statuses[name] = monitor.kept.load(name)
-        every = interval(endpoint)
-        soon = min(within, every) if name in unknown else None
-        monitor.schedule.add(name, every, now, soon)
-        if not number % _SLICE:
-            gevent.sleep(0)
+    _watch(monitor, endpoints, within=min(_SOON * len(endpoints), _LONGEST))
     _expect_beats(monitor)
     monitor.incidents.resume(monitor.wall())
     _resume_restarts(monitor, [n for n, each in monitor.statuses.items() if each.state == "down"])
@@ -42,19 +34,19 @@ def begin(monitor: Monitor) -> None:
 
 def reload(monitor: Monitor) -> bool:
     """Read the sources again, and take up what they say; see Monitor.reload."""
-    try:
-        plan = monitor.read()
-    except PlanError as error:
-        monitor.problems = error.problems
-        logger.error("the sources are wrong, and all goes on as before: %s", error)
-        monitor.feed.put(type="problems", problems=error.problems)
-        return False
-    if monitor.problems:
-        monitor.problems = []
-        monitor.feed.put(type="problems", problems=[])
-    if plan != monitor.plan:
+    with monitor.reloading:  # by a signal, while a change was seen
+        try:
+            plan = monitor.read()
+        except PlanError as error:
+            monitor.problems = error.problems
+            logger.error("the sources are wrong, and all goes on as before: %s", error)
+            monitor.feed.put(type="problems", problems=error.problems)
+            return False
+        if monitor.problems:
+            monitor.problems = []
+            monitor.feed.put(type="problems", problems=[])
         take_up(monitor, plan)
-    return True
+        return True
 
 
 def take_up(monitor: Monitor, plan: Plan) -> None:
@@ -63,37 +55,55 @@ def take_up(monitor: Monitor, plan: Plan) -> None:
     added, changed = _differences(before, plan)
     gone = [name for name in before.endpoints if name not in plan.endpoints]
     _forget(monitor, gone)
-    now = monitor.clock()
     for name in changed:
         if before.endpoints[name].address != plan.endpoints[name].address:
             monitor.learned.relearn(name)
-            monitor.found.pop(name, None)
-        elif name in monitor.found:  # it goes by other options now
-            monitor.found.pop(name)
-        monitor.schedule.add(name, interval(plan.endpoints[name]), now)
-    within = min(_SOON * len(added), 60.0)
-    for name in added:
-        monitor.statuses[name] = monitor.kept.load(name)
-        every = interval(plan.endpoints[name])
-        monitor.schedule.add(name, every, now, min(within, every))
+        monitor.found.pop(name, None)  # it goes by other options now
+    _watch(monitor, changed, within=None)
+    _watch(monitor, added, within=min(_SOON * len(added), _LONGEST))
+    afar.added(monitor, added)
     monitor.pool.concurrency = plan.settings.concurrency
     _expect_beats(monitor)
     monitor.pool.wake()
     monitor.alerts.start()
     _resume_restarts(monitor, [name for name in changed if name in monitor.down])
-    logger.info("the sources have changed: %d endpoints, %d of them new, %d changed, %d removed",
+    logger.info("the sources were read again: %d endpoints, %d new, %d changed, %d gone",
                 len(plan.endpoints), len(added), len(changed), len(gone))  # fmt: skip
     monitor.feed.put(type="plan", added=len(added), changed=len(changed), removed=len(gone))
 
 
+def _watch(monitor: Monitor, names: Iterable[str], within: float | None) -> None:
+    """Have endpoints checked, those without a verdict in the next `within` seconds; by workers,
+    where there are any, but for heartbeats, which only this process hears."""
+    now = monitor.clock()
+    for number, name in enumerate(names, 1):
+        endpoint = monitor.plan.endpoints[name]
+        status = monitor.statuses.get(name)
+        if status is None:
+            status = monitor.statuses[name] = monitor.kept.load(name)
+        if afar.is_afar(monitor, endpoint):
+            monitor.schedule.remove(name)  # it may have been a heartbeat
+            continue
+        every = interval(endpoint)
+        soon = None if within is None or status.state != "new" else min(within, every)
+        monitor.schedule.add(name, every, now, soon)
+        if not number % _SLICE:
+            gevent.sleep(0)
+
+
 def _differences(before: Plan, after: Plan) -> tuple[list[str], list[str]]:
     """What is new, and what was there and is said to be otherwise; where it is written is not."""
+    same: dict[tuple[int, int], bool] = {}  # thousands have the same options
     added, changed = [], []
-    for number, (name, endpoint) in enumerate(after.endpoints.items(), 1):
+    for number, (name, new) in enumerate(after.endpoints.items(), 1):
         old = before.endpoints.get(name)
         if old is None:
             added.append(name)
-        elif (old.address, old.options) != (endpoint.address, endpoint.options):
+            continue
+        pair = id(old.options), id(new.options)
+        if pair not in same:
+            same[pair] = old.options == new.options
+        if old.address != new.address or not same[pair]:
             changed.append(name)
         if not number % _SLICE:
             gevent.sleep(0)

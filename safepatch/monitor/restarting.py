@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,11 +9,11 @@ from typing import Any, Literal
 
 import gevent
 import gevent.event
-import msgspec
 
 from safepatch.monitor.actions import Action, act, action
 from safepatch.monitor.attempts import Attempts, key_of
 from safepatch.monitor.channels import why
+from safepatch.monitor.outages import Outage, Outages
 from safepatch.monitor.plan import Endpoint, Plan, Restart
 from safepatch.monitor.statuses import Event, Status
 from safepatch.store import Store
@@ -22,23 +21,8 @@ from safepatch.store import Store
 logger = logging.getLogger("safepatch.monitor")
 _AGAIN = 10.0  # seconds until what is held back is looked at again
 _FEW = 3  # so many may be down, whatever share of all that is
+_SLICE = 200  # outages that are looked at in one go
 _GONE = Restart()  # for what is not in the plan any more
-
-
-class Outage(msgspec.Struct):
-    """An endpoint that is down and may be restarted; `due` is when to look at it again."""
-
-    name: str
-    since: float
-    restart: str
-    phase: Literal["waiting", "running", "verifying", "given up"] = "waiting"
-    attempt: int = 0
-    ran: float = 0.0
-    due: float = 0.0
-
-    @property
-    def key(self) -> str:
-        return key_of(self.name, self.since, self.attempt)
 
 
 class Restarts:
@@ -79,25 +63,25 @@ class Restarts:
         self._plan, self._statuses, self._counts = plan, statuses, counts
         self._blind, self._run, self._now, self._spawn = blind, run, now, spawn
         self._attempts = Attempts(store, tell, keep, now())
-        self._outages: dict[str, Outage] = {}
-        self._due: list[tuple[float, str]] = []  # a heap; what has another time by now is passed
+        self._outages = Outages()
         self._stopped = ""  # why all are held back
         self._woken = gevent.event.Event()
         self._loop: Any = None
+        self._stopping = False
         self._running: set[Any] = set()
 
     def down(self, endpoint: Endpoint, status: Status, now: float) -> None:
         """An endpoint was found to be down, now or before the program began.
 
-        To be called of each that is down when the program begins, after `start`. Writes nothing.
+        To be called, too, of each that is down when the program begins. Writes nothing.
         """
         name = endpoint.options.restart
         restart = self._plan().restarts.get(name)
-        if restart is None or restart.per_hour < 1 or endpoint.name in self._outages:
+        if restart is None or restart.per_hour < 1 or endpoint.name in self._outages.by_name:
             return
         attempt = self._attempts.tried(endpoint.name, status.since)
         outage = Outage(endpoint.name, status.since, name, attempt=attempt)
-        self._outages[endpoint.name] = outage
+        self._outages.by_name[endpoint.name] = outage
         if key_of(endpoint.name, status.since, "given up") in self._attempts.keys:
             outage.phase = "given up"
         else:
@@ -105,7 +89,7 @@ class Restarts:
 
     def up(self, endpoint: Endpoint, status: Status, now: float) -> None:
         """An endpoint is up. Writes nothing."""
-        outage = self._outages.get(endpoint.name)
+        outage = self._outages.by_name.get(endpoint.name)
         if outage is not None and outage.phase == "verifying":
             self._put(outage, now)
         elif outage is not None and outage.phase != "running":
@@ -115,24 +99,25 @@ class Restarts:
         """Begin, with what was begun when the program ended. `statuses` must be there."""
         for document in self._attempts.unfinished():
             self._resume(document, self._now())
+        self._stopping = False
         self._loop = gevent.spawn(self._work)
 
     def stop(self, seconds: float = 5.0) -> None:
         """End; what runs has so many seconds, and goes on without us after that."""
-        if self._loop is not None:
-            self._loop.kill()
-        gevent.joinall([*self._running], timeout=seconds)
-        gevent.killall([*self._running])
+        self._stopping = True
+        self._woken.set()
+        working = [*self._running, *filter(None, [self._loop])]
+        gevent.joinall(working, timeout=seconds)
+        gevent.killall(working)
         self._running.clear()
         self._outages.clear()
-        self._due.clear()
 
     def stats(self) -> dict[str, Any]:
         """How many wait, run, are verified and given up, and were tried in the last hour."""
-        phases: list[str] = [outage.phase for outage in self._outages.values()]
+        phases = self._outages.phases()
         return {
-            **{name: phases.count(name) for name in ("waiting", "running", "verifying")},
-            "given_up": phases.count("given up"),
+            **{name: phases[name] for name in ("waiting", "running", "verifying")},
+            "given_up": phases["given up"],
             "last_hour": self._attempts.in_hour(self._now()),
             "stopped": self._stopped,
         }
@@ -144,20 +129,18 @@ class Restarts:
 
     def tick(self, now: float) -> float | None:
         """Do what is due; the seconds until something is next, if anything is."""
-        while self._due and self._due[0][0] <= now:
-            due, name = heapq.heappop(self._due)
-            outage = self._outages.get(name)
-            if outage is None or outage.due != due:
-                continue
+        for number, outage in enumerate(self._outages.due(now), 1):
             if outage.phase == "waiting":
                 self._consider(outage, now)
             elif outage.phase == "verifying":
                 self._verify(outage, now)
-        return max(0.0, self._due[0][0] - now) if self._due else None
+            if not number % _SLICE:
+                gevent.sleep(0)
+        return self._outages.next_in(now)
 
     def _work(self) -> None:
         try:
-            while True:
+            while not self._stopping:
                 self._woken.clear()
                 self._woken.wait(self.tick(self._now()))
         except Exception:
@@ -170,7 +153,7 @@ class Restarts:
         restart = self._plan().restarts.get(outage.restart)
         if endpoint is None or restart is None or status is None or status.state == "up":
             self._end(outage)
-        elif status.state != "down" or status.muted or self._blind() or self._is_under_way(outage):
+        elif self._is_held(outage, status):
             self._put(outage, now + _AGAIN)
         elif self._attempts.in_hour(now, outage.name) >= restart.per_hour:
             self._give_up(outage, endpoint, restart, status, now)
@@ -181,12 +164,12 @@ class Restarts:
             self._stopped = ""
             self._begin(outage, endpoint, restart, status, now)
 
-    def _is_under_way(self, outage: Outage) -> bool:
-        """Whether the same thing is being restarted already, for another endpoint."""
-        return any(
-            other.restart == outage.restart and other.phase in ("running", "verifying")
-            for other in self._outages.values()
-        )
+    def _is_held(self, outage: Outage, status: Status) -> bool:
+        """Whether it may not be down, nobody is to hear of it, or the same is being done already,
+        for another endpoint."""
+        if status.state != "down" or status.muted or self._blind():
+            return True
+        return outage.restart in self._outages.under_way.values()
 
     def _why_none(self, now: float) -> str:
         settings = self._plan().settings
@@ -221,6 +204,7 @@ class Restarts:
     ) -> None:
         outage.attempt += 1
         outage.phase = "running"
+        self._outages.under_way[outage.name] = outage.restart
         says = "would be restarted, were it no dry run" if restart.dry_run else "is restarted"
         self._attempts.add(
             outage.key,
@@ -236,7 +220,8 @@ class Restarts:
             dry_run=restart.dry_run,
         )
         what = action(outage.key, endpoint, restart, status, outage.since, outage.attempt)
-        greenlet = self._spawn(self._do, outage, restart, what)
+        # A greenlet that fails is shown with its arguments, which have addresses in them.
+        greenlet = self._spawn(lambda: self._do(outage, restart, what))
         if greenlet is not None:
             self._running.add(greenlet)
             greenlet.rawlink(self._running.discard)
@@ -282,7 +267,8 @@ class Restarts:
             )
             endpoint = self._endpoint(outage)
             self._attempts.step(outage.key, "ran", text, "warning", now, endpoint)
-        self._outages[name] = outage
+        self._outages.by_name[name] = outage
+        self._outages.under_way[name] = restart
         self._put(outage, now + self._plan().restarts.get(restart, _GONE).verify)
 
     def _endpoint(self, outage: Outage) -> Endpoint | None:
@@ -294,14 +280,15 @@ class Restarts:
 
     def _wait(self, outage: Outage, restart: Restart, now: float) -> None:
         outage.phase = "waiting"
+        self._outages.under_way.pop(outage.name, None)
         self._put(outage, now + restart.wait * 2.0**outage.attempt)
 
     def _put(self, outage: Outage, due: float) -> None:
-        outage.due = due
-        heapq.heappush(self._due, (due, outage.name))
+        self._outages.put(outage, due)
         self._woken.set()
 
     def _end(self, outage: Outage) -> None:
-        self._outages.pop(outage.name, None)
-        if not self._outages:
+        self._outages.by_name.pop(outage.name, None)
+        self._outages.under_way.pop(outage.name, None)
+        if not self._outages.by_name:
             self._stopped = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event as Flag
 
-from safepatch.monitor import taking
+from safepatch.monitor import afar, taking
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.statuses import Event
 from safepatch.store import FailedError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("safepatch.monitor")
 _SECOND = 1.0
 _WRITTEN = 500  # statuses in one transaction
+_TIDY = 60.0
+_MANY = 5000  # endpoints
 _PATIENCE = 5.0  # seconds for a canary's answer
 
 
@@ -39,18 +42,20 @@ def running(monitor: Monitor) -> Iterator[None]:
     works: list[tuple[Callable[[], float], Callable[[], object]]] = [
         (second, lambda: settle(monitor)),
         (second, lambda: look_at_pace(monitor)),
+        (second, lambda: afar.look(monitor)),
         (second, lambda: monitor.history.flush(monitor.wall())),
         (second, reread),
         (lambda: 60.0, monitor.learned.save),
         (second, monitor.lookups.round),
         (monitor.blindness.canary_due, lambda: look_around(monitor)),
+        (lambda: _TIDY, lambda: tidy(monitor)),
     ]
     greenlets = [gevent.spawn(_again_and_again, monitor, stop, *work) for work in works]
     try:
         yield
     finally:
         stop.set()
-        gevent.joinall(greenlets[:4], timeout=5.0)
+        gevent.joinall(greenlets[:5], timeout=5.0)
         gevent.killall(greenlets)
         settle(monitor)
         monitor.history.flush(monitor.wall())
@@ -70,13 +75,24 @@ def _again_and_again(
             logger.exception("a mistake of the monitor; it goes on")
 
 
+def tidy(monitor: Monitor) -> None:
+    """Take what there is of many endpoints out of the sight of the garbage collector.
+
+    It would look at a million objects that are no garbage, which takes most of a second, in which
+    nothing is checked; of what came in the last minute it is done within some milliseconds.
+    """
+    if len(monitor.statuses) >= _MANY:
+        gc.collect()
+        gc.freeze()
+
+
 def settle(monitor: Monitor) -> None:
     """Say what there is to be said, and write down what has changed, in one transaction; alerts
     are sent after that."""
     now = monitor.wall()
     with taking.transaction(monitor):
         events = monitor.blindness.events(now)
-        monitor.blind = monitor.blindness.reason(now)
+        monitor.blind = monitor.blindness.reason(now) or monitor.deaf
         events += monitor.incidents.settle(now, blind=bool(monitor.blind))
         if events:
             monitor.alerts.put(events)

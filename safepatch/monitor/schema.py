@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from safepatch.monitor import fields
+from safepatch.monitor import fields, forms
 from safepatch.monitor.plan import Channel, Options, Restart, Settings, Window
 from safepatch.monitor.said import SAID
 
@@ -34,7 +34,7 @@ _STATUS: Shape = {
 _ITEMS: dict[str, Shape] = {
     "status": _STATUS,
     "events": {"enum": list(fields.EVENTS)},
-    "days": {"enum": list(fields.DAYS)},
+    "days": {"enum": list(forms.DAYS)},
 }
 _VARIABLE = {"type": "string", "pattern": r"^([A-Za-z_]\w*)?$"}
 _MORE: dict[str, Shape] = {

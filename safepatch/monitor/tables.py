@@ -9,6 +9,7 @@ import datetime
 import functools
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -54,6 +55,8 @@ _WANTED = {
     dict: "a table",
     tuple: "a text, or a list of texts",
 }
+_USUAL = {"timeout": Options().timeout, "retry_after": Options().retry_after}
+_LISTS = ("tags", "alerts", "maintenance", "depends_on", "events", "days", "private", "endpoints")
 _FILES = ("ca", "certificate", "key")
 
 
@@ -103,6 +106,11 @@ def _meant(key: str, words: list[str]) -> str:
     return f"; did you mean {MEANT[low]!r}?" if MEANT.get(low) in words else nearest(low, words)
 
 
+def is_address(key: object) -> bool:
+    """Whether that key was probably meant to be "address"."""
+    return MEANT.get(str(key)) == "address" or "did you mean" in nearest(str(key), ["address"])
+
+
 def _read(key: str, value: Any, wanted: Any) -> Any:
     """A value of that type, from how people write it. Raises ValueError, if it is none."""
     is_list = get_origin(wanted) is tuple
@@ -128,14 +136,14 @@ def _read(key: str, value: Any, wanted: Any) -> Any:
 
 def _duration(text: str) -> float:
     read = fields.seconds(text)
-    if read is None:
-        hint = (
-            f"; did you mean {text.strip()} or '{text.strip()}s'?"
-            if text.strip().isdigit()
-            else ("; write a number of seconds, or '30s', '5m', '2h', '14d'")
-        )
-        raise ValueError(f"{shown(text)} is no time{hint}")
-    return read
+    if read is not None:
+        return read
+    hint = "; write a number of seconds, or '30s', '5m', '2h', '14d'"
+    if text.strip().isdigit():
+        hint = f"; did you mean {text.strip()} or '{text.strip()}s'?"
+    elif found := re.fullmatch(r"\s*(\d+)\s*(s|m(?!o)|h|d|w)[a-z]*\s*", text.lower()):
+        hint = f"; did you mean '{found[1]}{found[2]}'?"
+    raise ValueError(f"{shown(text)} is no time{hint}")
 
 
 def _alone(key: str, value: str | int) -> list[Any]:
@@ -143,6 +151,9 @@ def _alone(key: str, value: str | int) -> list[Any]:
     if key == "command" and isinstance(value, str) and len(value.split()) > 1:
         words = ", ".join(f'"{word}"' for word in value.split())
         raise ValueError(f"{shown(value)} is one word for the system; did you mean [{words}]?")
+    if key in _LISTS and isinstance(value, str) and "," in value:
+        words = ", ".join(f'"{word.strip()}"' for word in value.split(","))
+        raise ValueError(f"{shown(value)} is one text; did you mean [{words}]?")
     return [str(value)] if key == "status" else [value]
 
 
@@ -153,7 +164,8 @@ def _not(key: str, value: Any, wanted: Any) -> str:
         said = "a number of seconds, or a text such as '30s'"
     elif kind is dict and key != "json":
         said = "a table of texts"
-    return f"{shown(value)} is not {said}"
+    hint = "; did you mean 'any'?" if key == "private" and value is True else ""
+    return f"{shown(value)} is not {said}{hint}"
 
 
 def _file(name: str, folder: Path) -> str:
@@ -202,15 +214,20 @@ class Shared:
         """The base with what is said instead; a usual time gives way to a shorter interval."""
         if not said:
             return self.base
-        made = timely(msgspec.structs.replace(self.base, **said), {*self.said, *said})
-        return self._made.setdefault(msgspec.msgpack.encode(made), made)
+        all_said = {*self.said, *said}
+        usual = {key: _USUAL[key] for key in _USUAL if key not in all_said}
+        made = timely(msgspec.structs.replace(self.base, **usual, **said), all_said)
+        try:
+            return self._made.setdefault(msgspec.msgpack.encode(made), made)
+        except (OverflowError, UnicodeEncodeError):  # numbers and texts that few would say
+            return made
 
 
 def timely(options: Options, said: Collection[str]) -> Options:
     """Options whose times that nobody has said are not longer than the interval."""
     longer = {
         key: options.interval
-        for key in ("timeout", "retry_after")
+        for key in _USUAL
         if key not in said and getattr(options, key) > options.interval
     }
     return msgspec.structs.replace(options, **longer) if longer else options

@@ -26,16 +26,31 @@ def checked(monitor: Monitor, endpoint: Endpoint) -> Result:
     """Check an endpoint; where it has no kind, that is found out first."""
     if endpoint.kind:
         return monitor.check(endpoint, monitor.tools)
-    known = monitor.found.get(endpoint.name)
-    if known is None and (address := monitor.learned.address(endpoint.name, endpoint.address)):
-        known = _found(monitor, endpoint, address)
-    if known is not None:
-        return monitor.check(known, monitor.tools)
+    as_known = known(monitor, endpoint)
+    if as_known is not None:
+        return monitor.check(as_known, monitor.tools)
     detected, result = detecting.detect(endpoint, monitor.tools)
     if result.ok and detected.kind:
-        monitor.learned.found(endpoint.name, detected.address, endpoint.address)
-        _found(monitor, endpoint, detected.address)
+        found(monitor, endpoint, detected.address)
     return result
+
+
+def known(monitor: Monitor, endpoint: Endpoint) -> Endpoint | None:
+    """An endpoint with the kind that was found out for it; None where it is to be found out."""
+    if endpoint.kind:
+        return endpoint
+    found_before = monitor.found.get(endpoint.name)
+    if found_before is None and (
+        address := monitor.learned.address(endpoint.name, endpoint.address)
+    ):
+        return _found(monitor, endpoint, address)
+    return found_before
+
+
+def found(monitor: Monitor, endpoint: Endpoint, address: str) -> None:
+    """Note what an endpoint without a kind turned out to be."""
+    monitor.learned.found(endpoint.name, address, endpoint.address)
+    _found(monitor, endpoint, address)
 
 
 def _found(monitor: Monitor, endpoint: Endpoint, address: str) -> Endpoint:

@@ -4,7 +4,16 @@ import pytest
 
 
 @pytest.fixture
-def tools():
+def own_hub():
+    """Ends gevent's hub of this thread after the test. To be asked for first."""
+    yield
+    import hubs
+
+    hubs.end()
+
+
+@pytest.fixture
+def tools(own_hub):
     pytest.importorskip("httptools", reason="checks need the extra `monitor`")
     from safepatch.monitor.tools import Tools
 

@@ -33,7 +33,7 @@ class History:
         for at in range(int(max(since, self.now - 86400)), int(min(until, self.now)), 60):
             seconds = 0.08 + 0.03 * math.sin(at / 9000) + rng.expovariate(60)
             failed = 0 in self.bad and self.now - at < 86400 * self.share / 4
-            found.append((float(at), seconds, "timeout" if failed else ""))
+            found.append((float(at), 10.0, "timeout") if failed else (float(at), seconds, ""))
         return found
 
     def rollups(self, name, since, until, step="hour"):
@@ -45,14 +45,14 @@ class History:
             found.append(
                 {
                     "at": at, "checks": size // 60, "failed": int(failed * size // 60),
-                    "min": p50 * 0.7, "p50": p50, "p95": p50 * 1.7, "max": p50 * 5,
+                    "unknown": 0, "p50": p50, "p95": p50 * 1.7, "max": p50 * 5,
                 }
             )  # fmt: skip
             at += size
         return found
 
     def uptime(self, name, seconds):
-        return 1 - self.share * len(self.bad) / max(1.0, seconds / 86400) if self.bad else 1.0
+        return 100.0 - 100 * self.share * len(self.bad) / max(1.0, seconds / 86400)
 
 
 class StandIn:
@@ -173,6 +173,7 @@ def _states(made, now):
     down.state, down.since, down.failing, down.error = "down", now - 700, 12, "timeout"
     down.message = "asked https://pay.example.com/health, and no answer came within 10 s"
     down.incident = "2"
+    down.result.phases |= {"first_byte": 9.94, "total": 10.0}
     made.statuses["Old site"].warnings = ("its certificate ends in 9 days, at 2026-12-05",)
     search = made.statuses["Search"]
     search.failing, search.error = 1, "status"

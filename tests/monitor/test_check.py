@@ -18,6 +18,8 @@ from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import ERRORS
 from safepatch.monitor.tools import Tools
 
+pytestmark = pytest.mark.usefixtures("own_hub")
+
 
 def test_an_address_is_checked_with_options():
     with serving(Site(otherwise=page('{"ok": true}'))) as port:

@@ -22,6 +22,8 @@ from faulty import (
 )
 from nameserver import Nameserver, naming
 
+pytestmark = pytest.mark.usefixtures("own_hub")
+
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
 GARBAGE = {
     "another protocol": (b"SSH-2.0-OpenSSH_9.2\r\n", "what it answers is not HTTP"),

@@ -10,6 +10,8 @@ faulty = pytest.importorskip("faulty", reason="needs gevent")
 
 from faulty import Site, moved, page, serving, unused  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("own_hub")
+
 
 @pytest.fixture
 def site():
@@ -450,7 +452,7 @@ def test_a_method_that_has_a_body_says_how_long_it_is(checked, site, method):
 
 def test_what_a_server_writes_cannot_move_a_terminals_cursor(checked, site):
     title = "<title>a\x1b[2Jb&#8238;c</title>"
-    site.pages["/"] = page(title, "500 \x1b[2J", Content_Type="text/html", Server="x\x1b[2J")
+    site.pages["/"] = page(title, "500 \x85", Content_Type="text/html", Server="x\x85")
     result = checked(site.at())
 
     assert result.message.isprintable()

@@ -108,7 +108,7 @@ def _plan(*addresses):
 # All of them.
 
 
-@pytest.mark.parametrize("command", ["run", "once", "top"])
+@pytest.mark.parametrize("command", ["run", "once", "top", "worker"])
 def test_help_of_each_command_tells_its_exit_codes(run, command):
     code, printed, complaints = run(command, "--help")
 
@@ -205,6 +205,53 @@ def test_run_complains_of_a_state_directory_that_is_in_use(run, tmp_path):
 
     assert (code, printed) == (2, "")
     assert "another monitor does; stop that, or give this one a directory of its own" in complaints
+
+
+# worker
+
+
+def test_a_worker_becomes_one_of_the_broker_that_it_is_given(run, monkeypatch):
+    workers = pytest.importorskip("safepatch.monitor.workers")
+    monkeypatch.setenv("SECRET", "s")
+    served = []
+    monkeypatch.setattr(workers, "serve", lambda *given, **more: served.append((given, more)))
+    broker = "redis://127.0.0.1:6379/0"
+
+    code = run("worker", "--broker", broker, "--vantage", "fra", "--password-env", "SECRET")[0]
+
+    assert code == 0
+    assert served == [((broker, "fra"), {"concurrency": 500, "password": "s"})]
+
+
+def test_a_worker_finds_the_broker_in_the_sources_of_the_monitor(run, monkeypatch, tmp_path):
+    workers = pytest.importorskip("safepatch.monitor.workers")
+    served = []
+    monkeypatch.setattr(workers, "serve", lambda *given, **more: served.append(given))
+    (tmp_path / "a.toml").write_text(
+        '[monitor]\nbroker = "redis://127.0.0.1:1/0"\nvantages = ["here"]\n[endpoints]\n'
+        'a = "tcp://127.0.0.1:1"\n'
+    )
+
+    assert run("worker", tmp_path / "a.toml", "--vantage", "here")[0] == 0
+    assert served == [("redis://127.0.0.1:1/0", "here")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "no broker is named: give --broker"),
+        (["--broker", "amqp://a"], "the broker 'amqp://a' is not Redis"),
+        (["--broker", "redis://a", "--password-env", "UNSET"], "variable UNSET is not set"),
+        (["--broker", "redis://a", "--vantage", "a b"], "'a b' is no name of a vantage"),
+    ],
+)
+def test_what_a_worker_cannot_use_is_told_with_exit_code_2(run, arguments, said):
+    pytest.importorskip("celery")
+
+    code, printed, complaints = run("worker", "--vantage", "here", *arguments)
+
+    assert (code, printed) == (2, "")
+    assert said in complaints
 
 
 # top

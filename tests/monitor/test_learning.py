@@ -7,6 +7,9 @@ import time
 import tracemalloc
 
 import pytest
+
+pytest.importorskip("gevent", reason="what is learned is written by its threads")
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +99,16 @@ def test_a_change_is_told_with_what_was_and_what_is_from_the_second_check_on(
 
     assert take(learned, *[result(**changed)] * 4) == [(), (warning,), (warning,), (warning,)]
     assert take(learned, *[result()] * 3) == [(warning,), (), ()]
+
+
+def test_what_a_server_says_cannot_steer_a_terminal(learned):
+    teach(learned)
+    evil = "\x1b[2J" + "evil" * 50
+
+    for change in ({"title": evil}, {"url": f"https://x/{evil}"}, {"words": [evil]}):
+        told = take(learned, *[result(**change)] * 2)[1]
+        assert "\x1b" not in told[0]
+        assert len(told[0]) < 220
 
 
 def test_a_change_of_one_check_is_not_told(learned):
@@ -248,6 +261,34 @@ def test_slowness_that_lasts_is_normal_one_day(learned):
     assert 0.4 < learned.facts("shop")["latency"]["median"] < 1.1
 
 
+def test_an_empty_page_is_a_change_however_small_it_was(learned):
+    teach(learned, result(size=134))
+
+    assert take(learned, *[result(size=0)] * 2)[1] == ("size 0 bytes outside 33..646",)
+
+
+def test_news_that_takes_the_place_of_news_is_no_change(learned):
+    """Words that go bit by bit are not expected any more; what is left is."""
+    teach(learned, result(words=["home", "shop", "elections", "budget", "weather", "football"]))
+
+    for news in (["budget", "weather", "cinema"], ["weather", "cinema"], ["cinema", "opera"]):
+        assert take(learned, *[result(words=["home", "shop", *news])] * 3) == [()] * 3
+
+    assert learned.facts("shop")["words"] == ["home", "shop"]
+    assert take(learned, *[result(words=["index", "parent"])] * 2)[1] == (
+        "words were 'home shop', now 'index parent'",
+    )
+
+
+def test_a_page_that_grows_slowly_is_no_change(learned):
+    teach(learned)
+
+    sizes = [4700 + 5 * number for number in range(3000)]
+    assert {*take(learned, *[result(size=size) for size in sizes])} == {()}
+    low, high = learned.facts("shop")["size"]
+    assert low < sizes[-1] < high
+
+
 def test_a_newer_certificate_is_no_change(learned):
     teach(learned)
     newer = result(certificate={**CERTIFICATE, "issuer": "E5 (Let's Encrypt)",
@@ -287,6 +328,27 @@ def test_only_names_that_are_kept_are_remembered(learned):
 
     assert learned.facts("a") == {}
     assert learned.facts("b")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "is_like"),
+    [
+        ("Shop", "Shop", True),
+        ("Shop", "shop (3)", True),
+        ("Shop", "Shop closed", True),  # a half of them
+        ("Shop", "Shop is closed", False),
+        ("News of 26 November 2026", "News of 1 December 2026", True),
+        ("Monday, 9:30 am", "Tuesday, 10:15 pm", True),
+        ("Shop", "Index of /", False),
+        ("2026", "2027", True),
+        ("2026", "", False),
+        ("Shop", "", False),
+        ("Статьи", "СТАТЬИ", True),
+    ],
+)
+def test_titles_are_alike_if_half_of_their_words_are(was, now, is_like):
+    assert profiles.is_like(was, now) is is_like
+    assert profiles.is_like(now, was) is is_like
 
 
 # What changes with each request must not warn.

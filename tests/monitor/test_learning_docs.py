@@ -3,6 +3,12 @@
 import pathlib
 import re
 
+import pytest
+
+pytest.importorskip("gevent", reason="what is learned is written by its threads")
+
+
+import hubs
 from test_learning import CHANGES, endpoint, teach
 
 from safepatch.monitor import profiles
@@ -10,6 +16,12 @@ from safepatch.monitor.learning import Learned
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "monitor" / "learning.md"
 TEXT = PAGE.read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def no_hub_stays():
+    yield
+    hubs.end()
 
 
 def block(kind):

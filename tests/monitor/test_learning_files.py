@@ -3,8 +3,12 @@
 import time
 import tomllib
 
-import gevent
 import pytest
+
+pytest.importorskip("gevent", reason="what is learned is written by its threads")
+
+import gevent
+import hubs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_learning import endpoint, result, take, teach
@@ -27,6 +31,12 @@ expires = "2027-01-15T08:00:00Z"
 latency = 0.100000
 spread = 0.005000
 """.replace("[shop]", '["shop"]')
+
+
+@pytest.fixture(autouse=True)
+def no_hub_stays():
+    yield
+    hubs.end()
 
 
 @pytest.fixture
@@ -254,6 +264,28 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_is_told(path, saved, monkey
     assert [one.name for one in path.parent.iterdir()] == ["learned.toml"]
     saved.save()
     assert '["blog"]' in path.read_text()
+
+
+def test_what_was_learned_anew_stays_so_if_it_could_not_be_written(path, saved, monkeypatch):
+    saved.relearn("shop")
+    with monkeypatch.context() as patched:
+        patched.setattr(learned_files, "_finish", lambda file: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            saved.save()
+    edit(path, 'title = "Shop"', 'title = "Index of /"')
+
+    saved.save()
+
+    assert saved.facts("shop") == {}
+
+
+def test_what_a_person_edited_is_held_against_it_however_often_it_changes(path, saved):
+    edit(path, "status = 200", "status = 204")
+    saved.save()
+
+    for _ in range(4):
+        assert take(saved, *[result()] * 2)[1] == ("status was 204, now 200",)
+        take(saved, *[result(status=204)] * 2)
 
 
 def test_two_greenlets_that_save_do_not_get_into_each_others_way(path, saved):

@@ -10,7 +10,7 @@ import gevent
 from alerted import in_hub, receiver, wait_until
 from watched import QUICK, Server, port_of_nobody, source, states, watching
 
-from safepatch.monitor import lookups, rounds, taking
+from safepatch.monitor import afar, lookups, rounds, taking
 from safepatch.monitor.keeping import MonitorError
 from safepatch.monitor.monitor import Monitor
 from safepatch.monitor.plan import Endpoint, Options
@@ -568,3 +568,52 @@ def test_a_host_that_dns_does_not_know_is_a_warning_of_its_endpoints(tmp_path):
         wait_until(lambda: monitor.statuses["a"].warnings == ("DNS: it is not known",))
         monitor.lookups.warnings.clear()
         wait_until(lambda: monitor.statuses["a"].warnings == ())
+
+
+# Workers.
+
+
+class Vantages:
+    """What has workers check, without any."""
+
+    def __init__(self, broker, names, endpoints, take, **options):
+        self.broker, self.names, self.endpoints, self.take = broker, names, endpoints, take
+        self.options, self.asked, self.silent, self.late = options, [], "", 0.0
+
+    def start(self):
+        pass
+
+    stop = start
+
+    def check(self, name, seconds=0.0):
+        self.asked.append(name)
+
+    def reason(self):
+        return self.silent
+
+
+@in_hub
+def test_with_a_broker_workers_check_all_but_heartbeats(tmp_path, monkeypatch):
+    workers = pytest.importorskip("safepatch.monitor.workers")
+    monkeypatch.setattr(workers, "Vantages", Vantages)
+    given = source(
+        {"a": "tcp://127.0.0.1:1", "nightly": "beat://nightly", "b": "b.example"},
+        settings={"broker": "redis://127.0.0.1:1/0", "vantages": ["here", "there"], "quorum": 2},
+    )
+    with watching(given, tmp_path) as monitor:
+        vantages = monitor.vantages
+        assert ("a" in monitor.schedule, "nightly" in monitor.schedule) == (False, True)
+        assert [*vantages.endpoints()] == [*monitor.statuses] == ["a", "nightly", "b"]
+        assert (vantages.names, vantages.options["quorum"]) == (("here", "there"), 2)
+        assert (monitor.recheck("a"), vantages.asked) == (True, ["a"])
+
+        failed = Result(name="a", at=monitor.wall(), error="refused", message="no")
+        for _ in range(2):
+            vantages.take(monitor.plan.endpoints["a"], failed)
+        assert monitor.statuses["a"].state == "down"
+        vantages.options["found"](monitor.plan.endpoints["b"], "https://b.example/")
+        assert monitor.endpoint("b").address == "https://b.example/"
+        vantages.silent = "1 of 2 vantages report"
+        afar.look(monitor)
+        rounds.settle(monitor)
+        assert monitor.blind == "1 of 2 vantages report"

@@ -61,13 +61,15 @@ class World:
             tell=self.events.extend,
             run=self.run,
             now=lambda: self.now,
-            spawn=lambda function, *arguments: function(*arguments),
+            spawn=lambda function: function(),
         )
+        down = [name for name, status in self.statuses.items() if status.state == "down"]
+        for name in down[::2]:  # before or after it starts
+            self.restarts.down(self.plan.endpoints[name], self.statuses[name], self.now)
         self.restarts.start()
         self.restarts._loop.kill()  # time goes on by hand
-        for name, status in self.statuses.items():
-            if status.state == "down":
-                self.restarts.down(self.plan.endpoints[name], status, self.now)
+        for name in down:
+            self.restarts.down(self.plan.endpoints[name], self.statuses[name], self.now)
 
     def counts(self):
         states = [status.state for status in self.statuses.values()]
@@ -428,6 +430,22 @@ def test_a_webhook_is_told_what_it_is_for(store):
 
 
 @in_hub
+def test_a_mistake_of_ours_shows_no_address(store, capfd, caplog):
+    plan, endpoint, status = given(Restart(url="https://x/SECRET", wait=0.0))
+
+    def run(restart, what):
+        store.root["restarts"].clear()  # so that what comes next cannot be noted
+
+    restarts = Restarts(store, lambda: plan, {"site": status}, counts=lambda: (1, 1), run=run)
+    restarts.start()
+    restarts.down(endpoint, status, NOW)
+    wait_until(lambda: "KeyError" in caplog.text + "".join(capfd.readouterr()))
+    restarts.stop()
+
+    assert "SECRET" not in caplog.text + "".join(capfd.readouterr())
+
+
+@in_hub
 def test_a_command_that_takes_too_long_is_ended_and_told(store):
     plan, endpoint, status = given(Restart(command=("sleep", "60"), wait=0.0, timeout=0.2))
     events = []
@@ -440,6 +458,22 @@ def test_a_command_that_takes_too_long_is_ended_and_told(store):
     restarts.stop()
 
     assert "it took longer than 0.2 seconds" in events[1].text
+
+
+@in_hub
+def test_a_command_goes_on_when_the_monitor_is_stopped_and_is_known_as_begun(store, tmp_path):
+    done = tmp_path / "done"
+    command = ("sh", "-c", 'sleep 0.2; touch "$0"', str(done))
+    plan, endpoint, status = given(Restart(command=command, wait=0.0))
+    restarts = Restarts(store, lambda: plan, {"site": status}, counts=lambda: (1, 1))
+    restarts.start()
+    restarts.down(endpoint, status, NOW)
+    wait_until(lambda: restarts._running)
+    restarts.stop(seconds=0.05)
+    [document] = restarts.recent()
+
+    assert document["state"] == "begun"
+    wait_until(done.exists)
 
 
 PROGRAM = """

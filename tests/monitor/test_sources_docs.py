@@ -5,6 +5,9 @@ import re
 
 import pytest
 
+pytest.importorskip("httptools", reason="paths into JSON need the extra `monitor`")
+
+
 from safepatch.monitor import fields, plan, sources, tables
 from safepatch.monitor.said import SAID
 

@@ -3,6 +3,9 @@
 import re
 
 import pytest
+
+pytest.importorskip("httptools", reason="paths into JSON need the extra `monitor`")
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +77,8 @@ def test_of_very_many_problems_twenty_are_shown_and_all_are_kept():
         "shop=a.example": "is no name of a host: it has '='",
         "alow 10.0.0.0/8": "did you mean 'allow 10.0.0.0/8'?",
         "allow 10.0.0.1/8": "did you mean '10.0.0.0/8'?",
+        "allow": "it allows nothing; write a network, 'allow 10.0.0.0/8'",
+        "cafe\u0301 = a.example": "has accents of their own; type it anew",
         "allow everything": "'everything' is no network",
         "mx: a.example": "did you mean 'mx://a.example'?",
         "a..example": "there is nothing between two dots",
@@ -83,7 +88,7 @@ def test_of_very_many_problems_twenty_are_shown_and_all_are_kept():
         "a.example:http": "ports are from 1 to 65535",
         "192.0.2.300": "is no IPv4 address",
         "10.0.0": "is no IPv4 address",
-        "2001:db8::g": "is to have its host in brackets",
+        "2001:db8::g": "has more than one port",
         "tcp://2001:db8::1": "is to have its host in brackets",
         "[2001:db8::g]:25": "is no IPv6 address",
         "tcp://db": "has no port; say it, 'tcp://db:5432'",
@@ -91,8 +96,16 @@ def test_of_very_many_problems_twenty_are_shown_and_all_are_kept():
         "icmp://a.example/x": "icmp:// takes no path; did you mean 'icmp://a.example'?",
         "dns://a.example?type=MXX": "no records of the type 'MXX'; did you mean 'MX'?",
         "dns://a.example?typ=MX": "write '?type=MX'",
+        "a.example:443:80": "has more than one port",
+        "[::1:25": "has brackets that are not closed",
+        "https://:8080/": "has no host",
+        "https://a.example\\login": "did you mean 'https://a.example/login'?",
+        "- https://a.example": "did you mean 'https://a.example'?",
+        "https://a.example,30": "did you mean 'https://a.example'?",
+        "ping a.example": "did you mean 'a.example'?",
+        "// ours": "what is for people begins with '#'",
         "beat://": "is no heartbeat; write 'beat://' and a name",
-        "https://": "it is empty",
+        "https://": "'https://' has no host",
         "a\u200b.example": "signs that do not print",
         "xn--\u00fc.example": "is no name of a host",
         "# = a.example": None,
@@ -136,6 +149,8 @@ def test_what_the_environment_gives_is_not_shown(key):
 def test_the_line_that_is_no_utf8_is_named_and_the_others_are_read():
     data = b"a.example\nb\xfccher.example\nhtps://c.example\n"
 
+    text = data.decode("utf-8", "surrogateescape")  # as Python reads what it is given
+    assert problems("-", stdin=text) == problems("-", stdin=data)
     assert problems("-", stdin=data) == [
         (
             "standard input:2",
@@ -197,6 +212,11 @@ WRONG = {
     ENDPOINT + "interval = true": "True is not a number of seconds, or a text such as '30s'",
     ENDPOINT + 'interval = "30"': "'30' is no time; did you mean 30 or '30s'?",
     ENDPOINT + 'interval = "soon"': "write a number of seconds, or '30s', '5m', '2h', '14d'",
+    ENDPOINT + 'interval = "5 min"': "'5 min' is no time; did you mean '5m'?",
+    ENDPOINT + 'interval = "5 months"': "write a number of seconds, or '30s'",
+    ENDPOINT + 'tags = "a, b"': '\'a, b\' is one text; did you mean ["a", "b"]?',
+    ENDPOINT + "private = true": "did you mean 'any'?",
+    ENDPOINT + "interval = 5m": 'did you mean "5m", in quotes?',
     ENDPOINT + "timeout = 61": "61 s are longer than the interval of 60 s",
     ENDPOINT + "confirm_down = 0": "0 is not in 1..100",
     ENDPOINT + "confirm_up = 1.5": "1.5 is not a whole number",
@@ -259,16 +279,19 @@ WRONG = {
     '[endpoints."#a"]\naddress = "a.example"': "begins with '#'",
     '[endpoints." a"]\naddress = "a.example"': "has blanks around it",
     "[endpoints]\na = 3": "3 is no address, and no table",
+    '[endpoints.a]\nadress = "a.example"': "did you mean 'address'?",
+    "[[endpoints]]": "a list is not a table; write [endpoints.NAME] for each",
+    "https://a.example": "to be in a file of another name, such as sites.txt",
     "endpoints = 3": "3 is not a table; write [endpoints.NAME]",
     "[defaults]\nintervl = 3": "did you mean 'interval'?",
     "[defaults]\ntimeout = 'x'": "'x' is no time",
     '[defaults]\nbearer_env = "X"': "the environment variable 'X' is not set",
-    '[defaults]\nalerts = "x"\n[endpoints]\na = "a.example"': None,
     CHANNEL: "nothing is said; say one of url, mail, command",
     CHANNEL + 'url = "https://x"\ncommand = "true"': "url and command are said",
     CHANNEL + 'url = "slack"': "is no URL; write it with its scheme",
     CHANNEL + 'url = "https://x/${HOOK}"': "the environment variable 'HOOK' is not set",
     CHANNEL + 'url = "ntfyy://topic"': "Apprise knows no 'ntfyy'; did you mean 'ntfy'?",
+    CHANNEL + 'url = "https://x/$HOOK"': "'$HOOK' stands for itself; did you mean '${HOOK}'?",
     CHANNEL + 'url = "slack://x"': "Apprise does not understand that address of slack",
     CHANNEL + 'url = "mailto://x"': "mail is sent by mail = 'ops@example.com'",
     CHANNEL + 'url = "https://x:99999"': "ports are from 1 to 65535",
@@ -286,6 +309,7 @@ WRONG = {
     WINDOW: "say when it begins",
     WINDOW + 'at = "2:00"': "'2:00' is no time of the day, such as '02:00'",
     WINDOW + 'at = "02:00"\ndays = "monday"': "there is no day 'monday'; did you mean 'mon'?",
+    WINDOW + 'at = "02:00"\ndays = "Sunday"': "there is no day 'Sunday'; did you mean 'sun'?",
     WINDOW + 'at = "02:00"\nzone = "Europe/Berln"': "did you mean 'Europe/Berlin'?",
     WINDOW + 'at = "02:00"\nseconds = 0': "0.0 is not above 0",
     WINDOW + 'at = "02:00"\nseconds = "8d"': "it is longer than a week",
@@ -294,6 +318,9 @@ WRONG = {
     WINDOW + 'start = "tomorrow"': "'tomorrow' is no date and time",
     WINDOW + "start = 2026-11-26T02:00:00Z": "start and end go together",
     WINDOW + "start = 2026-11-26T02:00:00Z\nend = 2026-11-26T01:00:00Z": "is not after the start",
+    WINDOW + 'start = "2026-11-26T02:00"\nend = "2026-11-26T01:00Z"\nzone = "Europe/Berlin"': (
+        "is not after the start"
+    ),
     RESTART: "nothing is said; say one of url, command",
     RESTART + 'url = "x"': "is no URL with http:// or https://",
     RESTART + 'command = "true"\nheaders = {A = "b"}': "they are for url",
@@ -312,6 +339,10 @@ WRONG = {
     '[monitor]\ntokens_env = "TOKENS"': "the environment variable 'TOKENS' is not set",
     '[monitor]\nlists = "site.txt"': "did you mean 'sites.txt'?",
     '[monitor]\nlists = "monitor.toml"': "give it as a source of its own",
+    '[monitor]\nvantages = "home"': "nothing leads to their workers; say broker",
+    "[monitor]\nquorum = 2": "there are only 0 vantages",
+    '[monitor]\nbroker = "redis.example"': "is no Redis, such as 'redis://",
+    '[monitor]\nbroker_password_env = "REDIS"': "the environment variable 'REDIS' is not set",
     "[monitor]\nlists = 3": "3 is not a list of files",
     "[monitors]": "did you mean 'monitor'?",
     "key = ": "this is no TOML: Invalid value",
@@ -327,7 +358,7 @@ def write(folder, text):
     (folder / "monitor.toml").write_text(more + text + "\n", encoding="utf-8")
 
 
-@pytest.mark.parametrize(("text", "told"), [(text, told) for text, told in WRONG.items() if told])
+@pytest.mark.parametrize(("text", "told"), WRONG.items())
 def test_what_is_wrong_in_a_document_is_told_at_its_line(folder, text, told):
     write(folder, text)
 
@@ -338,6 +369,12 @@ def test_what_is_wrong_in_a_document_is_told_at_its_line(folder, text, told):
     table = max((i for i, line in enumerate(lines, 1) if line.startswith("[")), default=1)
     assert re.fullmatch(r"monitor\.toml:\d+", where)
     assert table <= int(where.rpartition(":")[2]) <= len(lines)
+
+
+def test_times_without_an_offset_are_of_the_zone_of_the_window(folder):
+    write(folder, WINDOW + 'start = "2026-11-26T02:00"\nend = "2026-11-26T01:30Z"\nzone = "CET"')
+
+    assert sources.read("monitor.toml").windows
 
 
 def test_the_key_and_its_line_are_named(folder):
@@ -421,6 +458,16 @@ def test_a_folder_and_a_file_that_may_not_be_read_are_told(folder):
     (folder / "inner.txt").mkdir()
 
     assert problems("inner.txt") == [("inner.txt", "this is a folder; name the files in it")]
+
+
+def test_a_word_that_is_nearly_the_name_of_a_file_is_not_taken_for_a_host(folder):
+    (folder / "sites.txt").write_text("a.example\n")
+
+    assert problems("sites", " ") == [
+        ("argument 1", "there is no file 'sites'; did you mean 'sites.txt'?"),
+        ("argument 2", "it is blank; write an address or the name of a file"),
+    ]
+    assert [*sources.read("router").endpoints] == ["router"]
 
 
 def test_nothing_to_watch_is_told():

@@ -153,6 +153,16 @@ def test_the_right_password_leads_on_to_what_was_asked_for(monkeypatch):
     assert visitor.get("/api/v1/status").status_code == 200
 
 
+def test_what_a_browser_had_before_a_login_is_worth_nothing_after(monkeypatch):
+    visitor = far(with_login(monkeypatch))
+    before = csrf(visitor)
+    log_in(visitor)
+
+    answer = visitor.post("/recheck", data={"csrf": before, "name": "Mail"})
+
+    assert answer.status_code == 403
+
+
 @pytest.mark.parametrize(
     ("name", "password"),
     [("ops", "wrong horse"), ("Ops", PASSWORD), ("", PASSWORD), ("ops", ""), ("ops", "x" * 2000)],

@@ -80,6 +80,23 @@ def test_who_comes_while_a_board_is_made_gets_the_last_one():
     assert made.latest() is making.value is not first
 
 
+def test_who_was_told_of_a_change_sees_it():
+    """A board that was begun before is not shown, neither as the last one nor as the next."""
+    monitor = many(board.SLICE + 1)
+    made, clock = boards(monitor)
+    made.latest()
+    clock.now += 2
+    making = gevent.spawn(made.latest)
+    gevent.sleep(0)  # it has done a slice
+
+    monitor.statuses["site-00001.example.com"].state = "down"
+    made.is_stale = True
+
+    assert "site-00001.example.com" in made.latest().groups["down"]
+    making.join()
+    assert "site-00001.example.com" in made.latest().groups["down"]
+
+
 def test_those_who_come_first_wait_for_one_board_together():
     monitor = many(board.SLICE + 1)
     made, _ = boards(monitor)

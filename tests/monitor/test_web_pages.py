@@ -110,6 +110,18 @@ def test_the_chart_is_of_a_day_a_month_or_a_year(span):
     assert '<polyline class="line"' in answer.text
 
 
+def test_a_monitor_that_has_just_begun_shows_a_line_and_not_an_empty_day():
+    monitor = shop()
+    monitor.history.raw = lambda name, since, until: [
+        (monitor.now - 60.0 + n, 0.1, "") for n in range(0, 60, 10)
+    ]
+
+    text = client(monitor).get("/endpoint?name=Mail").text
+
+    line = re.search(r'<polyline class="line" points="([^"]+)"', text).group(1)
+    assert 640 < float(line.partition(",")[0]) < 660  # of 720, which are ten minutes
+
+
 def test_an_endpoint_that_was_never_checked_has_a_page_too():
     monitor = shop()
     monitor.statuses.pop("Mail")
@@ -175,6 +187,15 @@ def test_an_incident_lists_who_is_down_in_it():
     assert "and 1,998 more" in text
 
 
+def test_the_page_of_an_endpoint_leads_to_the_incident_that_it_is_in_however_large():
+    monitor = shop()
+    monitor.told = [incident("7", ("another",), now=monitor.now, title="3,000 are down")]
+    monitor.statuses["Mail"].incident = "7"
+
+    assert 'href="/incidents/7"' in client(monitor).get("/endpoint?name=Mail").text
+    assert "/incidents/7" not in client(monitor).get("/endpoint?name=Search").text
+
+
 def nasty():
     """A monitor in which all that others write is hostile."""
     monitor = shop(title=NASTY)
@@ -201,7 +222,7 @@ def nasty():
     monitor.alerts_told[0].update(title=long, channel=NASTY)
     monitor.channels[NASTY] = monitor.channels["team chat"]
     monitor.problems, monitor.blind = [(NASTY, long)], long
-    monitor.restarts_done = [{"endpoint": long, "at": 1.0, "text": long}]
+    monitor.restarts_done = [{"endpoint": long, "at": 1.0, "steps": [{"at": 1.0, "text": long}]}]
     return monitor, long
 
 

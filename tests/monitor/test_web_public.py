@@ -1,5 +1,6 @@
 """What everybody sees, and what nobody else is to see."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -8,7 +9,7 @@ pytest.importorskip("flask", reason="pages need the extra `monitor`")
 
 import hubs
 from standins import endpoint, incident, many, shop
-from visitors import client, far, with_login
+from visitors import client, far, log_in, with_login
 
 from safepatch.monitor.plan import Plan
 from safepatch.monitor.statuses import Status
@@ -130,6 +131,43 @@ def test_many_endpoints_are_on_pages():
     assert visitor.get("/status?page=3").text.count('<svg class="days"') == 20
 
 
+def test_the_page_is_made_for_all_who_come_within_five_seconds():
+    monitor = shop()
+    made = []
+    monitor.history.uptime = lambda *given: made.append(1)
+    visitor = far(monitor)
+
+    texts = {visitor.get("/status").text for _ in range(3)}
+    headers = visitor.get("/status").headers
+
+    assert len(texts) == 1
+    assert len(made) == 7  # one for each service
+    assert headers["Cache-Control"] == "public, max-age=5"
+
+
+def test_who_may_see_more_is_shown_the_page_as_it_is_now():
+    visitor = client(monitor := shop())
+    assert "1 of 7 services does not work" in visitor.get("/status").text
+    monitor.blind = "x"
+
+    answer = visitor.get("/status")
+
+    assert "We cannot tell right now" in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_no_page_of_one_who_may_see_more_is_kept_for_others(monkeypatch):
+    monitor = with_login(monkeypatch)
+    insider = far(monitor)
+    log_in(insider)
+    stranger = far(monitor)
+    stranger.application = insider.application
+
+    assert "/incidents" in insider.get("/status").text
+    assert "/incidents" not in stranger.get("/status").text
+    assert "/incidents" in insider.get("/status").text
+
+
 def test_no_cookie_is_set_on_the_public_page():
     for page in ("/status", "/badge/Web shop.svg", "/healthz"):
         assert "Set-Cookie" not in far(shop()).get(page).headers
@@ -161,8 +199,8 @@ def test_a_badge_of_uptime_never_rounds_up_to_all(share, expected):
 # -- charts
 
 
-def day(at, checks=100, failed=0):
-    return {"at": at * 86400, "checks": checks, "failed": failed}
+def day(at, checks=100, failed=0, unknown=0):
+    return {"at": at * 86400, "checks": checks, "failed": failed, "unknown": unknown}
 
 
 def test_a_day_has_a_bar_by_how_many_checks_failed():
@@ -177,6 +215,19 @@ def test_a_day_has_a_bar_by_how_many_checks_failed():
     assert [title.text for title in root.iter("title")] == [
         "09 Jan 1970: 99.0 % of checks were good", "08 Jan 1970: 50.0 % of checks were good",
     ]  # fmt: skip
+
+
+def test_checks_that_say_nothing_do_not_count():
+    days = [day(9, unknown=100), day(8, failed=1, unknown=98)]
+    raw = [(1.0, 0.1, ""), (2.0, 5.0, "blind"), (3.0, 5.0, "internal")]
+
+    drawn = ElementTree.fromstring(charts.days(days, 9.5 * 86400, 2))
+
+    assert [title.text for title in drawn.iter("title")] == [
+        "09 Jan 1970: 50.0 % of checks were good"
+    ]
+    assert {path.attrib["class"] for path in drawn} == {"none", "good", "bad"}
+    assert charts.points_of_raw(raw, 0, 4, 1) == [(2.0, 0.1, 0.1, 0.1, 0)]
 
 
 def test_days_outside_are_not_drawn():
@@ -202,6 +253,22 @@ def test_failures_are_marked_and_not_part_of_the_line():
 
     assert drawn.count('class="mark"') == 1
     assert "typically 100 ms, at most 100 ms; 1 check failed" in drawn
+
+
+@pytest.mark.parametrize(
+    ("most", "labels"),
+    [
+        (0.0096, ["10 ms", "7.5 ms", "5 ms", "2.5 ms", "0"]),
+        (0.17, ["200 ms", "150 ms", "100 ms", "50 ms", "0"]),
+        (1.1, ["1.2 s", "900 ms", "600 ms", "300 ms", "0"]),
+        (0.0, ["1 ms", "0.75 ms", "0.5 ms", "0.25 ms", "0"]),
+    ],
+)
+def test_the_scale_has_exact_numbers(most, labels):
+    drawn = str(charts.latency([(1.0, most, most, most, 0)], 0, 2, gap=1))
+
+    seconds = drawn.partition('class="times"')[0]
+    assert re.findall(r"<span>([^<]+)</span>", seconds) == labels
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e6])

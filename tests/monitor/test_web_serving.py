@@ -274,6 +274,14 @@ def test_so_many_streams_are_open_at_once_and_no_more(served, monkeypatch):
         pass
 
 
+def test_who_only_asks_for_the_head_of_a_stream_keeps_none(served):
+    server = served()
+    for _ in range(live.STREAMS + 1):
+        assert "200 OK" in ask(server, "/live", method="HEAD")[0]
+
+    assert live_of(server).waiting == {}
+
+
 def test_the_last_stream_ends_the_subscription(served):
     monitor = shop(listen="127.0.0.1:0")
     server = served(monitor)

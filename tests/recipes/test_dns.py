@@ -7,6 +7,7 @@ import pathlib
 import socket
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import children
 import pytest
@@ -394,14 +395,18 @@ def test_an_old_answer_is_given_at_once_while_another_is_looked_up_if_so_asked(s
     system.addresses = ["192.0.2.2"]
     system.before = lambda host: (began.set(), go.wait(ENOUGH))
 
+    def ask():
+        return firsts(socket.getaddrinfo("a.test", 80))
+
     clock.now = 61
-    assert firsts(socket.getaddrinfo("a.test", 80)) == ["192.0.2.1"]
+    with ThreadPoolExecutor(1) as pool:  # a thread of its own has no hub of gevent
+        assert pool.submit(ask).result(ENOUGH) == ["192.0.2.1"]
     assert began.wait(ENOUGH)
     go.set()
     for thread in threading.enumerate():
         if thread.name == "safepatch-refresh":
             thread.join(ENOUGH)
-    assert firsts(socket.getaddrinfo("a.test", 80)) == ["192.0.2.2"]
+    assert ask() == ["192.0.2.2"]
 
 
 def test_no_more_than_maxsize_answers_are_kept(system, cache):

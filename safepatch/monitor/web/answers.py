@@ -35,7 +35,10 @@ class EndpointAnswer(msgspec.Struct):
 
 
 class DetailAnswer(msgspec.Struct):
-    """One endpoint, with what was learned of it, and the share of good checks by seconds back."""
+    """One endpoint, and what was learned of it.
+
+    `uptime` has shares of good checks, of 1, by how many seconds back they go.
+    """
 
     endpoint: EndpointAnswer
     facts: dict[str, Any]

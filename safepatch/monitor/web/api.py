@@ -70,10 +70,7 @@ def endpoints() -> Response:
 def one(name: str) -> Response:
     """One of them."""
     found, status = endpoint(name)
-    uptime = {
-        str(seconds): monitor().history.uptime(name, seconds)
-        for seconds in (86400, 2592000, 31536000)
-    }
+    uptime = {str(seconds): reading.uptime(name, seconds) for seconds in (86400, 2592000, 31536000)}
     told = answers.of_endpoint(found, status)
     return _json(answers.DetailAnswer(told, reading.facts(found, status), uptime))
 

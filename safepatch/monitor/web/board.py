@@ -54,7 +54,7 @@ class Words:
     def __init__(self, plan: Plan, pause: Callable[[], Any]) -> None:
         self.plan = plan
         self.names = tuple(plan.endpoints)
-        self.begins = array("L", [0])
+        self.begins = array("I", [0])
         self.tags: Counter[str] = Counter()
         parts: list[str] = []
         for names in _slices(self.names):
@@ -152,20 +152,28 @@ class Boards:
         self.monitor, self.clock = monitor, clock
         self.board: Board | None = None
         self.made = 0.0
+        self.is_stale = False
         self.making = BoundedSemaphore()
 
     def latest(self) -> Board:
-        """A board that was a second old at most when this was called, or is being made."""
+        """A board that is a second old at most, or the last one while the next is being made.
+
+        After `is_stale` was set it is one that was begun later.
+        """
         board = self.board
-        young = self.clock() - self.made < 1.0 or self.making.locked()
-        if board is not None and young and board.words.plan is self.monitor.plan:
+        if board is not None and self._will_do(board):
             return board
         with self.making:
-            if self.board is board:
-                self.board = self._make(board)
+            if self.board is None or self.board is board or self.is_stale:
+                self.is_stale = False
                 self.made = self.clock()
-            assert self.board is not None
+                self.board = self._make(board)
             return self.board
+
+    def _will_do(self, board: Board) -> bool:
+        if self.is_stale or board.words.plan is not self.monitor.plan:
+            return False
+        return self.clock() - self.made < 1.0 or self.making.locked()
 
     def _make(self, last: Board | None) -> Board:
         plan = self.monitor.plan

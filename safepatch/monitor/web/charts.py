@@ -15,6 +15,9 @@ from safepatch.monitor.web import words
 
 WIDTH, HEIGHT, FOOT = 720, 180, 16
 
+#: Errors of the monitor itself, which say nothing of the endpoint.
+UNKNOWN = ("blind", "internal")
+
 #: A point of a chart: when, the least, middle and greatest seconds (None for none), and how many
 #: checks failed.
 Point = tuple[float, float | None, float | None, float | None, int]
@@ -23,11 +26,14 @@ Point = tuple[float, float | None, float | None, float | None, int]
 def points_of_raw(
     raw: Sequence[tuple[float, float, str]], since: float, until: float, count: int = 240
 ) -> list[Point]:
-    """Results (at, seconds, error), gathered into `count` equal parts of the time."""
+    """Results (at, seconds, error), gathered into `count` equal parts of the time.
+
+    Those that say nothing of the endpoint are left out.
+    """
     size = (until - since) / count
     parts: dict[int, list[tuple[float, float, str]]] = {}
     for each in raw:
-        if since <= each[0] <= until:
+        if since <= each[0] <= until and each[2] not in UNKNOWN:
             parts.setdefault(min(count - 1, int((each[0] - since) / size)), []).append(each)
     return [_point(since + (part + 0.5) * size, parts[part]) for part in sorted(parts)]
 
@@ -43,13 +49,7 @@ def _point(at: float, results: Sequence[tuple[float, float, str]]) -> Point:
 def points_of_rollups(rollups: Sequence[Mapping[str, Any]], step: float) -> list[Point]:
     """Hours or days, with p50 in the middle and p95 above."""
     return [
-        (
-            each["at"] + step / 2,
-            each.get("min", each.get("p50")),
-            each.get("p50"),
-            each.get("p95"),
-            each.get("failed", 0),
-        )
+        (each["at"] + step / 2, each["p50"], each["p50"], each["p95"], each["failed"])
         for each in rollups
     ]
 
@@ -73,7 +73,7 @@ def latency(points: Sequence[Point], since: float, until: float, gap: float) -> 
         parts += _run(run, x, y)
     parts += [_MARK.format(x(p[0]) - 1.5, HEIGHT - 8) for p in points if p[4]]
     return _CHART.format(
-        seconds=_labels([words.took(top * part) if part else "0" for part in _PARTS[::-1]]),
+        seconds=_labels([_seconds(top * part) for part in _PARTS[::-1]]),
         width=WIDTH,
         height=HEIGHT,
         told=_told(points),
@@ -130,6 +130,13 @@ def _runs(points: Sequence[Point], gap: float) -> list[list[Point]]:
     return runs
 
 
+def _seconds(seconds: float) -> str:
+    """A number on the scale, which is exact: "7.5 ms", "2 s"."""
+    if not seconds:
+        return "0"
+    return f"{seconds:.4g} s" if seconds >= 1 else f"{seconds * 1e3:.4g} ms"
+
+
 def _time(at: float, span: float) -> str:
     return words.iso(at)[11:16] if span < 3 * 86400 else words.day(at)[:6]
 
@@ -159,7 +166,7 @@ def _told(points: Sequence[Point]) -> str:
 def days(rollups: Sequence[Mapping[str, Any]], now: float, count: int = 90) -> Markup:
     """A bar a day, today's last: whole where all was well, with a notch where checks failed."""
     first = now // 86400 - count + 1
-    known = {each["at"] // 86400 - first: each for each in rollups if each.get("checks")}
+    known = {each["at"] // 86400 - first: each for each in rollups if _known(each)}
     known = {index: each for index, each in known.items() if 0 <= index < count}
     bars = [_bars("none", [n for n in range(count) if n not in known])]
     bars += [_bars("good", [n for n, each in known.items() if not each["failed"]])]
@@ -176,13 +183,18 @@ _FAILED = Markup(
 )
 
 
+def _known(each: Mapping[str, Any]) -> int:
+    """How many checks of a day say something of the endpoint."""
+    return int(each["checks"] - each["unknown"])
+
+
 def _bars(kind: str, indices: Sequence[float]) -> Markup:
     path = "".join(f"M{index * 8:.0f} 0h6v34h-6z" for index in indices)
     return Markup('<path class="{}" d="{}"/>').format(kind, path)
 
 
 def _failed(index: float, day: float, each: Mapping[str, Any]) -> Markup:
-    share = each["failed"] / each["checks"]
+    share = each["failed"] / _known(each)
     kind, cut = ("some", 5) if share < 0.05 else ("bad", 12)
     when, good = words.day(day * 86400), words.percent(1 - share)
     return _FAILED.format(kind, f"{index * 8:.0f}", cut, 34 - cut, when, good)

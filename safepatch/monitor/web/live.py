@@ -6,6 +6,7 @@ subscription to the monitor's events for all of them, while there are any.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from flask import Blueprint, Response, request
 from gevent.event import Event as Flag
 from werkzeug.exceptions import ServiceUnavailable
 
+from safepatch.monitor.web.board import Boards
 from safepatch.monitor.web.current import NAME, board
 
 blueprint = Blueprint("live", __name__)
@@ -27,8 +29,10 @@ STREAMS, ALIVE, PAUSE = 100, 15.0, 1.0
 class Live:
     """The streams that are open, and what wakes them."""
 
-    def __init__(self, monitor: Any, *, pause: float = PAUSE, alive: float = ALIVE) -> None:
-        self.monitor, self.pause, self.alive = monitor, pause, alive
+    def __init__(
+        self, monitor: Any, boards: Boards, *, pause: float = PAUSE, alive: float = ALIVE
+    ) -> None:
+        self.monitor, self.boards, self.pause, self.alive = monitor, boards, pause, alive
         self.waiting: dict[Flag, str] = {}
         self.teller: gevent.Greenlet[Any, Any] | None = None
 
@@ -61,6 +65,7 @@ class Live:
     def _wake(self, event: dict[str, Any]) -> None:
         if event.get("type") == "dns":  # which a warning will tell
             return
+        self.boards.is_stale = True  # who asks because of it is not to see what was before
         names = {event.get("name", ""), *event.get("endpoints", ())} - {""}
         for flag, name in self.waiting.items():
             if not name or not names or name in names:
@@ -75,19 +80,17 @@ def stream() -> Response:
     answer = Response(
         flask.stream_with_context(_lines(live, flag)), content_type="text/event-stream"
     )
+    answer.call_on_close(functools.partial(live.leave, flag))
     answer.headers["X-Accel-Buffering"] = "no"  # nginx would keep them back
     return answer
 
 
 def _lines(live: Live, flag: Flag) -> Iterator[str]:
-    try:
-        yield "retry: 5000\n\n"
-        while True:
-            if not flag.wait(live.alive):
-                yield ": alive\n\n"
-                continue
-            flag.clear()
-            yield f"event: change\ndata: {json.dumps(board().counts)}\n\n"
-            gevent.sleep(live.pause)
-    finally:
-        live.leave(flag)
+    yield "retry: 5000\n\n"
+    while True:
+        if not flag.wait(live.alive):
+            yield ": alive\n\n"
+            continue
+        flag.clear()
+        yield f"event: change\ndata: {json.dumps(board().counts)}\n\n"
+        gevent.sleep(live.pause)

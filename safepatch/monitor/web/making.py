@@ -72,10 +72,11 @@ def attach(app: Flask, monitor: Any) -> None:
     """Have the pages be about a monitor."""
     app.secret_key = key_of(monitor)
     app.extensions[NAME] = monitor
-    app.extensions[f"{NAME}.boards"] = Boards(monitor)
-    app.extensions[f"{NAME}.live"] = live.Live(monitor)
+    boards = app.extensions[f"{NAME}.boards"] = Boards(monitor)
+    app.extensions[f"{NAME}.live"] = live.Live(monitor, boards)
     app.extensions[f"{NAME}.logins"] = login.limit()
     app.extensions[f"{NAME}.beats"] = beats.limit()
+    app.extensions[f"{NAME}.public"] = public.kept()
 
 
 def key_of(monitor: Any) -> str:
@@ -145,7 +146,7 @@ def _tell(error: HTTPException) -> Response | tuple[str, int]:
 
 def _fail(error: Exception) -> Response | tuple[str, int]:
     """A mistake of ours: it goes to the log, and nothing of it to the page."""
-    log.error("cannot answer %s", request.path[:200], exc_info=error)
+    log.error("cannot answer %r", request.path[:200], exc_info=error)
     internal = HTTPException("the monitor failed to answer; its log says why")
     internal.code = 500
     return _tell(internal)

@@ -8,6 +8,7 @@ from typing import Any
 import flask
 from flask import Blueprint, request
 
+from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.web import charts, reading
 from safepatch.monitor.web.current import board, endpoint, monitor
 
@@ -56,28 +57,31 @@ def one() -> str:
         status=status,
         span=span,
         ranges=RANGES,
-        chart=_chart(found.name, span, now),
+        chart=_chart(found, span, now),
         days=charts.days(reading.days(found.name, now), now),
         uptimes=[
-            (label, history.uptime(found.name, seconds))
+            (label, reading.uptime(found.name, seconds))
             for label, seconds in (("24 hours", 86400), ("30 days", 2592000), ("year", 31536000))
         ],
-        recent=history.raw(found.name, now - 86400, now)[-20:][::-1],
+        recent=history.raw(found.name, now - 86400, now + 1)[-12:][::-1],
         facts=reading.facts(found, status),
-        incidents=reading.incidents_of(found.name, 10),
+        incidents=reading.incidents_of(found.name, status.incident, 10),
         restarts=reading.restarts_of(found.name, 10),
     )
 
 
-def _chart(name: str, span: str, now: float) -> Any:
+def _chart(found: Endpoint, span: str, now: float) -> Any:
     seconds, step = RANGES[span]
     history, since = monitor().history, now - seconds
-    if not step:
-        points = charts.points_of_raw(history.raw(name, since, now), since, now)
-        return charts.latency(points, since, now, gap=3600)
-    size = 3600.0 if step == "hour" else 86400.0
-    points = charts.points_of_rollups(history.rollups(name, since, now, step), size)
-    return charts.latency(points, since, now, gap=3 * size)
+    if step:
+        size = 3600.0 if step == "hour" else 86400.0
+        rows = history.rollups(found.name, since, now, step)
+        return charts.latency(charts.points_of_rollups(rows, size), since, now, gap=3 * size)
+    raw = history.raw(found.name, since, now + 1)
+    if raw:  # a monitor that has just begun is not to show an empty day
+        since = max(since, min(raw[0][0], now - 600))
+    gap = max(3 * found.options.interval, (now - since) / 80)
+    return charts.latency(charts.points_of_raw(raw, since, now), since, now, gap)
 
 
 @blueprint.get("/incidents")

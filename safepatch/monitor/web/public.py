@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,17 +16,21 @@ import flask
 import gevent
 from flask import Blueprint, Response, request
 
+from safepatch.decorators import ttl_cache
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import ERRORS
 from safepatch.monitor.statuses import Status
 from safepatch.monitor.web import access, badges, charts, reading
 from safepatch.monitor.web.board import Board
-from safepatch.monitor.web.current import board, monitor, settings
+from safepatch.monitor.web.current import NAME, board, monitor, settings
 
 blueprint = Blueprint("public", __name__)
 
 #: So many rows are on a page, and so many endpoints looked at between two pauses.
 ROWS, SLICE = 50, 200
+
+#: So many seconds a page is shown to all who ask for it.
+KEPT = 5.0
 
 _INSIDE = (".internal", ".intranet", ".lan", ".local", ".localdomain", ".home.arpa")
 
@@ -91,7 +95,7 @@ class Shown:
 
 def shown() -> Shown:
     """What the latest board has for the public; found out once for each board."""
-    key, seen = "safepatch.monitor.public", board()
+    key, seen = f"{NAME}.shown", board()
     last: Shown | None = flask.current_app.extensions.get(key)
     if last is not None and last.board is seen:
         return last
@@ -121,12 +125,26 @@ def need_public() -> None:
 
 
 @blueprint.get("/status")
-def status() -> str:
+def status() -> Response:
     """The public page."""
     need_public()
+    number = reading.page_of(shown().names, request.args.get("page", ""), ROWS).number
+    if access.may_see():
+        return Response(_page(number))
+    answer = Response(flask.current_app.extensions[f"{NAME}.public"](number))
+    answer.headers["Cache-Control"] = f"public, max-age={KEPT:.0f}"
+    return answer
+
+
+def kept() -> Callable[[int], str]:
+    """Make a page for all that come within some seconds, since in an outage many do."""
+    return ttl_cache(ttl=KEPT, maxsize=100)(_page)
+
+
+def _page(number: int) -> str:
     seen, now = shown(), time.time()
     endpoints, statuses = monitor().plan.endpoints, monitor().statuses
-    page = reading.page_of(seen.names, request.args.get("page", ""), ROWS)
+    page = reading.page_of(seen.names, str(number), ROWS)
     return flask.render_template(
         "public.html",
         seen=seen,
@@ -143,7 +161,7 @@ def _row(endpoint: Endpoint, status: Status, now: float) -> dict[str, Any]:
         "status": status,
         "trouble": trouble(status),
         "days": charts.days(reading.days(endpoint.name, now), now),
-        "uptime": monitor().history.uptime(endpoint.name, 90 * 86400.0),
+        "uptime": reading.uptime(endpoint.name, 90 * 86400.0),
     }
 
 
@@ -166,7 +184,7 @@ def badge(name: str) -> Response:
     if endpoint is None or not is_public(endpoint):
         flask.abort(404, "there is no public endpoint of this name")
     if request.args.get("what") == "uptime":
-        drawn = badges.uptime(monitor().history.uptime(name, 30 * 86400.0))
+        drawn = badges.uptime(reading.uptime(name, 30 * 86400.0))
     else:
         drawn = badges.state(title(endpoint), monitor().statuses.get(name) or reading.NEW)
     answer = Response(drawn, content_type="image/svg+xml; charset=utf-8")

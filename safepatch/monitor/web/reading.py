@@ -38,6 +38,12 @@ def days(name: str, now: float, count: int = 90) -> list[dict[str, Any]]:
     return list(monitor().history.rollups(name, since, now, "day"))
 
 
+def uptime(name: str, seconds: float) -> float | None:
+    """The share of good checks, of 1, in the last so many seconds; None if nothing is known."""
+    percent = monitor().history.uptime(name, seconds)
+    return None if percent is None else float(percent / 100)
+
+
 def facts(endpoint: Endpoint, status: Status) -> dict[str, Any]:
     """What was learned of it, or else seen last; without passwords in URLs."""
     found = dict(monitor().learned.facts(endpoint.name) or {})
@@ -70,9 +76,16 @@ def incident(key: str) -> dict[str, Any] | None:
     return None if found is None else plain(found)
 
 
-def incidents_of(name: str, count: int) -> list[dict[str, Any]]:
-    """The latest with that endpoint."""
-    return [each for each in recent_incidents(200) if name in each["names"]][:count]
+def incidents_of(name: str, current: str, count: int) -> list[dict[str, Any]]:
+    """The latest with that endpoint, before all the one that it is in now (its id, or "").
+
+    An incident has the names of those that came to it first, so that of large ones that are over
+    not all are found.
+    """
+    found = [each for each in recent_incidents(200) if name in each["names"]]
+    now = incident(current) if current else None
+    others = [each for each in found if each["id"] != current]
+    return [*([now] if now else []), *others][:count]
 
 
 def alerts(count: int) -> list[dict[str, Any]]:

@@ -39,6 +39,13 @@ class _Handler(pywsgi.WSGIHandler):
         sock.settimeout(PATIENCE)
         super().__init__(sock, address, server)
 
+    def handle(self) -> None:
+        rfile = self.rfile
+        try:
+            super().handle()
+        finally:
+            rfile.close()  # or the socket stays, until the garbage is collected
+
     def read_request(self, raw_requestline: Any) -> Any:
         try:
             with gevent.Timeout(PATIENCE, TimeoutError("timed out")):

@@ -61,7 +61,9 @@ def took(seconds: float | None) -> str:
         return "-"
     if seconds >= 0.9995:
         return f"{seconds:.2f} s"
-    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.00095 else f"{seconds * 1e3:.1f} ms"
+    if seconds >= 0.00095 or not seconds:
+        return f"{seconds * 1e3:.0f} ms"
+    return f"{seconds * 1e3:.1f} ms" if seconds >= 0.00005 else "<0.1 ms"
 
 
 def percent(share: float | None) -> str:
@@ -70,8 +72,9 @@ def percent(share: float | None) -> str:
         return "-"
     if share >= 1:
         return "100 %"
-    cut = int(share * 1e5) / 1e3
-    return f"{cut:.3f} %" if cut > 99 else f"{cut:.1f} %"
+    if share > 0.99:
+        return f"{int(share * 1e5) / 1e3:.3f} %"
+    return f"{int(share * 1e3) / 10:.1f} %"
 
 
 def number(value: float) -> str:
@@ -94,10 +97,16 @@ def many(count: int, one: str, more: str = "") -> str:
     return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
-def fact(value: Any) -> str:
-    """What was learned or seen, which may be any JSON value."""
+def fact(value: Any, key: str = "") -> str:
+    """What was learned or seen, which may be any JSON value; some keys have units."""
+    if key == "latency" and isinstance(value, dict) and set(value) == {"median", "mad"}:
+        return f"{took(value['median'])}, mostly within {took(3 * value['mad'])} of it"
+    if key == "size" and isinstance(value, list) and len(value) == 2:
+        return f"{number(value[0])} to {number(value[1])} bytes"
     if isinstance(value, dict):
-        return ", ".join(f"{key.replace('_', ' ')}: {fact(each)}" for key, each in value.items())
+        return ", ".join(f"{each.replace('_', ' ')} {fact(value[each])}" for each in value)
     if isinstance(value, list | tuple):
         return ", ".join(map(fact, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -8,9 +8,9 @@ from typing import Any
 
 import gevent
 import msgspec
-from gevent.pool import Pool
 
 from safepatch.monitor import checks, detecting
+from safepatch.monitor.lookups import host_of
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
 from safepatch.monitor.tools import Tools
@@ -19,6 +19,8 @@ from safepatch.monitor.workers.brokers import KEPT
 
 #: Packets that are kept for a monitor that does not fetch them.
 _MOST = 5000
+#: Failures that may be those of an address that a host has no more.
+_MOVED = ("refused", "timeout", "reset", "unreachable", "tls", "certificate")
 
 
 class Runner:
@@ -55,19 +57,31 @@ class Runner:
     def results(self, endpoints: list[Endpoint], seconds: float) -> list[Result]:
         """The results of all that could be checked within some seconds."""
         results: list[Result] = []
-        pool = Pool(self._at_once)
+        waiting = iter(endpoints)
+
+        def work() -> None:
+            for endpoint in waiting:
+                results.append(self._looked_at(endpoint))
+
         timeout = gevent.Timeout.start_new(max(seconds, 0.001))
+        # Greenlets that take one after the other cost less than one for each.
+        greenlets = [gevent.spawn(work) for _ in range(min(self._at_once, len(endpoints)))]
         try:
-            for endpoint in endpoints:
-                pool.spawn(lambda each: results.append(self._checked(each)), endpoint)
-            pool.join()
+            gevent.joinall(greenlets)
         except gevent.Timeout as late:
             if late is not timeout:
                 raise
         finally:
             timeout.close()
-            pool.kill()
+            gevent.killall(greenlets)
         return results
+
+    def _looked_at(self, endpoint: Endpoint) -> Result:
+        result = self._checked(endpoint)
+        if result.error in _MOVED:
+            # Its address may be an old one, so it is asked for anew before it is called down.
+            self._tools.resolving.again(host_of(endpoint))
+        return result
 
     def _checked(self, endpoint: Endpoint) -> Result:
         if endpoint.kind:

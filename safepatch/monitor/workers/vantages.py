@@ -35,7 +35,8 @@ class Vantages:
     `endpoints` gives all of them by name; where that is another mapping than before, batches are
     made anew. `take` gets each result that the vantages agree on, and may ask for another check
     before the next interval, as Monitor.take does. `found` hears of the addresses that workers
-    found for endpoints without a scheme. `quorum` 0 is more than half of `names`.
+    found for endpoints without a scheme, and `known` gives an endpoint with what is known of that.
+    `quorum` 0 is more than half of `names`.
 
     For the greenlets of one hub. What Celery and Redis wait for is waited for in threads of the
     hub, unless their sockets are patched by gevent. Raises ValueError for a broker and a quorum
@@ -51,6 +52,7 @@ class Vantages:
         *,
         quorum: int = 0,
         password: str = "",
+        known: Callable[[Endpoint], Endpoint] = lambda endpoint: endpoint,
         found: Callable[[Endpoint, str], None] = lambda endpoint, address: None,
         size: int = SIZE,
         clock: Callable[[], float] = time.time,
@@ -59,13 +61,15 @@ class Vantages:
             raise ValueError("no vantages are named; say which there are, such as ['here']")
         broker = brokers.address(broker, password)
         self._app, self._client = brokers.celery(broker), brokers.redis(broker)
-        self._endpoints, self._take, self._found = endpoints, take, found
+        self._endpoints, self._take = endpoints, take
+        self._as_known, self._found = known, found
         self._size, self._clock = size, clock
         self.quorum = Quorum(names, quorum or len(names) // 2 + 1, clock())
         self.problem = ""  # why the broker does not work
         self.rounds = self.packets = 0
+        self.late = 0.0  # seconds that the last batch was sent after it was due
         self._reply = f"safepatch-monitor-results.{secrets.token_hex(8)}"
-        self._known: Mapping[str, Endpoint] | None = None
+        self._planned: Mapping[str, Endpoint] | None = None
         self._due: list[tuple[float, int, Slot]] = []
         self._again: dict[str, Any] = {}  # who has an endpoint checked before its time
         self._greenlets: list[Any] = []
@@ -118,14 +122,15 @@ class Vantages:
 
     def _send_due(self, now: float) -> None:
         endpoints = self._endpoints()
-        if endpoints is not self._known:
-            self._known = endpoints
-            self._due = _scheduled(slots(endpoints.values(), self._size), now)
+        if endpoints is not self._planned:
+            soon = self._planned is None
+            self._planned = endpoints
+            self._due = _scheduled(slots(endpoints.values(), self._size), now, soon)
         while self._due and self._due[0][0] <= now:
             due, number, slot = self._due[0]
+            self.late = now - due
             # What was missed is not made up for.
-            missed = (now - due) // slot.interval
-            heapq.heapreplace(self._due, (due + (missed + 1) * slot.interval, number, slot))
+            heapq.heapreplace(self._due, (_next(slot, now), number, slot))
             chosen = [endpoints[name] for name in slot.names if name in endpoints]
             self._send(chosen, now, slot.interval)
 
@@ -137,7 +142,8 @@ class Vantages:
 
     def _send(self, endpoints: Sequence[Endpoint], sent: float, seconds: float) -> None:
         """Send a batch to all vantages, which is of no use after some seconds."""
-        batch = {**packed(endpoints), "reply": self._reply, "sent": sent, "until": sent + seconds}
+        current = [self._as_known(endpoint) for endpoint in endpoints]
+        batch = {**packed(current), "reply": self._reply, "sent": sent, "until": sent + seconds}
         try:
             self._apart(self._publish, batch, seconds)
             self.rounds += 1
@@ -162,11 +168,16 @@ class Vantages:
     def _receiving(self) -> None:
         while True:
             try:
-                for data in self._apart(self._fetch):
-                    self._open(data)
+                fetched = self._apart(self._fetch)
             except Exception as error:  # redis has its own, beside those of sockets
                 self._failed(error)
                 gevent.sleep(_TICK)
+                continue
+            for data in fetched:
+                try:
+                    self._open(data)
+                except Exception:
+                    logger.exception("a mistake with what a worker sent; it goes on")
 
     def _fetch(self) -> list[bytes]:
         """All that there is, or what comes within a second."""
@@ -217,11 +228,18 @@ class Vantages:
         return call(*arguments) if self._pool is None else self._pool.apply(call, arguments)
 
 
-def _scheduled(found: list[Slot], now: float) -> list[tuple[float, int, Slot]]:
-    """A heap of when each is to be sent next, on a grid that restarts do not move."""
-    heap = [
-        (now + (slot.phase - now) % slot.interval, number, slot)
-        for number, slot in enumerate(found)
-    ]
+def _next(slot: Slot, now: float) -> float:
+    """When it is due after now."""
+    return now + (slot.interval - (now - slot.phase) % slot.interval)
+
+
+def _scheduled(found: list[Slot], now: float, soon: bool) -> list[tuple[float, int, Slot]]:
+    """A heap of when each is to be sent next, on a grid that restarts do not move.
+
+    `soon` is to send all of them once before, at most ten a second.
+    """
+    heap = [(_next(slot, now), number, slot) for number, slot in enumerate(found)]
+    if soon:
+        heap = [(min(due, now + number / 10), number, slot) for due, number, slot in heap]
     heapq.heapify(heap)
     return heap

@@ -55,6 +55,7 @@
   document.addEventListener("visibilitychange", soon);
   if (stream && window.EventSource) {
     const source = new EventSource(stream);
+    source.addEventListener("open", soon); // What happened before that, nobody has told.
     source.addEventListener("change", soon);
     window.addEventListener("pagehide", () => source.close());
   }
