@@ -44,7 +44,7 @@ def connect(server):
 
 def ask(server, path, *, method="GET", headers=""):
     """Status line, headers and body of an answer, unchunked."""
-    with connect(server) as made:
+    with gevent.Timeout(20), connect(server) as made:
         made.sendall(
             f"{method} {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n".encode()
         )  # fmt: skip
@@ -138,6 +138,25 @@ def test_who_does_not_read_is_given_up(served, monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_one_address_cannot_take_all_connections(served, monkeypatch):
+    monkeypatch.setattr(serving, "EACH", 2)
+    server = served()
+    first, second = connect(server), connect(server)
+    first.sendall(b"GET / HT")
+    gevent.sleep(0.01)
+    assert "200 OK" in ask(server, "/healthz")[0]  # from loopback, where proxies are
+
+    monkeypatch.setattr(serving, "is_loopback", lambda host: False)
+    with connect(server) as third, gevent.Timeout(3):
+        assert third.recv(1) == b""
+    first.close()
+    with gevent.Timeout(3):
+        while server.clients["127.0.0.1"] > 1:
+            gevent.sleep(0.01)
+    assert "200 OK" in ask(server, "/healthz")[0]
+    second.close()
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -200,15 +219,17 @@ def live_of(server):
     return server.application.extensions["safepatch.monitor.live"]
 
 
-def test_open_pages_are_told_that_something_changed(served):
+def test_open_pages_are_told_that_something_changed_and_how_it_is_then(served):
     monitor = shop(listen="127.0.0.1:0")
     server = served(monitor)
     with listen(server) as made:
+        assert b">1</b>" in ask(server, "/?state=down")[1]
+
+        monitor.statuses["Mail"].state = "down"
         monitor.feed.put(type="status", name="Mail", change="down")
 
-        got = lines_until(made, b"event: change")
-
-    assert b'"down": 1' in got
+        assert b'"down": 2' in lines_until(made, b"event: change")
+        assert b">2</b>" in ask(server, "/?state=down")[1]
 
 
 def test_the_page_of_an_endpoint_is_told_of_that_one_and_of_what_concerns_all(served):
