@@ -114,15 +114,45 @@ def test_who_sends_nothing_more_is_given_up(served, monkeypatch, capfd, caplog, 
     assert capfd.readouterr() == ("", "")
 
 
-def test_who_sends_byte_by_byte_is_given_up_too(served, monkeypatch, capfd):
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nX: ",
+        b"POST /recheck HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n",
+        b"POST /recheck HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
+    ],
+)
+def test_who_sends_byte_by_byte_is_given_up_too(served, monkeypatch, capfd, sent):
     monkeypatch.setattr(serving, "PATIENCE", 0.1)
+    monkeypatch.setattr(making, "PATIENCE", 0.1)
     with gevent.Timeout(3), connect(served()) as slow:
-        slow.sendall(b"GET / HTTP/1.1\r\nX: ")
+        slow.sendall(sent)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             while True:
                 slow.sendall(b"x")
                 gevent.sleep(0.02)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "head", ["Content-Length: 9999999999\r\n", "Transfer-Encoding: chunked\r\n"]
+)
+def test_a_body_that_is_too_large_is_not_read(served, head):
+    with gevent.Timeout(5), connect(served()) as made:
+        made.sendall(f"POST /recheck HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(3000):
+                made.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+
+def test_connections_are_kept_for_the_next_request(served):
+    request = (
+        b"POST /api/v1/recheck HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nname=Mail"
+    )
+    with connect(served()) as made:
+        for _ in range(3):
+            made.sendall(request)
+            assert b"HTTP/1.1 " in lines_until(made, b"}")
 
 
 def test_who_does_not_read_is_given_up(served, monkeypatch, capfd):

@@ -54,6 +54,22 @@ class _Handler(pywsgi.WSGIHandler):
         except OSError as error:
             raise ValueError(f"the request did not arrive: {error}") from error
 
+    def run_application(self) -> None:
+        try:
+            super().run_application()
+        finally:
+            self._hear_no_more()
+
+    def _hear_no_more(self) -> None:
+        """Close the connection where something of a body is left, which nobody wants.
+
+        pywsgi would read it all, however much that is.
+        """
+        body: Any = self.wsgi_input
+        if body.position < (body.content_length or 0) or body.chunked_input:
+            self.close_connection = True
+            body._chunked_input_error = True
+
 
 class _Server(pywsgi.WSGIServer):
     """Leaves connections for others where one address takes many; a proxy here may have all."""
