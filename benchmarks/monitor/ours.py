@@ -25,7 +25,12 @@ from safepatch.monitor import Monitor
 def main() -> None:
     asked = json.loads(sys.argv[1])
     with tempfile.TemporaryDirectory() as state:
-        monitor = Monitor(_source(asked), state=state, listen=asked.get("listen", ""))
+        monitor = Monitor(
+            _source(asked),
+            state=state,
+            listen=asked.get("listen", ""),
+            concurrency=asked.get("concurrency", 500),
+        )
         with monitor:
             _warm(monitor, asked)
             found = _measure(monitor, asked["seconds"])
@@ -36,7 +41,7 @@ def main() -> None:
 
 
 def _source(asked: dict[str, Any]) -> dict[str, Any]:
-    defaults = {"interval": asked["interval"], "timeout": asked["interval"], "private": ["any"]}
+    defaults = {"interval": asked["interval"], "timeout": asked["timeout"], "private": ["any"]}
     if "ca" in asked:
         defaults["ca"] = asked["ca"]
     return {
@@ -75,7 +80,7 @@ def _pages(base: str, name: str) -> dict[str, float]:
     paths = {
         "overview": "/",
         "search": "/?q=site99",
-        "an endpoint": f"/endpoints/{name}",
+        "an endpoint": f"/endpoint?name={name}",
         "public page": "/status",
         "API, 100 of them": "/api/v1/endpoints?limit=100",
         "metrics": "/metrics",

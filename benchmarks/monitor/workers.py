@@ -26,10 +26,12 @@ from typing import Any
 
 import gevent
 
+from benchmarks.monitor.servers import nginx
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
 from safepatch.monitor.workers import Vantages, command
 from safepatch.monitor.workers.brokers import AT_ONCE, BROKER
+from safepatch.monitor.workers.running import Runner
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
 ROOT = pathlib.Path(__file__).parents[2]
@@ -82,7 +84,7 @@ class Round:
         self.taken = 0
         self.vantages = Vantages(url, ["here"], lambda: self.endpoints, self.take)
         self.vantages._due = []
-        self.vantages._known = self.endpoints
+        self.vantages._planned = self.endpoints
         self.vantages.start()
 
     def take(self, endpoint: Endpoint, result: Result) -> tuple[float, None]:
@@ -139,6 +141,27 @@ def sample(one: Round, size: int, batches: int, pids: dict[str, int]) -> dict[st
     return {**{name: each / checks * 1e6 for name, each in took.items()}, "rate": checks / seconds}
 
 
+def checks(quick: bool) -> dict[str, list[float]]:
+    """Microseconds of the processor for each real check as a worker makes them, against nginx."""
+    found: dict[str, list[float]] = {"http": [], "https": []}
+    with nginx() as servers:
+        addresses = {
+            "http": f"http://127.0.0.1:{servers.plain}/",
+            "https": f"https://127.0.0.1:{servers.tls}/",
+        }
+        runner = Runner(None, at_once=100)
+        for _ in range(1 if quick else 5):
+            for kind, address in addresses.items():
+                options = Options(timeout=30.0, ca=servers.ca)
+                some = [Endpoint(str(n), address, options) for n in range(100 if quick else 1000)]
+                runner.results(some[:10], 60.0)
+                began = time.process_time()
+                results = runner.results(some, 60.0)
+                assert all(result.ok for result in results), results[0]
+                found[kind].append((time.process_time() - began) / len(some) * 1e6)
+    return found
+
+
 def report(found: dict[str, Any]) -> Iterator[str]:
     yield f"Python {found['python']}, {found['versions']}"
     yield "microseconds of the processor for each check that does nothing, medians (least..most)"
@@ -152,6 +175,10 @@ def report(found: dict[str, Any]) -> Iterator[str]:
         together = sum(middle[name] for name in ("worker", "monitor", "redis"))
         yield f"{size:>6} {' '.join(cells)} {together:9.1f} {middle['rate']:9.0f}"
 
+    for kind, each in found["checks"].items():
+        middle_one = statistics.median(each)
+        yield f"a real check of {kind}: {middle_one:.0f} ({min(each):.0f}..{max(each):.0f})"
+
 
 def main() -> None:
     quick = "--quick" in sys.argv
@@ -162,6 +189,7 @@ def main() -> None:
         "python": platform.python_version(),
         "versions": versions,
         "overhead": measure(quick),
+        "checks": checks(quick),
     }
     lines = [*report(found)]
     print(*lines, sep="\n")

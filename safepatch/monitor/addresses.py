@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import ipaddress
 import re
 import urllib.parse
@@ -29,9 +30,14 @@ _AUTHORITY = re.compile(r"(\[[^]]*\]|[^:]*)(?::(.*))?", re.DOTALL)
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """The question whether that one was meant, "; did you mean 'x'?", or what there is."""
-    words = list(dict.fromkeys(words))
-    if len(words) > 2000:  # of which comparing all takes too long
-        words = [one for one in words if one[:2] == word[:2]][:2000] or words[:20]
+    known = tuple(dict.fromkeys(words))
+    if len(known) > 2000:  # of which comparing all takes too long
+        known = tuple(one for one in known if one[:2] == word[:2])[:2000] or known[:20]
+    return _nearest(word, known)
+
+
+@functools.lru_cache(maxsize=256)  # the same mistake is often in each line
+def _nearest(word: str, words: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(word, words, 1)
     if near:
         return f"; did you mean {near[0]!r}?"
@@ -162,13 +168,15 @@ def _tail(scheme: str, name: str, tail: str) -> str:
 
 
 def _query(query: str) -> str:
-    key, _, record = query.partition("=")
-    if key != "type":
-        raise ValueError(f"dns:// takes no {key!r}; write '?type=MX'")
-    if record.upper() not in RECORDS:
-        hint = nearest(record.upper(), RECORDS)
-        raise ValueError(f"there are no records of the type {record!r}{hint}")
-    return f"?type={record.upper()}"
+    said = urllib.parse.parse_qsl(query, keep_blank_values=True)
+    for key, record in said:
+        if key not in ("type", "resolver", "answer"):
+            raise ValueError(f"dns:// takes no {key!r}; write '?type=MX'")
+        if key == "type" and record.upper() not in RECORDS:
+            hint = nearest(record.upper(), RECORDS)
+            raise ValueError(f"there are no records of the type {record!r}{hint}")
+    plain = [(key, value.upper() if key == "type" else value) for key, value in said]
+    return f"?{urllib.parse.urlencode(plain, safe=':[]')}" if plain else ""
 
 
 def _in_brackets(name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
+import gevent.event
 import msgspec
 
 from safepatch.decorators import retry
@@ -34,11 +35,10 @@ class State(msgspec.Struct):
     failing_since: float = 0.0
     error: str = ""
     attempts: int = 0  # of what is being sent
-    sending: bool = False
 
 
 class GoneError(Exception):
-    """A channel that is not in the plan any more."""
+    """Nothing more is to be sent to a channel: it is not in the plan any more, or all ends."""
 
 
 class Alerts:
@@ -71,14 +71,15 @@ class Alerts:
         keep: int = 200,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Any] = gevent.sleep,
+        sleep: Callable[[float], Any] | None = None,
         random: Callable[[], float] | None = None,
     ) -> None:
         self._plan, self._now, self._most = plan, now, max(most, 2 * FEW)
         self._outbox = Outbox(store, now, keep)
-        self._deliveries = Deliveries(plan, now=now, clock=clock, sleep=sleep)
+        self._deliveries = Deliveries(plan, now=now, clock=clock, sleep=sleep or gevent.sleep)
         self._deliver = deliver or self._deliveries.send
-        self._running = False
+        self._running = self._stopping = False
+        self._changed = gevent.event.Event()
         self._workers: Workers = {}
         self._mergers: Workers = {}
         self._states: dict[str, State] = {}
@@ -89,7 +90,7 @@ class Alerts:
             wait_initial=0.01,
             wait_max=1.0,
             wait_jitter=0.0,
-            sleep=sleep,
+            sleep=sleep or gevent.sleep,
         )
         self._begin, self._finish = patient(self._outbox.begin), patient(self._outbox.finish)
         self._shorten = patient(self._outbox.shorten)
@@ -98,7 +99,7 @@ class Alerts:
             attempts=None,
             wait_initial=2.0,
             wait_max=300.0,
-            sleep=sleep,
+            sleep=sleep or self._changed.wait,  # which ends when there is another plan
             random=random,
         )(self._attempt)
 
@@ -114,24 +115,25 @@ class Alerts:
                     self._wake(name)
 
     def start(self) -> None:
-        """Begin to send, and first what is left from before. Idempotent; call it again when the
-        plan has changed."""
+        """Begin to send, and first what is left from before. Idempotent; when it is called again,
+        because the plan has changed, what waits to be tried again is tried at once."""
         if not self._running:
             self._outbox.load()
             self._outbox.forget(self._plan().channels)
-            self._running = True
+            self._running, self._stopping = True, False
+        self._deliveries.prepare()
+        self._changed.set()
+        self._changed.clear()
         for name in [*self._outbox.queues]:
             self._wake(name)
 
     def stop(self, seconds: float = 5.0) -> None:
         """End; who is sending has so many seconds. What was not sent stays in the store."""
-        self._running = False
-        until = time.monotonic() + seconds
-        while self._is_sending() and time.monotonic() < until:
-            gevent.sleep(0.02)
-        gevent.killall([*self._workers.values(), *self._mergers.values()])
-        self._workers.clear()
-        self._mergers.clear()
+        self._running, self._stopping = False, True
+        self._changed.set()  # nobody waits to try again
+        working = [*self._workers.values(), *self._mergers.values()]
+        gevent.joinall(working, timeout=seconds)
+        gevent.killall(working)
         self._deliveries.close()
 
     def test(self, name: str) -> None:
@@ -169,7 +171,11 @@ class Alerts:
 
     def send_next(self, name: str) -> bool:
         """Send what is next for a channel, however long it takes; whether there was something."""
-        begun = self._begin(name) if name in self._plan().channels else None
+        channel = self._plan().channels.get(name)
+        if channel is None:
+            return False
+        # What opens and closes incidents by itself must be told of each; it asks for no reader.
+        begun = self._begin(name, self._most if kind(channel) == "pagerduty" else FEW)
         if begun is None:
             return False
         key, part = begun
@@ -186,10 +192,9 @@ class Alerts:
 
     def _attempt(self, name: str, part: Message) -> None:
         channel, state = self._plan().channels.get(name), self._state(name)
-        if channel is None:
+        if channel is None or self._stopping:
             raise GoneError(name)
         state.attempts += 1
-        state.sending = True
         try:
             self._deliver(named(name, channel), part)
         except Exception as error:
@@ -198,8 +203,6 @@ class Alerts:
             state.error = why(error)
             logger.warning("alert %s to channel %r: %s", part.id, name, state.error)
             raise
-        finally:
-            state.sending = False
         state.failing_since, state.error = 0.0, ""
 
     def _wake(self, name: str) -> None:
@@ -232,9 +235,6 @@ class Alerts:
 
     def _is_left(self, name: str) -> bool:
         return name in self._plan().channels and bool(self._outbox.queue(name).waiting)
-
-    def _is_sending(self) -> bool:
-        return any(state.sending for state in self._states.values())
 
     def _state(self, name: str) -> State:
         return self._states.setdefault(name, State())

@@ -45,7 +45,7 @@ class Blindness:
         self._line, self._names = Evidence(), Evidence()
         self._canaries: dict[str, tuple[bool, float, bool]] = {}  # well, since when, private
         self._bad: set[str] = set()  # who failed last, so that a failure is new only once
-        self._changed = self._given_up = False
+        self._changed = False
         self._kind = self._reason = ""
         self._since = self._judged = 0.0
         told = root[COLLECTION].get("state")
@@ -96,7 +96,6 @@ class Blindness:
             self._bad.discard(name)
         # What was not asked, such as a cron job that reports, has no address, and is no evidence.
         if address and not is_private(address):
-            self._given_up = False
             self._line.good(network_of(address), result.at)
         if result.phases.get("dns", 0.0) > _ASKED:
             self._names.good(self._domain(name), result.at)
@@ -168,8 +167,7 @@ class Blindness:
         """The kind of blindness, and why; two times "" if there is none."""
         canaries = self.plan().settings.canaries
         if not canaries:
-            failing = 0 if self._given_up else self._line.fails(self._need())
-            if failing:
+            if failing := self._line.fails(self._need()):
                 return "line", f"nothing answers any more, in {failing} networks at once"
         elif self._canaries_tell():
             return "canaries", f"none of the canaries answers: {', '.join(canaries)}"
@@ -191,7 +189,7 @@ class Blindness:
             return not self._canaries_tell()
         small = self._units() < _SMALL
         if self._kind == "line" and small and now - self._since > _GIVEN_UP:
-            self._given_up = True
+            self._line = Evidence()  # or else it would be blind again at once
             return True
         evidence = self._names if self._kind == "names" else self._line
         return evidence.works(1 if small else LEAST, self._since)

@@ -89,8 +89,10 @@ def post(
                 _need_success(answer.status, answer.getheader("Location", ""))
         finally:
             connection.close()
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise DeliveryError(why(error)) from None
+    except ValueError:  # whose text may have them in it
+        raise DeliveryError("its address or one of its headers cannot be used") from None
 
 
 def _headers(parts: urllib.parse.SplitResult) -> dict[str, str]:
@@ -150,10 +152,11 @@ def _unheard() -> Iterator[list[str]]:
             logging.getLogger(name).removeFilter(quiet)
 
 
-def notify(url: str, message: Message, seconds: float) -> None:
-    """Have Apprise tell a message, which blocks the thread. Raises DeliveryError.
+def plugin(url: str) -> Any:
+    """What Apprise has for an address; the first time takes half a second.
 
-    Raises ModuleNotFoundError, which says what to install, where Apprise is missing.
+    Raises DeliveryError for an address that it does not understand, and ModuleNotFoundError, which
+    says what to install, where it is missing.
     """
     try:
         import apprise
@@ -162,25 +165,32 @@ def notify(url: str, message: Message, seconds: float) -> None:
             "such channels need Apprise; install it with pip install 'safepatch-py[monitor]'",
             name=error.name,
         ) from None
+    with _unheard():
+        made = apprise.Apprise.instantiate(url)
+    if made is None:
+        raise DeliveryError(
+            f"Apprise does not understand the address, of kind {url.partition('://')[0]!r}"
+        )
+    return made
+
+
+def notify(url: str, message: Message, seconds: float) -> None:
+    """Have Apprise tell a message, which blocks. Raises what `plugin` does, and DeliveryError."""
+    way = plugin(url)
+    _set_up(way, message, seconds)
+    text = f"{message.text}\n{message.url}".strip() or message.title
     with _unheard() as heard:
-        plugin: Any = apprise.Apprise.instantiate(url)
-        if plugin is None:
-            raise DeliveryError(
-                f"Apprise does not understand the address, of kind {url.partition('://')[0]!r}"
-            )
-        _set_up(plugin, message, seconds)
-        text = f"{message.text}\n{message.url}".strip() or message.title
-        done = plugin.notify(body=text, title=message.title, notify_type=_kind(message))
+        done = way.notify(body=text, title=message.title, notify_type=_kind(message))
     if not done:
         raise DeliveryError(f"Apprise could not deliver it{_status(heard)}")
 
 
-def _set_up(plugin: Any, message: Message, seconds: float) -> None:
-    plugin.socket_connect_timeout = plugin.socket_read_timeout = seconds
-    plugin.redirects = False
+def _set_up(way: Any, message: Message, seconds: float) -> None:
+    way.socket_connect_timeout = way.socket_read_timeout = seconds
+    way.redirects = False
     # What PagerDuty knows an incident by, so that "up" resolves what "down" has triggered.
-    if message.incident and getattr(plugin, "dedup", "") is None:
-        plugin.dedup = message.incident
+    if message.incident and getattr(way, "dedup", "") is None:
+        way.dedup = message.incident
 
 
 def _kind(message: Message) -> Any:

@@ -7,6 +7,7 @@ is monkey-patched or not. TLS goes through memory (`SSLContext.wrap_bio`), for t
 from __future__ import annotations
 
 import _socket  # what `socket` would be, had nobody patched it
+import contextlib
 import errno
 import os
 import socket
@@ -87,14 +88,23 @@ class Connection:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = tls = context.wrap_bio(self._incoming, self._outgoing, False, server_name)
         try:
-            while True:
-                try:
-                    return tls.do_handshake()
-                except ssl.SSLWantReadError:
-                    self._flush()
-                    self._fill()
-        finally:
-            self._flush()  # our last word, or the alert that says why there is none
+            while self._is_shaking(tls):
+                self._flush()
+                self._fill()
+        except ssl.SSLError:
+            with contextlib.suppress(OSError):
+                self._flush()  # the alert that says why
+            raise
+        self._flush()
+
+    @staticmethod
+    def _is_shaking(tls: ssl.SSLObject) -> bool:
+        """Go on with a handshake; whether it needs to hear more."""
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return True
+        return False
 
     def send(self, data: bytes) -> None:
         """Send all of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import time
 import urllib.parse
@@ -11,6 +12,7 @@ from typing import Any
 
 import gevent
 import msgspec
+from gevent.monkey import is_module_patched
 from gevent.threadpool import ThreadPool
 
 from safepatch.decorators import rate_limit, timeout
@@ -20,6 +22,7 @@ from safepatch.monitor.messages import Message
 from safepatch.monitor.plan import Channel, Plan
 from safepatch.monitor.statuses import Event
 
+logger = logging.getLogger("safepatch.monitor")
 _THREADS = 64  # at most; a channel takes one at a time
 
 
@@ -27,7 +30,8 @@ class Deliveries:
     """Brings messages to channels, in greenlets, while others run.
 
     What blocks, which are Apprise and smtplib, runs in threads, of which a channel has one at a
-    time. `tls` is used instead of contexts that trust what the system trusts. `close` ends it.
+    time, unless gevent has patched sockets. `tls` is used instead of contexts that trust what the
+    system trusts. `close` ends it.
     """
 
     def __init__(
@@ -59,6 +63,16 @@ class Deliveries:
             self._ways[channel.name] = channel, way
         way(message)
 
+    def prepare(self) -> None:
+        """Have ready what takes long to import, and log which addresses nobody understands."""
+        for name, channel in self._plan().channels.items():
+            if kind(channel) in ("webhook", "mail", "command"):
+                continue
+            try:
+                channels.plugin(channel.url)
+            except (DeliveryError, ModuleNotFoundError) as error:
+                logger.error("channel %r: %s", name, error)
+
     def close(self) -> None:
         """End the threads; one that is still at work after a second ends when it is done."""
         pool, self._pool = self._pool, None
@@ -83,7 +97,7 @@ class Deliveries:
         elif channel.mail:
             settings = self._plan().settings
             made = mailing.mail(message, channel.mail, settings.mail_from, self._now())
-            self._in_thread(
+            self._apart(
                 channel,
                 functools.partial(
                     mailing.send,
@@ -99,9 +113,13 @@ class Deliveries:
             channels.post(channel.url, encoded(message), headers, channel.timeout, tls=self._tls)
         else:
             notify = functools.partial(channels.notify, channel.url, message, channel.timeout)
-            self._in_thread(channel, notify)
+            self._apart(channel, notify)
 
-    def _in_thread(self, channel: Channel, work: Callable[[], None]) -> None:
+    def _apart(self, channel: Channel, work: Callable[[], None]) -> None:
+        """Do what blocks in a thread; or here, where gevent has seen to it that it does not."""
+        if is_module_patched("socket"):
+            work()
+            return
         name = channel.name
         if name in self._busy:
             raise DeliveryError("the delivery before, which took too long, has not ended yet")

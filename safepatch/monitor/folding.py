@@ -15,8 +15,7 @@ from safepatch.monitor.rollups import Rollup, rolled
 
 DAY = 86400
 _DAY_LATE = 1200  # seconds after a day until it is folded
-_DAY_SPREAD = 7200  # seconds that this is spread over
-_DAYS_AT_ONCE = 10  # endpoints, each second
+_DAY_SPREAD = 14400  # seconds that this is spread over
 _MISSED = 3  # days that are folded afterwards, if the monitor did not run
 _PLACE = {"hours": HOUR, "days": DAY}
 
@@ -150,25 +149,26 @@ class Folds:
 
     # -- days
 
-    def day_is_due(self, now: float) -> bool:
-        """Whether some endpoint's day can be folded; days that are long over are left out."""
+    def days_due(self, all_: Mapping[str, Series], now: float) -> int:
+        """Of how many endpoints the day is to be folded now, so that all are done in four hours."""
         if self.day < (recent := int(now) // DAY - _MISSED):
-            self.day, self.day_cursor = recent, 0
-        return now >= (self.day + 1) * DAY + _DAY_LATE and self.hour >= (self.day + 1) * DAY
+            self.day, self.day_cursor = recent, 0  # what is long over is left out
+        late = now - (self.day + 1) * DAY - _DAY_LATE
+        if late < 0 or self.hour < (self.day + 1) * DAY:
+            return 0
+        order = self._ordered(all_)
+        wanted = math.ceil(late / _DAY_SPREAD * len(order))
+        return max(0, min(len(order) + 1, wanted + 1) - _first(order, self.day_cursor))
 
-    def fold_day(self, all_: Mapping[str, Series], now: float) -> None:
-        """Write the rollups of the day of some endpoints, so that all are done in two hours."""
+    def fold_day(self, all_: Mapping[str, Series]) -> None:
+        """Write the rollups of the day of the next endpoint; the next day is after the last."""
         order = self._ordered(all_)
         at = _first(order, self.day_cursor)
-        share = (now - (self.day + 1) * DAY - _DAY_LATE) / _DAY_SPREAD
-        until = min(len(order), math.ceil(share * len(order)), at + _DAYS_AT_ONCE)
-        for series in order[at:until]:
-            _fold_day(self.root, series, self.day * DAY)
-            self.day_cursor = series.id + 1
-        if until >= len(order):
+        if at < len(order):
+            _fold_day(self.root, order[at], self.day * DAY)
+            self.day_cursor = order[at].id + 1
+        else:
             self.day, self.day_cursor = self.day + 1, 0
-        elif until <= at:
-            return
         self._save()
 
 
@@ -195,7 +195,7 @@ def _fold_day(root: Any, series: Series, day: int) -> None:
     month, number = _month(day)
     key = f"{month}.{series.id}"
     before = root["months"].get(key)
-    rows = [row for row in rollups.rollups_of(before) if row.at != number] if before else []
+    rows = rollups.rollups_of(before) if before else []
     root["months"][key] = rollups.text([*rows, rolled(number, all_)])
 
 

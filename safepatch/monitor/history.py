@@ -12,16 +12,17 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from safepatch.monitor import exporting, folding, packing
+from safepatch.monitor import asking, exporting, folding, packing
 from safepatch.monitor.folding import DAY, Series
 from safepatch.monitor.packing import HOUR
-from safepatch.monitor.rollups import Rollup, percent, rolled, shown
+from safepatch.monitor.rollups import percent, shown
 from safepatch.store import Store
 
 _LATE = 120  # seconds after an hour until its results are written by endpoint
 _SPREAD = 240  # seconds that this is spread over
 _LAST = _LATE + _SPREAD + 60  # then all of the rest is written, for a word has no more room
 _AT_ONCE = 200  # endpoints in one transaction
+_DAYS_AT_ONCE = 5  # endpoints whose day is folded, each second
 _DROPPED = 40  # documents of each collection, each second
 
 
@@ -44,13 +45,13 @@ class History:
     ) -> None:
         self.store = Store(f"sqlite:///{os.path.abspath(path)}", every=0, in_memory=500)
         self.clock = clock
-        self._keep = {"hours": keep_raw, "days": keep_hours, "months": keep_rollups}
+        self.keep = {"hours": keep_raw, "days": keep_hours, "months": keep_rollups}
         self._new: list[tuple[str, float, float, str]] = []
         self._add = self._new.append
-        self._series: dict[str, Series] = {}
+        self.series: dict[str, Series] = {}
         self._next_id = 1
         self._flushed = 0.0
-        self._folds = folding.Folds(self.store.root)
+        self.folds = folding.Folds(self.store.root)
         self._read()
 
     # -- taking results
@@ -78,19 +79,19 @@ class History:
         self._drop(now)
 
     def _write(self, new: list[tuple[str, float, float, str]], now: float) -> None:
-        hour, cursor = self._folds.hour, self._folds.cursor
+        hour, cursor = self.folds.hour, self.folds.cursor
         record = array("I")
         for name, at, seconds, error in new:
-            series = self._series.get(name) or self._make(name)
+            series = self.series.get(name) or self._make(name)
             value = packing.word(int(at) - hour, seconds, error)
             record.append(series.id)
             record.append(value)
             series.append(value, series.id < cursor)
-        key = self._folds.second_key(now)
+        key = self.folds.second_key(now)
         self.store.root["seconds"][key] = [hour, packing.text(record)]
 
     def _make(self, name: str) -> Series:
-        series = self._series[name] = Series(self._next_id)
+        series = self.series[name] = Series(self._next_id)
         self.store.root["names"][name] = series.id
         self._next_id += 1
         return series
@@ -98,13 +99,14 @@ class History:
     def _read(self) -> None:
         """Bring back into memory what has been in it."""
         root = self.store.root
-        self._series = {name: Series(id_) for name, id_ in root["names"].items()}
-        by_id = {series.id: series for series in self._series.values()}
+        self.series = {name: Series(id_) for name, id_ in root["names"].items()}
+        by_id = {series.id: series for series in self.series.values()}
         self._next_id = max(by_id, default=0) + 1
-        self._folds.read(self.clock())
-        hour, cursor = self._folds.hour, self._folds.cursor
+        self.folds.read(self.clock())
+        hour, cursor = self.folds.hour, self.folds.cursor
         for key, (began, packed) in root["seconds"].items():
-            self._folds.seconds.append(key)
+            self.folds.seconds.append(key)
+            self._flushed = max(self._flushed, float(key.partition(".")[0]))
             record = packing.words_of(packed)
             shift = hour - began  # what was written in the hour before
             for id_, value in zip(record[::2], record[1::2], strict=True):
@@ -117,33 +119,34 @@ class History:
 
     def _catch_up(self, now: float) -> None:
         """Fold hours that are long over, as after a pause of the whole machine."""
-        while now >= self._folds.hour + HOUR + _LAST:
-            if not any(series.words for series in self._series.values()):
+        while now >= self.folds.hour + HOUR + _LAST:
+            if not any(series.words for series in self.series.values()):
                 with self.store.transaction():
-                    self._folds.jump(now)
+                    self.folds.jump(now)
                 return
             self._fold_some(_AT_ONCE)
 
     def _fold_hour(self, now: float) -> None:
-        if now >= self._folds.hour + HOUR + _LATE:
-            self._fold_some(min(_AT_ONCE, math.ceil(len(self._series) / _SPREAD) + 1))
+        if now >= self.folds.hour + HOUR + _LATE:
+            self._fold_some(min(_AT_ONCE, math.ceil(len(self.series) / _SPREAD) + 1))
 
     def _fold_some(self, count: int) -> None:
         """Write the hour of so many endpoints, each as a document."""
         with self.store.transaction():
-            self._folds.fold_hour(self._series, count)
+            self.folds.fold_hour(self.series, count)
 
     def _fold_day(self, now: float) -> None:
-        if self._folds.day_is_due(now):
+        # Each takes milliseconds, so others are let run between them.
+        for _ in range(min(_DAYS_AT_ONCE, self.folds.days_due(self.series, now))):
             with self.store.transaction():
-                self._folds.fold_day(self._series, now)
+                self.folds.fold_day(self.series)
 
     def _drop(self, now: float) -> None:
         """Drop some of what is too old, if there is any."""
-        root, folds = self.store.root, self._folds
+        root, folds = self.store.root, self.folds
         old = [("seconds", key) for key in folds.old_seconds(_DROPPED // 4)]
-        if int(now) % len(self._keep) == 0:  # or else it would take as long as all the rest
-            for collection, keep in self._keep.items():
+        if int(now) % len(self.keep) == 0:  # or else it would take as long as all the rest
+            for collection, keep in self.keep.items():
                 before = now - keep
                 if collection == "hours":
                     before = min(before, folds.day * DAY)  # days are made of them
@@ -161,9 +164,9 @@ class History:
         """
         with self.store.transaction():
             for name in names:
-                if self._series.pop(name, None) is not None:
+                if self.series.pop(name, None) is not None:
                     del self.store.root["names"][name]
-        self._folds.order = []
+        self.folds.order = []
 
     def close(self) -> None:
         """Have all on disk, and end."""
@@ -172,14 +175,14 @@ class History:
 
     def stats(self) -> dict[str, Any]:
         """Numbers: endpoints, bytes in memory of their last results, and those of the store."""
-        words = sum(len(series.words) for series in self._series.values())
-        return {"endpoints": len(self._series), "results_bytes": words, **self.store.stats()}
+        words = sum(len(series.words) for series in self.series.values())
+        return {"endpoints": len(self.series), "results_bytes": words, **self.store.stats()}
 
     # -- answers
 
     def names(self) -> list[str]:
         """Whose history there is."""
-        return [*self._series]
+        return [*self.series]
 
     def raw(self, name: str, since: float, until: float) -> list[tuple[float, float, str]]:
         """Results whose checks began in [since, until): (at, seconds, error), oldest first.
@@ -187,25 +190,14 @@ class History:
         `at` is cut to whole seconds, `seconds` is right within a quarter of a percent. Those that
         were added after the last `flush` are missing.
         """
+        series = self.series.get(name)
+        if series is None:
+            return []
         found: list[tuple[float, float, str]] = []
         until = min(until, self.clock() + DAY)
-        for hour, words in self._words(name, since, until):
+        for hour, words in asking.words(self, series, since, until):
             found += (packing.result(value, hour) for value in words)
         return [one for one in found if since <= one[0] < until]
-
-    def _words(self, name: str, since: float, until: float) -> Iterator[tuple[int, list[int]]]:
-        """The words of each hour that touches a time; hours without any are left out."""
-        series = self._series.get(name)
-        if series is None:
-            return
-        base = self._folds.base(series)
-        since = max(since, self.clock() - self._keep["hours"] - DAY)
-        for hour in range(int(since) // HOUR * HOUR, min(base, math.ceil(until)), HOUR):
-            if document := self.store.root["hours"].get(series.key(hour)):
-                yield hour, packing.hour_words(document[3])
-        for hour, words in series.by_hour(base):
-            if hour < until and hour + HOUR > since:
-                yield hour, words
 
     def rollups(
         self, name: str, since: float, until: float, step: str = "hour"
@@ -217,41 +209,16 @@ class History:
         """
         if step not in ("hour", "day"):
             raise ValueError(f"got step={step!r}; give 'hour' or 'day'")
-        series = self._series.get(name)
+        series = self.series.get(name)
         if series is None or until <= since:
             return []
         length = HOUR if step == "hour" else DAY
-        found = self._hours if step == "hour" else self._days
+        found = asking.hours if step == "hour" else asking.days
         return [
             shown(rollup, at)
-            for at, rollup in found(name, series, since, until)
+            for at, rollup in found(self, series, since, until)
             if at + length > since and at < until
         ]
-
-    def _hours(
-        self, name: str, series: Series, since: float, until: float
-    ) -> Iterator[tuple[int, Rollup]]:
-        since = max(since, self.clock() - self._keep["days"] - DAY)
-        for day in range(int(since) // DAY * DAY, math.ceil(until), DAY):
-            written = folding.hours_of(self.store.root, series, day)
-            if written is not None:
-                yield from ((day + rollup.at * HOUR, rollup) for rollup in written)
-                continue
-            for hour, words in self._words(name, max(day, since), min(day + DAY, until)):
-                yield hour, rolled(hour % DAY // HOUR, words)
-
-    def _days(
-        self, name: str, series: Series, since: float, until: float
-    ) -> Iterator[tuple[int, Rollup]]:
-        since = max(since, self.clock() - self._keep["months"] - DAY)
-        written = dict(folding.days_of(self.store.root, series, since, until))
-        first = max(int(since), int(self.clock() - self._keep["hours"] - 2 * DAY)) // DAY * DAY
-        for day in range(first, math.ceil(until), DAY):
-            if day not in written:
-                words = [one for _, some in self._words(name, day, day + DAY) for one in some]
-                if words:
-                    written[day] = rolled(0, words)
-        yield from sorted(written.items())
 
     def uptime(self, name: str, seconds: float, now: float | None = None) -> float | None:
         """How many percent of the checks of the last so many seconds were good.
@@ -260,41 +227,15 @@ class History:
         there are no others. For more than two days it is made of whole days in UTC, of which the
         first began up to a day earlier.
         """
-        series = self._series.get(name)
+        series = self.series.get(name)
         if series is None:
             return None
         now = self.clock() if now is None else now
-        if seconds <= self._keep["hours"]:
-            parts = [*self._counts(name, series, now - seconds)]
+        if seconds <= self.keep["hours"]:
+            parts = [*asking.counts(self, series, now - seconds)]
         else:
-            parts = [*self._counts_of_days(name, series, now - seconds)]
+            parts = [*asking.counts_of_days(self, series, now - seconds)]
         return percent(*(sum(part[column] for part in parts) for column in range(3)))
-
-    def _counts_of_days(
-        self, name: str, series: Series, since: float
-    ) -> Iterator[tuple[int, int, int]]:
-        """Counts of the days that were folded, and of the hours since then."""
-        began = int(since) // DAY * DAY
-        folded = began
-        for day, row in folding.days_of(self.store.root, series, since, self._flushed + HOUR):
-            folded = max(folded, day + DAY)
-            yield row.checks, row.failed, row.unknown
-        oldest = int(self.clock() - self._keep["hours"] - 2 * DAY)
-        yield from self._counts(name, series, max(folded, began, oldest))
-
-    def _counts(self, name: str, series: Series, since: float) -> Iterator[tuple[int, int, int]]:
-        """Counts of hours as they are written, but of the first one from its results."""
-        root, base = self.store.root["hours"], self._folds.base(series)
-        first = -(-int(since) // HOUR) * HOUR
-        if since < first:
-            words = [(hour, one) for hour, some in self._words(name, since, first) for one in some]
-            yield packing.counts(one for hour, one in words if hour + (one & 0xFFF) >= since)
-        for hour in range(first, base, HOUR):
-            if document := root.get(series.key(hour)):
-                yield document[0], document[1], document[2]
-        for hour, some in series.by_hour(base):
-            if hour >= first:
-                yield packing.counts(some)
 
     def export(
         self,

@@ -130,12 +130,16 @@ class Learned:
         return told
 
     def _renew(self, profile: Profile, facts: dict[str, Any]) -> None:
-        """Note the body that is as usual, and a certificate that is newer."""
+        """Note a body that is as usual, and a certificate that is newer."""
         digest = facts.get("digest")
         profile.digest = hash(digest) if digest else 0
-        expires = (facts.get("certificate") or {}).get("expires") or 0
-        if expires > profile.expires and "expires" not in profile.varies and not profile.edited:
-            profile.expires = int(expires)
+        if profile.edited:
+            return
+        expires = int((facts.get("certificate") or {}).get("expires") or 0)
+        is_newer = expires > profile.expires and "expires" not in profile.varies
+        if is_newer:
+            profile.expires = expires
+        if profiles.settle(profile, facts) or is_newer:
             self._is_changed = True
 
     def facts(self, name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -79,6 +80,8 @@ def read(text: str, where: str, tell: Tell, pause: Callable[[], None]) -> Lines:
         if not line:
             continue
         try:
+            if line.lower() == "allow":
+                raise ValueError("it allows nothing; write a network, 'allow 10.0.0.0/8'")
             if " " not in line and "\t" not in line:
                 entries.append(unnamed(line, number))
             elif (allow := _ALLOW.fullmatch(line)) and "=" not in line:
@@ -147,6 +150,8 @@ def wrong_name(name: str) -> str:
         return f"the name {shown(name)} has blanks around it, or signs that do not print"
     if name.startswith("#"):
         return f"the name {shown(name)} begins with '#', as tags do"
+    if not unicodedata.is_normalized("NFC", name):
+        return f"the name {shown(name)} has accents of their own; type it anew (it is not in NFC)"
     if len(name) > 200:
         return f"the name {shown(name)} is longer than 200"
     return ""

@@ -149,6 +149,7 @@ class Monitor:
         self.restarts.start()
         opened.callback(self.restarts.stop)
         opened.callback(self.feed.close)
+        rounds.tidy(self)
         opened.enter_context(rounds.running(self))
         self.pool.start()
         opened.callback(self.pool.stop)

@@ -80,8 +80,11 @@ class Outbox:
         self.queue(channel).waiting.append(key)
         return True
 
-    def begin(self, channel: str) -> tuple[str, Message] | None:
-        """The key and message that is to be sent next, which is "sending" in a transaction."""
+    def begin(self, channel: str, few: int = FEW) -> tuple[str, Message] | None:
+        """The key and message that is to be sent next, which is "sending" in a transaction.
+
+        More than `few` that wait are told as one.
+        """
         queue = self.queue(channel)
         with self._store.transaction():
             self._drop_undone(queue)
@@ -89,7 +92,7 @@ class Outbox:
                 return None
             waiting = [self.documents[key] for key in queue.waiting]
             if waiting[0]["state"] == "waiting":
-                self._merge(queue, queue.waiting[: together(waiting)], "sending")
+                self._merge(queue, queue.waiting[: together(waiting, few)], "sending")
             key = queue.waiting[0]
             part = part_of(self.documents[key])
         return key, part
@@ -175,12 +178,12 @@ def part_of(document: Document) -> Message:
     return msgspec.convert(document["message"], Message)
 
 
-def together(documents: list[Document]) -> int:
+def together(documents: list[Document], few: int) -> int:
     """How many of those that wait, the first ones, are to be told in one message.
 
     More than a few are; and of a few, an "up" with its "down".
     """
-    if len(documents) > FEW:
+    if len(documents) > few:
         return len(documents)
     parts = [part_of(document) for document in documents]
     up = messages.ended(parts[0], parts[1:])

@@ -6,6 +6,7 @@ came of it in 8.
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import zlib
@@ -91,15 +92,16 @@ def hour_words(packed: str) -> list[int]:
     """What `hour_text` has made text of."""
     planes = zlib.decompress(a2b_base64(packed))
     size = len(planes) // 5
-    low, high, took_low, took_high, codes = (
-        planes[at : at + size] for at in range(0, 5 * size, size or 1)
-    ) if size else (b"",) * 5  # fmt: skip
-    words, offset = [], 0
-    for index in range(size):
-        offset += low[index] | high[index] << 8
-        took = took_low[index] | took_high[index] << 8
-        words.append(codes[index] << 24 | took << 12 | offset)
-    return words
+    steps, took = _whole(planes[: 2 * size]), _whole(planes[2 * size : 4 * size])
+    rows = zip(itertools.accumulate(steps), took, planes[4 * size :], strict=True)
+    return [code << 24 | lasted << 12 | offset for offset, lasted, code in rows]
+
+
+def _whole(planes: bytes) -> array[int]:
+    """Numbers of which all lower bytes come first."""
+    size, packed = len(planes) // 2, bytearray(len(planes))
+    packed[::2], packed[1::2] = planes[:size], planes[size:]
+    return _array("H", packed)
 
 
 def _planes(values: array[int]) -> tuple[bytes, bytes]:
@@ -114,7 +116,7 @@ def _bytes(values: array[int]) -> bytes:
     return values.tobytes()
 
 
-def _array(typecode: str, packed: bytes) -> array[int]:
+def _array(typecode: str, packed: bytes | bytearray) -> array[int]:
     values = array(typecode, packed)
     if sys.byteorder == "big":
         values.byteswap()

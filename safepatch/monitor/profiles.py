@@ -105,9 +105,11 @@ def _finish(profile: Profile, seconds: Sequence[float]) -> None:
     """Leave room for what may well be normal, and share texts with other profiles."""
     room = max((profile.high - profile.low) * 4, profile.high // 4, 512)
     if profile.high:
-        profile.low, profile.high = max(profile.low - room, 0), profile.high + room
-    longest = sorted(profile.words.split(), key=len, reverse=True)[:WORDS]
-    profile.words = " ".join(word for word in profile.words.split() if word in longest)
+        # Not down to 0, for an empty page is worth a word.
+        profile.low = max(profile.low - room, profile.low // 4, min(profile.low, 1))
+        profile.high += room
+    # The first ones, for a new word on a page pushes the last out of those that are looked at.
+    profile.words = " ".join(profile.words.split()[:WORDS])
     share(profile)
     in_order = sorted(seconds)
     profile.latency = in_order[len(in_order) // 2]
@@ -153,6 +155,26 @@ def follow(profile: Profile, seconds: float) -> None:
     profile.latency += step if seconds > profile.latency else -step
     wider = abs(seconds - profile.latency) > profile.spread
     profile.spread = _room(profile.spread * (1.02 if wider else 0.98), profile.latency)
+
+
+def settle(profile: Profile, facts: dict[str, Any]) -> bool:
+    """Take in a page that is as usual: pages grow, and news takes the place of news.
+
+    Words that are gone are no longer expected, and the range of sizes follows by a small part.
+    Whether words were dropped.
+    """
+    if profile.high and (size := facts.get("size")):
+        step = int((size - (profile.low + profile.high) / 2) / 64)
+        profile.low, profile.high = max(profile.low + step, 1), profile.high + step
+    known = profile.words.split()
+    there = {*facts.get("words", ())}
+    words = [word for word in known if word in there]
+    if len(words) == len(known):
+        return False
+    profile.words = sys.intern(" ".join(words))
+    if len(words) < 2:
+        forget(profile, "words")
+    return True
 
 
 def changes(

@@ -67,6 +67,7 @@ class Restarts:
         self._stopped = ""  # why all are held back
         self._woken = gevent.event.Event()
         self._loop: Any = None
+        self._stopping = False
         self._running: set[Any] = set()
 
     def down(self, endpoint: Endpoint, status: Status, now: float) -> None:
@@ -98,14 +99,16 @@ class Restarts:
         """Begin, with what was begun when the program ended. `statuses` must be there."""
         for document in self._attempts.unfinished():
             self._resume(document, self._now())
+        self._stopping = False
         self._loop = gevent.spawn(self._work)
 
     def stop(self, seconds: float = 5.0) -> None:
         """End; what runs has so many seconds, and goes on without us after that."""
-        if self._loop is not None:
-            self._loop.kill()
-        gevent.joinall([*self._running], timeout=seconds)
-        gevent.killall([*self._running])
+        self._stopping = True
+        self._woken.set()
+        working = [*self._running, *filter(None, [self._loop])]
+        gevent.joinall(working, timeout=seconds)
+        gevent.killall(working)
         self._running.clear()
         self._outages.clear()
 
@@ -137,7 +140,7 @@ class Restarts:
 
     def _work(self) -> None:
         try:
-            while True:
+            while not self._stopping:
                 self._woken.clear()
                 self._woken.wait(self.tick(self._now()))
         except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("safepatch.monitor")
 _SECOND = 1.0
 _WRITTEN = 500  # statuses in one transaction
+_TIDY = 60.0
+_MANY = 5000  # endpoints
 _PATIENCE = 5.0  # seconds for a canary's answer
 
 
@@ -45,6 +48,7 @@ def running(monitor: Monitor) -> Iterator[None]:
         (lambda: 60.0, monitor.learned.save),
         (second, monitor.lookups.round),
         (monitor.blindness.canary_due, lambda: look_around(monitor)),
+        (lambda: _TIDY, lambda: tidy(monitor)),
     ]
     greenlets = [gevent.spawn(_again_and_again, monitor, stop, *work) for work in works]
     try:
@@ -69,6 +73,17 @@ def _again_and_again(
         except Exception:
             monitor.pace.failures += 1
             logger.exception("a mistake of the monitor; it goes on")
+
+
+def tidy(monitor: Monitor) -> None:
+    """Take what there is of many endpoints out of the sight of the garbage collector.
+
+    It would look at a million objects that are no garbage, which takes most of a second, in which
+    nothing is checked; of what came in the last minute it is done within some milliseconds.
+    """
+    if len(monitor.statuses) >= _MANY:
+        gc.collect()
+        gc.freeze()
 
 
 def settle(monitor: Monitor) -> None:

@@ -55,6 +55,7 @@ _WANTED = {
     dict: "a table",
     tuple: "a text, or a list of texts",
 }
+_USUAL = {"timeout": Options().timeout, "retry_after": Options().retry_after}
 _LISTS = ("tags", "alerts", "maintenance", "depends_on", "events", "days", "private", "endpoints")
 _FILES = ("ca", "certificate", "key")
 
@@ -140,7 +141,7 @@ def _duration(text: str) -> float:
     hint = "; write a number of seconds, or '30s', '5m', '2h', '14d'"
     if text.strip().isdigit():
         hint = f"; did you mean {text.strip()} or '{text.strip()}s'?"
-    elif found := re.fullmatch(r"\s*(\d+)\s*(s|m|h|d|w)[a-z]*\s*", text.lower()):
+    elif found := re.fullmatch(r"\s*(\d+)\s*(s|m(?!o)|h|d|w)[a-z]*\s*", text.lower()):
         hint = f"; did you mean '{found[1]}{found[2]}'?"
     raise ValueError(f"{shown(text)} is no time{hint}")
 
@@ -213,15 +214,20 @@ class Shared:
         """The base with what is said instead; a usual time gives way to a shorter interval."""
         if not said:
             return self.base
-        made = timely(msgspec.structs.replace(self.base, **said), {*self.said, *said})
-        return self._made.setdefault(msgspec.msgpack.encode(made), made)
+        all_said = {*self.said, *said}
+        usual = {key: _USUAL[key] for key in _USUAL if key not in all_said}
+        made = timely(msgspec.structs.replace(self.base, **usual, **said), all_said)
+        try:
+            return self._made.setdefault(msgspec.msgpack.encode(made), made)
+        except (OverflowError, UnicodeEncodeError):  # numbers and texts that few would say
+            return made
 
 
 def timely(options: Options, said: Collection[str]) -> Options:
     """Options whose times that nobody has said are not longer than the interval."""
     longer = {
         key: options.interval
-        for key in ("timeout", "retry_after")
+        for key in _USUAL
         if key not in said and getattr(options, key) > options.interval
     }
     return msgspec.structs.replace(options, **longer) if longer else options

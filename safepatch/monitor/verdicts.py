@@ -119,9 +119,7 @@ def due(status: Status, options: Options, blind: bool = False) -> float:
     """Seconds until the next check: `interval`, or `retry_after` while a verdict is confirmed."""
     if blind:
         return options.interval
-    confirming = (
-        status.failing > 0 if status.state != "down" else 0 < status.passing < options.confirm_up
-    )
+    confirming = status.passing if status.state == "down" else status.failing
     return min(options.retry_after, options.interval) if confirming else options.interval
 
 

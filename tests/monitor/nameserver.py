@@ -4,6 +4,7 @@ import contextlib
 from collections import Counter
 
 import dnslib
+import gevent
 from gevent.server import DatagramServer
 
 
@@ -11,13 +12,14 @@ class Nameserver:
     """Answers for `hosts` (name -> addresses, IPv4 or IPv6); others do not exist.
 
     `fails` is "" or "servfail", "refused" or "silent"; `ttl` is that of its records; `queries`
-    counts questions by host.
+    counts questions by host. Those in `slow` are answered after so many seconds.
     """
 
     def __init__(self, hosts=None, ttl=0):
         self.hosts = dict(hosts or {})
         self.ttl = ttl
         self.fails = ""
+        self.slow = {}
         self.queries = Counter()
 
     def answer(self, data):
@@ -25,6 +27,7 @@ class Nameserver:
         name = str(request.q.qname).rstrip(".").lower()
         kind = dnslib.QTYPE[request.q.qtype]
         self.queries[name] += kind == "A"
+        gevent.sleep(self.slow.get(name, 0))
         reply = request.reply()
         if self.fails == "silent":
             return None

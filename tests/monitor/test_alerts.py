@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 
 import gevent
 import pytest
@@ -9,6 +10,7 @@ from alerted import Clock, event, in_hub, plan, wait_until
 
 from safepatch.monitor.alerting import Alerts
 from safepatch.monitor.channels import DeliveryError
+from safepatch.monitor.plan import Settings
 from safepatch.store import Store
 from safepatch.store.testing import without_syncs
 
@@ -160,6 +162,16 @@ def test_what_has_piled_up_is_told_as_one_digest(store):
     ]
     assert digest.text.splitlines()[3] == "14:16 UTC site-3 is down"
     assert digest.count == 41
+
+
+@in_hub
+def test_what_opens_and_closes_incidents_by_itself_gets_each_event(store):
+    teller = Teller()
+    alerts = made(store, plan(ops={"url": "pagerduty://key@x?action=map"}), teller=teller)
+    put(store, alerts, *[event(n) for n in range(9)], event(10, "up", incident="i20"))
+    send_all(alerts)
+
+    assert teller.ids() == [f"e{n}-down" for n in range(9)] + ["e10-up"]
 
 
 @in_hub
@@ -337,6 +349,50 @@ def test_a_channel_that_leaves_the_plan_is_told_when_it_comes_back(store):
     assert teller.ids() == ["e1-down"]
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+@in_hub
+def test_stopping_leaves_no_threads(store):
+    def threads():
+        return len(os.listdir("/proc/self/task"))
+
+    channels = plan(
+        Settings(smtp="smtp://127.0.0.1:1"),
+        chat={"url": "json://127.0.0.1:1/"},
+        mail={"mail": "me@example.com"},
+    )
+    put(store, made(store), event(1))  # for those of the store
+    before = threads()
+    alerts = Alerts(store, lambda: channels)
+    alerts.start()
+    put(store, alerts, event(2))
+    wait_until(lambda: all(each["failures"] for each in alerts.stats().values()))
+    assert threads() > before
+    alerts.stop()
+
+    wait_until(lambda: threads() <= before)
+
+
+@in_hub
+def test_a_channel_that_was_corrected_is_tried_at_once(store):
+    told, now = [], [plan(ops={"url": "http://wrong/"})]
+
+    def deliver(channel, message):
+        if channel.url == "http://wrong/":
+            raise DeliveryError("wrong")
+        told.append(message.id)
+
+    alerts = Alerts(store, lambda: now[0], deliver=deliver, random=lambda: 1.0)
+    alerts.start()
+    put(store, alerts, event(1))
+    wait_until(lambda: alerts.stats()["ops"]["failures"] == 1)
+    now[0] = plan(ops={"url": "http://right/"})
+    alerts.start()
+    wait_until(lambda: told, seconds=1)
+    alerts.stop()
+
+    assert told == ["e1-down"]
+
+
 @in_hub
 def test_what_waits_for_a_channel_that_is_gone_for_a_week_goes(store):
     clock = Clock()
@@ -388,6 +444,7 @@ def test_stopping_waits_for_who_is_sending_but_not_for_who_waits_to_try_again(st
     assert alerts.stats()["ops"]["waiting"] == 0
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 @in_hub
 def test_numbers_and_history_can_be_shown_as_json_and_hold_no_address(store, caplog, capfd):
     caplog.set_level(logging.DEBUG)

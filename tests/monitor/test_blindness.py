@@ -124,6 +124,15 @@ def test_two_of_three_that_fail_do_not_make_it_blind():
     assert not monitor.blind
 
 
+def test_some_of_a_short_list_that_fail_one_after_the_other_do_not_make_it_blind():
+    monitor = Monitor(12)
+    monitor.run(60)
+    monitor.run(120, lambda number: "timeout" if number < 5 else "")
+
+    assert monitor.events == []
+    assert not monitor.blind
+
+
 def test_a_tenth_that_fails_at_once_does_not_make_it_blind():
     monitor = Monitor(300)
     monitor.run(60)
@@ -343,6 +352,18 @@ def test_a_restart_while_blind_tells_nothing_again():
     assert [one.type for one in after.events] == ["seeing"]
     assert after.root["blindness"] == {}
     assert after.events[0].id != event.id
+
+
+def test_a_network_where_something_is_well_does_not_fail():
+    evidence = Evidence()
+    for number in range(10):
+        evidence.bad(str(number), 100)
+        evidence.good(str(number), 100 - number)
+    assert evidence.fails(3) == 9  # of the last second
+
+    for number in range(10):
+        evidence.good(str(number), 100)
+    assert evidence.fails(3) == 0
 
 
 def test_evidence_is_of_the_last_minute():

@@ -235,6 +235,25 @@ def test_certificates_are_read_once_each(checked, tools, good, trusted):
 # Handshakes.
 
 
+def test_the_server_learns_how_a_handshake_ended(checked, good, trusted):
+    ends = []
+
+    def shake(sock, address):
+        with good.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) as tls:
+            try:
+                tls.do_handshake()
+                ends.append("done")
+            except ssl.SSLError as error:
+                ends.append(error.reason)
+
+    with serving(shake) as port:
+        assert checked(f"tls://127.0.0.1:{port}", ca=trusted).ok
+        assert checked(f"tls://127.0.0.1:{port}").error == "certificate"
+        gevent.sleep(0.02)
+
+    assert ends == ["done", "TLSV1_ALERT_UNKNOWN_CA"]
+
+
 def test_a_client_certificate_is_shown_to_who_asks_for_it(checked, ca, trusted, tmp_path):
     ours = ca.issue_cert("me@example.test")
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"

@@ -127,7 +127,7 @@ def test_a_kill_while_an_hour_is_half_folded_loses_and_doubles_nothing(kept):
     for _ in range(40):
         kept.clock.now += 1
         kept.history.flush(kept.clock.now)
-    assert 0 < kept.history._folds.cursor < 600
+    assert 0 < kept.history.folds.cursor < 600
 
     kept.again()
 
@@ -135,7 +135,7 @@ def test_a_kill_while_an_hour_is_half_folded_loses_and_doubles_nothing(kept):
         close(kept.history.raw(name, DAY0, kept.clock.now), kept.raw(name))
 
     kept.run(420, names=(), every=10)
-    assert kept.history._folds.hour == DAY0 + HOUR
+    assert kept.history.folds.hour == DAY0 + HOUR
     for name in names[::37]:
         close(kept.history.raw(name, DAY0, kept.clock.now), kept.raw(name))
 
@@ -152,6 +152,8 @@ def test_a_monitor_that_was_off_for_hours_goes_on(kept):
     kept.run(HOUR / 2, every=60)
     kept.clock.now += 7 * HOUR
     kept.again()
+    kept.run(300, every=60)
+    kept.again()
     kept.run(2 * HOUR, every=60)
     kept.again()
 
@@ -163,6 +165,7 @@ def test_a_clock_that_was_put_back_breaks_nothing(kept):
     kept.clock.now -= HOUR
     kept.run(2 * HOUR, interval=300, every=300)
 
+    kept.again()
     assert len(kept.history.raw("a", DAY0, kept.clock.now + HOUR)) == len(kept.raw("a"))
 
 

@@ -111,6 +111,35 @@ def test_who_has_not_been_looked_at_since_says_nothing_of_a_place():
     assert event.cause == {"kind": "network", "value": "192.0.2.0/24"}
 
 
+def test_two_of_a_network_of_which_nobody_else_was_looked_at_say_too_little():
+    world = filled(100, "192.0.2.{}".format)
+    world.now += 60
+    fail(world, [3, 7])
+
+    assert [event.cause for event in world.settle()] == [{}] * 2
+
+
+def test_what_is_down_for_long_is_not_counted_with_those_that_fail_now():
+    world = filled(8, lambda number: "192.0.2.1")
+    fail(world, range(5))
+    world.settle()
+    world.now += 86400
+    fail(world, [5, 6])
+    world.check("e7", address="192.0.2.1")
+
+    assert [event.count for event in world.settle()] == [1, 1]
+
+
+def test_who_was_alone_long_ago_is_no_part_of_what_follows():
+    world = filled(2, lambda number: "192.0.2.1")
+    fail(world, [0])
+    world.settle()
+    world.now += 400
+    fail(world, [1])
+
+    assert [event.title for event in world.settle()] == ["e1 is down"]
+
+
 def test_those_that_are_not_confirmed_yet_count_for_a_place():
     world = World()
     slow = Options(confirm_down=3)
@@ -250,6 +279,7 @@ def test_an_incident_that_doubles_is_told_again_but_not_within_minutes():
     fail(world, range(10, 25))
 
     assert world.settle() == []
+    assert world.settle(10) == []
 
     (again,) = world.settle(300)
 
@@ -366,14 +396,15 @@ def test_others_may_run_while_thousands_are_looked_at():
     pauses = []
 
     def pause():
-        world.check(f"e{len(pauses)}", address="10.0.0.7")
+        for number in (len(pauses), 2999 - len(pauses)):
+            world.check(f"e{number}", address="10.0.0.7")
         pauses.append(1)
 
     (event,) = world.settle(pause=pause)
     up = {name for name, status in world.statuses.items() if status.state == "up"}
 
     assert len(pauses) >= 60
-    assert len(up) == len(pauses)
+    assert len(up) == 2 * len(pauses)
     assert up.isdisjoint(world.incidents.members(event.incident))
     assert all(world.statuses[name].incident == "" for name in up)
 
@@ -524,7 +555,15 @@ def test_what_comes_up_after_its_dependency_is_not_told():
     world.now += 30
     world.check("db", address="192.0.3.1")
 
-    assert types(world.settle()) == ["up"]
+    world.check("app", "timeout")
+    world.add("other", "192.0.9.1")
+    world.check("other", "timeout")
+
+    assert [event.title for event in world.settle()] == [
+        "gateway is up again, after 1 min 10 s",
+        "app is down",
+        "other is down",
+    ]
     assert world.settle(100) == []
 
 

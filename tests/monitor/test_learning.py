@@ -261,6 +261,34 @@ def test_slowness_that_lasts_is_normal_one_day(learned):
     assert 0.4 < learned.facts("shop")["latency"]["median"] < 1.1
 
 
+def test_an_empty_page_is_a_change_however_small_it_was(learned):
+    teach(learned, result(size=134))
+
+    assert take(learned, *[result(size=0)] * 2)[1] == ("size 0 bytes outside 33..646",)
+
+
+def test_news_that_takes_the_place_of_news_is_no_change(learned):
+    """Words that go bit by bit are not expected any more; what is left is."""
+    teach(learned, result(words=["home", "shop", "elections", "budget", "weather", "football"]))
+
+    for news in (["budget", "weather", "cinema"], ["weather", "cinema"], ["cinema", "opera"]):
+        assert take(learned, *[result(words=["home", "shop", *news])] * 3) == [()] * 3
+
+    assert learned.facts("shop")["words"] == ["home", "shop"]
+    assert take(learned, *[result(words=["index", "parent"])] * 2)[1] == (
+        "words were 'home shop', now 'index parent'",
+    )
+
+
+def test_a_page_that_grows_slowly_is_no_change(learned):
+    teach(learned)
+
+    sizes = [4700 + 5 * number for number in range(3000)]
+    assert {*take(learned, *[result(size=size) for size in sizes])} == {()}
+    low, high = learned.facts("shop")["size"]
+    assert low < sizes[-1] < high
+
+
 def test_a_newer_certificate_is_no_change(learned):
     teach(learned)
     newer = result(certificate={**CERTIFICATE, "issuer": "E5 (Let's Encrypt)",

@@ -176,6 +176,9 @@ def test_again_for_many_hosts_at_once_does_not_disturb_those_under_way(resolving
     assert set(dns.queries.values()) == {1}
 
 
+@pytest.mark.skipif(
+    [int(n) for n in gevent.__version__.split(".")[:2]] < [24, 10], reason="its c-ares has no cache"
+)
 def test_the_ttl_of_records_is_heeded_below_ours(dns, clock):
     """What our cache forgot is still known to c-ares for as long as its record lives."""
     dns.ttl = 3600
@@ -203,6 +206,43 @@ def test_a_look_is_past_all_caches_and_changes_none(resolving, dns, clock):
     assert dns.queries["a.test"] >= 4
     assert resolving.addresses("a.test", 80)
     assert resolving.trouble("a.test") == ""
+
+
+def test_looks_at_others_do_not_disturb_one_that_is_slow(resolving, dns, clock):
+    """Each may begin with a new channel."""
+    dns.slow["slow.test"] = 0.2
+    dns.hosts["slow.test"] = ["192.0.2.9"]
+    slow = gevent.spawn(resolving.look, "slow.test")
+    for _ in range(5):
+        clock.now += 2
+        assert resolving.look("a.test") == ""
+        gevent.sleep(0.01)
+
+    assert slow.get(timeout=5) == ""
+    assert dns.queries["slow.test"] == 1
+
+
+def test_a_host_is_not_called_failing_for_ever(resolving, dns, clock):
+    dns.fails = "servfail"
+    with pytest.raises(CheckError):
+        resolving.addresses("a.test", 80)
+    assert resolving.stats()["failing"] == 1
+
+    clock.now += 3601
+    assert resolving.stats()["failing"] == 0
+
+
+def test_what_is_under_way_when_it_is_closed_fails(dns, clock):
+    dns.fails = "silent"
+    resolving = Resolving(servers=[dns.address], clock=clock)
+    asking = [gevent.spawn(resolving.addresses, host, 80) for host in ("a.test", "six.test")]
+    gevent.sleep(0.01)
+    resolving.close()
+    gevent.joinall(asking, timeout=5)
+
+    assert [type(each.exception) for each in asking] == [CheckError] * 2
+    with pytest.raises(CheckError, match="the resolver is closed"):
+        resolving.addresses("a.test", 80)
 
 
 def test_a_look_takes_no_longer_than_it_may(resolving, dns):

@@ -460,6 +460,22 @@ def test_a_command_that_takes_too_long_is_ended_and_told(store):
     assert "it took longer than 0.2 seconds" in events[1].text
 
 
+@in_hub
+def test_a_command_goes_on_when_the_monitor_is_stopped_and_is_known_as_begun(store, tmp_path):
+    done = tmp_path / "done"
+    command = ("sh", "-c", 'sleep 0.2; touch "$0"', str(done))
+    plan, endpoint, status = given(Restart(command=command, wait=0.0))
+    restarts = Restarts(store, lambda: plan, {"site": status}, counts=lambda: (1, 1))
+    restarts.start()
+    restarts.down(endpoint, status, NOW)
+    wait_until(lambda: restarts._running)
+    restarts.stop(seconds=0.05)
+    [document] = restarts.recent()
+
+    assert document["state"] == "begun"
+    wait_until(done.exists)
+
+
 PROGRAM = """
 import os, signal, sys, time
 import gevent

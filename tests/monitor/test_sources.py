@@ -110,6 +110,9 @@ def test_lines_are_read_however_an_editor_saves_them(folder, data):
         "smtps://mail.example.com:465": "smtps://mail.example.com",
         "mx://example.com": "mx://example.com",
         "dns://example.com?type=mx": "dns://example.com?type=MX",
+        "dns://a.test?type=mx&resolver=192.0.2.1:53&answer=b.test": (
+            "dns://a.test?type=MX&resolver=192.0.2.1:53&answer=b.test"
+        ),
         "dns://example.com": "dns://example.com",
         "beat://nightly": "beat://nightly",
     }.items(),
@@ -348,6 +351,27 @@ def test_settings_that_are_given_win():
     plan = read(mapping, settings={"title": "B"})
 
     assert plan.settings == Settings(title="B", gather=1.0)
+
+
+def test_a_timeout_that_nobody_said_is_at_most_the_interval_of_the_endpoint():
+    mapping = {
+        "defaults": {"interval": 5},
+        "endpoints": {
+            "quick": {"address": "a.example", "retry_after": 7},
+            "slow": {"address": "b.example", "interval": 60},
+        },
+    }
+
+    plan = read(mapping)
+
+    assert plan.endpoints["quick"].options == Options(interval=5.0, timeout=5.0, retry_after=7.0)
+    assert plan.endpoints["slow"].options == Options(interval=60.0)
+
+
+def test_numbers_that_are_larger_than_most_can_be_said():
+    mapping = {"endpoints": {"a": {"address": "https://a.example", "json": {"x": 10**30}}}}
+
+    assert read(mapping).endpoints["a"].options.json == {"x": 10**30}
 
 
 def test_what_is_said_of_options_is_one_object_for_all_that_say_the_same():

@@ -128,6 +128,15 @@ def test_flapping_ends_at_fewer_turns_than_it_begins_with():
     assert status.flapping
 
 
+def test_flapping_does_not_end_before_checks_agree():
+    changes, status = steps("." + "x." * 10)
+    more, status = steps("x." * 20, status=status, every=500.0)  # two turns within the time
+
+    assert changes.count("flapping") == 1
+    assert "steady" not in more
+    assert status.flapping
+
+
 def test_it_is_checked_sooner_only_while_a_verdict_is_confirmed():
     seconds = []
     status = Status()
@@ -151,7 +160,10 @@ def test_a_name_is_resolved_anew_before_the_failure_that_would_make_it_down():
     assert wants == [False, False, True, False]
 
     two = Status(state="up", failing=2)
+    assert wants_fresh_dns(two, result("a", NOW, "reset"), PLAIN)
     assert not wants_fresh_dns(two, result("a", NOW, "silent"), PLAIN)
+    down = Status(state="down", failing=2)  # after it was blind
+    assert not wants_fresh_dns(down, result("a", NOW, "reset"), PLAIN)
 
 
 class Model:

@@ -85,8 +85,8 @@ class Answer:
             return
         self.has_head = True
         self.size = 0
-        # The parser does not know of HEAD, and would wait for a body.
-        if self._is_head:
+        # The parser does not know of HEAD, nor all versions of the others, and waits for a body.
+        if self._is_head or self.status in (204, 304):
             self.is_done = True
 
     def on_body(self, data: bytes) -> None:
