@@ -15,7 +15,8 @@ from safepatch.monitor.resolving import Resolving
 
 
 class Tools:
-    """What the checks of one monitor share, for the greenlets of one hub, until it is closed.
+    """What the checks of one monitor share, for the greenlets of the thread that made it, until it
+    is closed.
 
     `private` are networks that may be asked though they are private ("10.0.0.0/8", "any"), in
     addition to what each endpoint allows. `dns_ttl` is how many seconds answers of DNS are kept, by
@@ -36,7 +37,7 @@ class Tools:
     ) -> None:
         self.private: tuple[Network, ...] = networks(tuple(private))
         self.clock, self.time, self.environ = clock, time, environ
-        self.certificates: dict[bytes, dict[str, Any]] = {}
+        self.certificates: dict[bytes, bytes] = {}
         self.beats: Any = None  # what jobs have reported, to a monitor that runs
         self._contexts: dict[tuple[Any, ...], tuple[list[int], ssl.SSLContext]] = {}
         self._kept: dict[str, Any] = {}
