@@ -18,7 +18,7 @@ from safepatch.cli import options, printing
 from safepatch.cli.telling import counted
 
 if TYPE_CHECKING:
-    from safepatch.store.surveying import File, Survey
+    from safepatch.store.tools.surveying import File, Survey
 
 path = click.argument("path", metavar="STORE")
 
@@ -49,7 +49,7 @@ def errors() -> Iterator[None]:
 def need_directory(path: str, command: str) -> None:
     """Raises StoreError for an address of an engine."""
     from safepatch.store import StoreError
-    from safepatch.store.transferring import is_directory, shown
+    from safepatch.store.engines import is_directory, shown
 
     if not is_directory(path):
         raise StoreError(
@@ -69,10 +69,11 @@ def inspect(context: click.Context, path: str, as_json: bool) -> None:
     and a directory may be open.
     """
     with errors(), printing.progress("reading") as told:
-        from safepatch.store import reading, surveying, transferring
+        from safepatch.store import engines
+        from safepatch.store.tools import reading, surveying, transferring
 
         transferring.need_there(path)
-        if not transferring.is_directory(path):
+        if not engines.is_directory(path):
             with transferring.opened(path) as kept:
                 numbers = kept.stats()
             found = None
@@ -82,7 +83,7 @@ def inspect(context: click.Context, path: str, as_json: bool) -> None:
             found = surveying.survey(path, told)
             numbers = _numbers(found)
     if as_json:
-        printing.as_json({"store": transferring.shown(path), **numbers})
+        printing.as_json({"store": engines.shown(path), **numbers})
     elif found is None:
         if "written" in numbers:
             numbers["written"] = _time(numbers["written"])
@@ -150,19 +151,20 @@ def _time(seconds: float | None) -> str:
 def verify(context: click.Context, path: str, as_json: bool) -> None:
     """Read all of a store, and tell what is damaged."""
     with errors(), printing.progress("reading") as told:
-        from safepatch.store import CorruptError, reading, surveying, transferring
+        from safepatch.store import CorruptError, engines, snapshots
+        from safepatch.store.tools import reading, surveying, transferring
 
         transferring.need_there(path)
         wrong, found = [], None
-        if transferring.is_directory(path) and not reading.has_snapshots(path):
+        if engines.is_directory(path) and not reading.has_snapshots(path):
             with reading.held(path):
                 found = surveying.survey(path, told, held=True)
             wrong = [f"{file.path} at byte {file.intact}: {file.damage}" for file in found.damaged]
         else:
             try:
-                if transferring.is_directory(path):
+                if engines.is_directory(path):
                     with reading.held(path):
-                        reading.read_snapshot(path)
+                        snapshots.read(path)
                 else:
                     with transferring.opened(path) as kept:
                         kept.verify()

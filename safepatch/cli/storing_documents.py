@@ -41,7 +41,7 @@ def get(path: str, collection: str, key: str | None) -> None:
 
 @contextlib.contextmanager
 def _documents(path: str, collection: str) -> Any:
-    from safepatch.store.transferring import contents
+    from safepatch.store.tools.transferring import contents
 
     with contextlib.ExitStack() as stack:
         with printing.progress("reading") as told:
@@ -142,7 +142,7 @@ def dump(path: str, file: BinaryIO) -> None:
     """
     from_stdout = getattr(file, "name", "-") in ("-", "<stdout>")
     with errors(), printing.progress("reading") as told:
-        from safepatch.store import transferring
+        from safepatch.store.tools import transferring
 
         with transferring.contents(path, told) as stored:
             total = sum(map(len, stored.values()))
@@ -165,7 +165,8 @@ def load(path: str, file: BinaryIO, overwrite: bool) -> None:
     All lines are read before the first one is written.
     """
     with errors(), contextlib.ExitStack() as stack:
-        from safepatch.store import transferring
+        from safepatch.store import engines
+        from safepatch.store.tools import transferring
 
         if not file.seekable():
             spooled: BinaryIO = stack.enter_context(tempfile.TemporaryFile())
@@ -176,7 +177,7 @@ def load(path: str, file: BinaryIO, overwrite: bool) -> None:
             transferring.need_lines(file, told)
         with printing.progress("loading") as told:
             many = transferring.fill(path, transferring.ops(file, told), overwrite=overwrite)
-    printing.line(f"loaded {counted(many, 'document')} into {transferring.shown(path)}")
+    printing.line(f"loaded {counted(many, 'document')} into {engines.shown(path)}")
 
 
 @store.command(epilog=options.exits())
@@ -186,8 +187,9 @@ def load(path: str, file: BinaryIO, overwrite: bool) -> None:
 def copy(source: str, target: str, overwrite: bool) -> None:
     """Copy all documents into a new or an empty store, which may be of another engine."""
     with errors(), printing.progress("copying") as told:
-        from safepatch.store import transferring
+        from safepatch.store import engines
+        from safepatch.store.tools import transferring
 
         many = transferring.copy(source, target, told=told, overwrite=overwrite)
-    names = f"from {transferring.shown(source)} to {transferring.shown(target)}"
+    names = f"from {engines.shown(source)} to {engines.shown(target)}"
     printing.line(f"copied {counted(many, 'document')} {names}")

@@ -15,7 +15,7 @@ from safepatch.cli.storing import batches, errors, need_directory, path, store
 from safepatch.cli.telling import counted
 
 if TYPE_CHECKING:
-    from safepatch.store.repairing import Repair
+    from safepatch.store.tools.repairing import Repair
 
 __all__ = ["store"]  # with these commands, too
 
@@ -35,11 +35,12 @@ def compact(path: str, keep: float | None) -> None:
     For directories --keep must be given, since what is removed cannot be restored any more.
     """
     with errors(), printing.working("compacting"):
-        from safepatch.store import StoreError, transferring
+        from safepatch.store import StoreError, engines
+        from safepatch.store.tools import transferring
 
         transferring.need_there(path)
         more = {}
-        if transferring.is_directory(path):
+        if engines.is_directory(path):
             if keep is None:
                 raise StoreError(
                     "say with --keep SECONDS of what time `restore` is to be possible still: as "
@@ -74,7 +75,7 @@ def repair(path: str, salvage: bool, yes: bool, as_json: bool) -> None:
     which together is a state that it never had.
     """
     with errors():
-        from safepatch.store import repairing
+        from safepatch.store.tools import repairing
 
         need_directory(path, "repair")
         done = repairing.repair(path, salvage=salvage, agree=lambda found: yes or _agree(found))
@@ -119,7 +120,7 @@ def restore(path: str, at: str, target: str, as_json: bool) -> None:
     How far back that can be is the `keep` of Store().
     """
     with errors(), printing.progress("reading") as told:
-        from safepatch.store import restoring
+        from safepatch.store.tools import restoring
 
         need_directory(path, "restore")
         need_directory(target, "restore --to")

@@ -89,8 +89,10 @@ def post(
                 _need_success(answer.status, answer.getheader("Location", ""))
         finally:
             connection.close()
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise DeliveryError(why(error)) from None
+    except ValueError:  # whose text may have them in it
+        raise DeliveryError("its address or one of its headers cannot be used") from None
 
 
 def _headers(parts: urllib.parse.SplitResult) -> dict[str, str]:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from safepatch.monitor import packing, rollups
 from safepatch.monitor.packing import HOUR
 from safepatch.monitor.rollups import Rollup, rolled
@@ -20,14 +22,11 @@ _MISSED = 3  # days that are folded afterwards, if the monitor did not run
 _PLACE = {"hours": HOUR, "days": DAY}
 
 
-class Series:
+class Series(msgspec.Struct, gc=False):
     """An endpoint's results since the hour began: words of `packing`, in four bytes each."""
 
-    __slots__ = ("id", "words")
-
-    def __init__(self, id_: int) -> None:
-        self.id = id_
-        self.words = bytearray()
+    id: int
+    words: bytearray = msgspec.field(default_factory=bytearray)
 
     def key(self, place: int, length: int = HOUR) -> str:
         """The key of the document of an hour, or of a day."""
@@ -160,16 +159,29 @@ class Folds:
         wanted = math.ceil(late / _DAY_SPREAD * len(order))
         return max(0, min(len(order) + 1, wanted + 1) - _first(order, self.day_cursor))
 
-    def fold_day(self, all_: Mapping[str, Series]) -> None:
-        """Write the rollups of the day of the next endpoint; the next day is after the last."""
-        order = self._ordered(all_)
+    def fold_day(self, all_: Mapping[str, Series]) -> Series | None:
+        """Write the rollups of the day of the next endpoint; the next day is after the last.
+
+        The endpoint, if there is nothing of that day.
+        """
+        order, idle = self._ordered(all_), None
         at = _first(order, self.day_cursor)
         if at < len(order):
-            _fold_day(self.root, order[at], self.day * DAY)
+            idle = None if _fold_day(self.root, order[at], self.day * DAY) else order[at]
             self.day_cursor = order[at].id + 1
         else:
             self.day, self.day_cursor = self.day + 1, 0
         self._save()
+        return idle
+
+    def is_over(self, series: Series, since: float) -> bool:
+        """Whether there is nothing of an endpoint any more, neither results nor days."""
+        hours = range(self.day * DAY, self.hour + HOUR, HOUR)
+        return (
+            not series.words
+            and not any(series.key(hour) in self.root["hours"] for hour in hours)
+            and not any(days_of(self.root, series, since, (self.day + 1) * DAY))
+        )
 
 
 def _first(order: list[Series], cursor: int) -> int:
@@ -181,7 +193,8 @@ def _first(order: list[Series], cursor: int) -> int:
     return low
 
 
-def _fold_day(root: Any, series: Series, day: int) -> None:
+def _fold_day(root: Any, series: Series, day: int) -> bool:
+    """Write the rollups of an endpoint's day; whether there are any."""
     hours: list[Rollup] = []
     all_: list[int] = []
     for hour in range(day, day + DAY, HOUR):
@@ -190,13 +203,14 @@ def _fold_day(root: Any, series: Series, day: int) -> None:
             hours.append(rolled(hour % DAY // HOUR, words))
             all_ += words
     if not hours:
-        return
+        return False
     root["days"][series.key(day, DAY)] = rollups.text(hours)
     month, number = _month(day)
     key = f"{month}.{series.id}"
     before = root["months"].get(key)
     rows = rollups.rollups_of(before) if before else []
     root["months"][key] = rollups.text([*rows, rolled(number, all_)])
+    return True
 
 
 def _month(day: int) -> tuple[str, int]:

@@ -18,12 +18,12 @@ from safepatch.monitor.packing import HOUR
 from safepatch.monitor.rollups import percent, shown
 from safepatch.store import Store
 
-_LATE = 120  # seconds after an hour until its results are written by endpoint
-_SPREAD = 240  # seconds that this is spread over
+_LATE = 90  # seconds after an hour until its results are written by endpoint
+_SPREAD = 330  # seconds that this is spread over
 _LAST = _LATE + _SPREAD + 60  # then all of the rest is written, for a word has no more room
-_AT_ONCE = 200  # endpoints in one transaction
+_AT_ONCE = 80  # endpoints in one transaction
 _DAYS_AT_ONCE = 5  # endpoints whose day is folded, each second
-_DROPPED = 40  # documents of each collection, each second
+_DROPPED = 60  # documents, each second
 
 
 class History:
@@ -51,6 +51,7 @@ class History:
         self.series: dict[str, Series] = {}
         self._next_id = 1
         self._flushed = 0.0
+        self._turn = 0
         self.folds = folding.Folds(self.store.root)
         self._read()
 
@@ -127,8 +128,12 @@ class History:
             self._fold_some(_AT_ONCE)
 
     def _fold_hour(self, now: float) -> None:
-        if now >= self.folds.hour + HOUR + _LATE:
-            self._fold_some(min(_AT_ONCE, math.ceil(len(self.series) / _SPREAD) + 1))
+        if now < self.folds.hour + HOUR + _LATE:
+            return
+        left = math.ceil(len(self.series) / _SPREAD) + 1
+        while left > 0:  # while each waits for the disk, others run
+            self._fold_some(min(_AT_ONCE, left))
+            left -= _AT_ONCE
 
     def _fold_some(self, count: int) -> None:
         """Write the hour of so many endpoints, each as a document."""
@@ -139,28 +144,31 @@ class History:
         # Each takes milliseconds, so others are let run between them.
         for _ in range(min(_DAYS_AT_ONCE, self.folds.days_due(self.series, now))):
             with self.store.transaction():
-                self.folds.fold_day(self.series)
+                idle = self.folds.fold_day(self.series)
+            if idle is not None and self.folds.is_over(idle, now - self.keep["months"]):
+                self.forget([name for name, one in self.series.items() if one is idle])
 
     def _drop(self, now: float) -> None:
         """Drop some of what is too old, if there is any."""
-        root, folds = self.store.root, self.folds
-        old = [("seconds", key) for key in folds.old_seconds(_DROPPED // 4)]
-        if int(now) % len(self.keep) == 0:  # or else it would take as long as all the rest
-            for collection, keep in self.keep.items():
-                before = now - keep
-                if collection == "hours":
-                    before = min(before, folds.day * DAY)  # days are made of them
-                keys = folding.old_keys(root[collection], collection, before, _DROPPED)
-                old += [(collection, key) for key in keys]
-        if old:
+        self._drop_some("seconds", self.folds.old_seconds(_DROPPED // 4))
+        kind = [*self.keep][self._turn % len(self.keep)]  # one in turn, for to look takes queries
+        self._turn += 1
+        before = now - self.keep[kind]
+        if kind == "hours":
+            before = min(before, self.folds.day * DAY)  # days are made of them
+        self._drop_some(kind, folding.old_keys(self.store.root[kind], kind, before, _DROPPED))
+
+    def _drop_some(self, kind: str, keys: list[str]) -> None:
+        if keys:
             with self.store.transaction():
-                for collection, key in old:
-                    root[collection].pop(key, None)
+                for key in keys:
+                    self.store.root[kind].pop(key, None)
 
     def forget(self, names: Iterable[str]) -> None:
         """Drop all that is known of endpoints that are not watched any more.
 
-        What was written of them goes as it becomes too old.
+        What was written of them goes as it becomes too old. Those of which nothing is left are
+        forgotten by themselves.
         """
         with self.store.transaction():
             for name in names:

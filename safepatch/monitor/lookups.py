@@ -13,10 +13,11 @@ import gevent
 from gevent.pool import Pool as Greenlets
 
 from safepatch.decorators import rate_limit
+from safepatch.monitor.guarding import is_literal
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.urls import split
 
-_KINDS = frozenset({"http", "https", "tcp", "tls", "icmp", "smtp"})
+_KINDS = frozenset({"", "http", "https", "tcp", "tls", "icmp", "smtp"})
 _ROUND = 3600.0  # seconds in which all have their turn, if that takes no more than the highest rate
 _RATES = 0.2, 10.0  # lookups a second, at least and at most
 _AT_ONCE = 10
@@ -28,7 +29,7 @@ def host_of(endpoint: Endpoint) -> str:
     if endpoint.kind not in _KINDS:
         return ""
     try:
-        return split(endpoint.address).host
+        return split(endpoint.address if endpoint.kind else f"tcp://{endpoint.address}").host
     except Exception:  # which its check tells
         return ""
 
@@ -73,12 +74,14 @@ class Lookups:
         self.rounds += 1
 
     def _hosts(self) -> set[str]:
+        """All of them, each once, without addresses that are no names."""
         found = set()
         for number, endpoint in enumerate([*self._endpoints().values()], 1):
-            found.add(host_of(endpoint))
+            if (host := host_of(endpoint)) and not is_literal(host):
+                found.add(host)
             if not number % _SLICE:
                 gevent.sleep(0)
-        return found - {""}
+        return found
 
     def _one(self, host: str) -> None:
         message = self._look(host)

@@ -14,7 +14,7 @@ from safepatch.monitor.channels import DeliveryError, why
 
 
 def run(command: Sequence[str], data: bytes, names: Mapping[str, str]) -> None:
-    """Run a command without a shell, with `data` on its standard input and more environment.
+    """Run a command without a shell, with `data` as a line of input and more environment.
 
     Returns when it has ended with 0, and raises DeliveryError else. Waits as greenlets do; where
     that is interrupted, as by a timeout, the command is killed with all of its process group, and
@@ -24,7 +24,7 @@ def run(command: Sequence[str], data: bytes, names: Mapping[str, str]) -> None:
     spawn = get_original("os", "posix_spawnp")
     environment = {**os.environ, **{name: _clean(value) for name, value in names.items()}}
     with tempfile.TemporaryFile() as file:
-        file.write(data)
+        file.write(data + b"\n")  # so that a command that appends it to a file makes lines
         file.seek(0)
         actions = [
             (os.POSIX_SPAWN_DUP2, file.fileno(), 0),

@@ -52,6 +52,8 @@ def secure(
 ) -> None:
     """Shake hands on a connection, as after STARTTLS; notes the phase "tls".
 
+    The facts are "tls", the version, as "TLSv1.3", and "certificate".
+
     `context` is that of the endpoint's options where none is given. Raises CheckError.
     """
     course.enter("tls")
@@ -72,6 +74,7 @@ def secure(
         raise failed(error, connection) from error
     course.leave()
     assert connection.tls is not None
+    course.facts["tls"] = connection.tls.version()
     facts = certificates.presented(connection.tls, tools.certificates)
     if facts:
         course.facts["certificate"] = facts

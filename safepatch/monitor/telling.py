@@ -9,6 +9,7 @@ from typing import Any
 
 from safepatch.monitor.causes import Cause, Failure
 from safepatch.monitor.results import ERRORS
+from safepatch.monitor.verdicts import TURNS
 
 NAMES = 10  # that a text has
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
@@ -28,7 +29,7 @@ _SHORT = {
     "resolver": "by the resolver {}",
     "certificate": "with one certificate",
     "issuer": "with certificates of {}",
-    "error": "with one kind of error",
+    "error": "",
 }
 
 
@@ -74,6 +75,9 @@ def began(document: dict[str, Any], failures: Sequence[Failure]) -> tuple[str, s
     verb = ("is" if single else "are") + (" flapping" if flaps else " down")
     title = f"{_of(document)} {verb}"
     first = failures[0]
+    if document["cause"].get("kind") == "error" and not flaps:
+        error = document["cause"]["value"]
+        title = f"{title}: {ERRORS.get(error, error)}"
     if single:
         said = [f"{first.name} ({first.endpoint.address}) {verb} since {moment(first.since)}."]
         said += [_sentence(first)]
@@ -82,6 +86,7 @@ def began(document: dict[str, Any], failures: Sequence[Failure]) -> tuple[str, s
         said += [_common(document), f"Errors: {_errors(failures)}.", f"The first: {_first(first)}"]
         said += [listed(document["names"], document["count"]) + "."]
     if flaps:
+        said += [f"{'It' if single else 'Each'} changed {TURNS} times between good and bad lately."]
         said += ["There are no more messages until it is steady."]
     return title, "\n".join(line for line in said if line)
 
@@ -127,7 +132,9 @@ def ended(document: dict[str, Any], now: float) -> tuple[str, str]:
     lasted = duration(now - document["opened"])
     title = f"{_of(document)} {verb}, after {lasted}"
     said = [f"{_of(document)} {verb} since {moment(now)}, after {lasted}."]
-    said += [f"It began {moment(document['opened'])}: {document['title']}."]
-    if not single:
+    if single:
+        said += [f"It began {moment(document['opened'])}."]
+    else:
+        said += [f"It began {moment(document['opened'])}: {document['title']}."]
         said += [listed(document["names"], document["count"]) + " were part of it."]
     return title, "\n".join(said)

@@ -15,7 +15,8 @@ from safepatch.monitor.resolving import Resolving
 
 
 class Tools:
-    """What the checks of one monitor share, for the greenlets of one hub, until it is closed.
+    """What the checks of one monitor share, for the greenlets of the thread that made it, until it
+    is closed.
 
     `private` are networks that may be asked though they are private ("10.0.0.0/8", "any"), in
     addition to what each endpoint allows. `dns_ttl` is how many seconds answers of DNS are kept, by

@@ -19,6 +19,8 @@ _URL = re.compile(
     r"([/?][^#]*)?(?:#.*)?",  # path and query
     re.DOTALL,
 )
+#: Characters of an address, and of a host in it.
+LONGEST, LONGEST_HOST = 8192, 254
 _PLAIN_HOST = re.compile(r"[a-z0-9_.-]+\Z").match
 _PLAIN_PATH = re.compile(r"[!-~]+\Z").match
 
@@ -58,6 +60,8 @@ class Url(NamedTuple):
 
 def split(address: str) -> Url:
     """Take an address apart. Raises CheckError("protocol") with what is wrong in it."""
+    if len(address) > LONGEST:
+        raise CheckError("protocol", f"{_shown(address)}... is longer than {LONGEST} characters")
     found = _URL.fullmatch(address)
     if found is None:
         raise CheckError(
@@ -92,8 +96,10 @@ def _host(host: str, address: str) -> str:
     name = host.lower()
     if not name.isascii():
         name = _ascii(name, address)
-    if not _PLAIN_HOST(name):
-        raise CheckError("protocol", f"{_shown(address)} has {host!r} for a host, which is no name")
+    if len(name) > LONGEST_HOST or not _PLAIN_HOST(name):
+        raise CheckError(
+            "protocol", f"{_shown(address)} has {host[:80]!r} for a host, which is no name"
+        )
     return name
 
 

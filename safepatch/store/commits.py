@@ -69,14 +69,19 @@ class Commits(Generic[T]):
 
     def wait(self, ticket: int) -> None:
         """Return when a transaction and all before it are on disk; write them, if nobody does."""
+        here = waiting.hub()
         while self.durable < ticket:
-            wait = self._lead_or_join(ticket)
+            events = self._next_events if ticket > self._under_way else self._now_events
+            # Greenlets that wait are woken by their loop, not before this one is among them, so
+            # that it needs no lock to join them.
+            others = None if here is None else events.get(here)
+            wait = others[0] if others is not None else self._lead_or_join(here, ticket)
             if wait is not None:
                 wait(_LONG)
 
-    def _lead_or_join(self, ticket: int) -> Callable[[float], object] | None:
+    def _lead_or_join(self, here: Any, ticket: int) -> Callable[[float], object] | None:
         """Write a batch, or have it written, if nobody does; how to wait, if there is something."""
-        here, lead = waiting.hub(), False
+        lead = False
         try:
             with self.lock:
                 self.need_working()

@@ -51,7 +51,7 @@ def durable(store: Store, *, reads_only: bool = False) -> Callable[[F], F]:
 
         @functools.wraps(wrapped)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            kept = store.opened()
+            kept = store._kept or store.opened()
             begun = kept.begin(reads_only)
             try:
                 result = wrapped(*args, **kwargs)

@@ -1,57 +1,19 @@
-"""The directory of a store: which files are there, and how they are made to stay.
-
-`lock` is held by who has the store open, `compacting` by who merges files. What matters is in
-`image-SEQUENCE.log`, all documents as they were before a batch, and `journal-SEQUENCE.log`, batches
-from that one on, both with 16 hexadecimal digits. Anything that ends in `.tmp` is unfinished.
+"""Files and directories that stay, as a whole or not at all; what ends in `.tmp` is unfinished.
 
 Functions of `os` are looked up when they are called, so that patches on them see all that is done.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from safepatch.store.errors import CorruptError, LockedError, StoreError
+from safepatch.store.errors import LockedError, StoreError
 
+SNAPSHOT = "snapshot.json"  # the one file of a store in snapshot mode, but for its lock
 SLICE = 4 << 20  # bytes between two fdatasyncs, so that no single one takes long
-
-
-def image(sequence: int) -> str:
-    return f"image-{sequence:016x}.log"
-
-
-def journal(sequence: int) -> str:
-    return f"journal-{sequence:016x}.log"
-
-
-def numbered(directory: str, kind: str) -> list[tuple[int, str]]:
-    """The images or journals of a directory: (sequence, path), in order."""
-    found = []
-    for name in os.listdir(directory):
-        digits = name.removeprefix(f"{kind}-").removesuffix(".log")
-        if name == f"{kind}-{digits}.log" and len(digits) == 16:
-            try:
-                found.append((int(digits, 16), os.path.join(directory, name)))
-            except ValueError:
-                continue
-    return sorted(found)
-
-
-def history(directory: str) -> tuple[tuple[int, str] | None, list[tuple[int, str]]]:
-    """The newest image, if there is one, and the journals that go on from there.
-
-    Raises CorruptError if one that must be there is missing.
-    """
-    images = numbered(directory, "image")
-    newest = images[-1] if images else None
-    since = newest[0] if newest else 0
-    journals = [found for found in numbered(directory, "journal") if found[0] >= since]
-    if journals and journals[0][0] != since:
-        found = f"batches {since} to {journals[0][0] - 1} are missing: no file begins with {since}"
-        raise CorruptError(journals[0][1], 0, found)
-    return newest, journals
 
 
 def lock(directory: str, name: str, *, wait: bool = False, of: str | None = None) -> int:
@@ -81,6 +43,16 @@ def lock(directory: str, name: str, *, wait: bool = False, of: str | None = None
     return descriptor
 
 
+@contextlib.contextmanager
+def locked(directory: str, name: str, *, wait: bool = False) -> Iterator[None]:
+    """The same for a block."""
+    descriptor = lock(directory, name, wait=wait)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write all bytes, however few are taken at a time."""
     rest = memoryview(data)
@@ -105,9 +77,14 @@ def sync_directory(directory: str) -> None:
         os.close(descriptor)
 
 
+def beside(path: str) -> str:
+    """Where a new file or directory is until it has all that it is to have."""
+    return f"{path.rstrip(os.sep)}.tmp"
+
+
 def put(path: str, parts: Iterable[bytes]) -> None:
     """Write a whole file that is there with all its bytes, or not at all."""
-    unfinished = f"{path}.tmp"
+    unfinished = beside(path)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         since = 0
@@ -120,6 +97,10 @@ def put(path: str, parts: Iterable[bytes]) -> None:
                     sync(descriptor)
                     since = 0
         os.fsync(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)  # what was missing may have been room on the disk
+        raise
     finally:
         os.close(descriptor)
     os.rename(unfinished, path)
@@ -148,29 +129,42 @@ def unlink(paths: Iterable[str], directory: str) -> None:
         sync_directory(directory)
 
 
-def _clear(unfinished: str) -> None:
-    """Remove what a copy that was broken off has left, which may be of another store."""
-    names = os.listdir(unfinished)
-    if foreign := [name for name in names if not name.startswith(("image-", "journal-"))]:
-        raise FileExistsError(
-            f"there is {foreign[0]!r} in {unfinished!r}, where files are copied to first; "
-            "remove it, or name another place"
-        )
-    unlink([os.path.join(unfinished, name) for name in names], unfinished)
+def pieces(path: str, start: int = 0) -> Iterator[bytes]:
+    """What is in a file from a place on, to be put into another one."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        while piece := file.read(SLICE):
+            yield piece
 
 
-def copy(files: Iterable[tuple[int, str]], directory: str) -> None:
-    """Copy files into a new directory, which is there with all of them, or not at all."""
-    if os.path.lexists(directory):
-        raise FileExistsError(f"there is something at {directory!r} already; name a new place")
-    unfinished = f"{directory.rstrip(os.sep)}.tmp"
+def need_nothing(path: str) -> None:
+    """Raise FileExistsError if there is something at a place that is to be a new one."""
+    if os.path.lexists(path):
+        raise FileExistsError(f"there is something at {path!r} already; name a new place")
+
+
+@contextlib.contextmanager
+def new(directory: str) -> Iterator[str]:
+    """A new directory that is there with all that is put into it, or not at all.
+
+    The block is given where to put that. Raises FileExistsError.
+    """
+    need_nothing(directory)
+    unfinished = beside(directory)
     make(unfinished)
     _clear(unfinished)
-    for _, path in files:
-        with open(path, "rb") as file:
-            put(
-                os.path.join(unfinished, os.path.basename(path)),
-                iter(lambda: file.read(SLICE), b""),
-            )
+    yield unfinished
     os.rename(unfinished, directory)
     sync_directory(os.path.dirname(os.path.abspath(directory)))
+
+
+def _clear(directory: str) -> None:
+    """Remove what a copy that was broken off has left, which may be of another store."""
+    names = os.listdir(directory)
+    ours = ("image-", "journal-", SNAPSHOT)
+    if foreign := [name for name in names if not name.startswith(ours)]:
+        raise FileExistsError(
+            f"there is {foreign[0]!r} in {directory!r}, where files are copied to first; "
+            "remove it, or name another place"
+        )
+    unlink([os.path.join(directory, name) for name in names], directory)

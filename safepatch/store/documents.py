@@ -17,15 +17,12 @@ if TYPE_CHECKING:
 Open = dict[Any, "Transaction"]
 
 
-def runner() -> Any:
-    """What runs here: a greenlet where there are any, or else a thread."""
-    greenlet = sys.modules.get("greenlet")
-    return get_ident() if greenlet is None else greenlet.getcurrent()
-
-
 def running(open_: Open) -> tuple[Any, Transaction | None]:
-    """What runs here, and its open transaction."""
-    who = runner()
+    """What runs here, a greenlet where there are any, or else a thread; its open transaction."""
+    greenlet = sys.modules.get("greenlet")
+    who = get_ident() if greenlet is None else greenlet.getcurrent()
+    if not open_:
+        return who, None
     found = open_.get(who)
     if found is None and (found := open_.get(get_ident())) is not None:
         who = get_ident()  # it began before anything had imported greenlet
@@ -104,7 +101,7 @@ class Collection(Documents):
 
     def _touch(self, key: Any) -> None:
         transaction = running(self.open)[1]
-        if transaction is not None:
+        if transaction is not None and transaction is not self.held.get(key):
             transaction.touch(self, key)
 
     def _change(self, key: str) -> None:

@@ -8,7 +8,6 @@ import threading
 import time
 import weakref
 from importlib import import_module
-from types import TracebackType
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
@@ -79,8 +78,7 @@ class Follower:
 
         Threads need it to look at several documents, or to iterate.
         """
-        if self._root is None:
-            self._open()
+        self._open()
         return self.lock
 
     def age(self) -> float:
@@ -89,8 +87,7 @@ class Follower:
 
     def wait(self, sequence: int, timeout: float = 10.0) -> None:
         """Wait until it shows a batch, as of `store.stats()["sequence"]`. Raises TimeoutError."""
-        if self._root is None:
-            self._open()
+        self._open()
         end = time.monotonic() + timeout
         while self.sequence < sequence:
             if time.monotonic() >= end:
@@ -108,16 +105,10 @@ class Follower:
             self._thread.join()
 
     def __enter__(self) -> Follower:
-        if self._root is None:
-            self._open()
+        self._open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _end(self, why: str) -> None:

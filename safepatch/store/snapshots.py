@@ -11,6 +11,7 @@ import orjson
 
 from safepatch.store import directories
 from safepatch.store.commits import Commits
+from safepatch.store.engines.journal.files import listed
 from safepatch.store.errors import CorruptError, FailedError, StoreError
 from safepatch.store.threads import off_loop
 
@@ -23,40 +24,43 @@ _STRICT = (
 )
 
 
+def read(directory: str) -> dict[str, Any]:
+    """The root as it was last written, if it ever was. Raises CorruptError."""
+    path = os.path.join(directory, directories.SNAPSHOT)
+    try:
+        with open(path, "rb") as file:
+            root = orjson.loads(file.read())
+    except FileNotFoundError:
+        return {}
+    except orjson.JSONDecodeError as error:
+        raise CorruptError(path, error.pos, f"it is no JSON: {error.msg}") from error
+    if not isinstance(root, dict):
+        raise CorruptError(path, 0, f"it is a {type(root).__name__}, not an object")
+    return root
+
+
 class Snapshots:
     """What `Store` does in snapshot mode while it is open. Safe in threads and greenlets."""
 
     def __init__(self, directory: str) -> None:
         directories.make(directory)
         self.directory = directory
-        self.file = os.path.join(directory, "snapshot.json")
+        self.file = os.path.join(directory, directories.SNAPSHOT)
         self._lock = directories.lock(directory, "lock")
         try:
-            if any(directories.numbered(directory, kind) for kind in ("image", "journal")):
+            if listed(directory):
                 raise StoreError(
                     f"cannot open {directory!r}: it was written with mode='journal'; open it so"
                 )
-            if os.path.lexists(f"{self.file}.tmp"):
-                os.unlink(f"{self.file}.tmp")
-            self.root = self._read()
+            if os.path.lexists(unfinished := directories.beside(self.file)):
+                os.unlink(unfinished)
+            self.root = read(directory)
         except BaseException:
             os.close(self._lock)
             raise
         # Images that come while one is being written are one, the last.
         self.commits: Commits[bytes] = Commits(self._write)
         self._error: OSError | None = None
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            with open(self.file, "rb") as file:
-                root = orjson.loads(file.read())
-        except FileNotFoundError:
-            return {}
-        except orjson.JSONDecodeError as error:
-            raise CorruptError(self.file, error.pos, f"it is no JSON: {error.msg}") from error
-        if not isinstance(root, dict):
-            raise CorruptError(self.file, 0, f"it is a {type(root).__name__}, not an object")
-        return root
 
     def _write(self, images: list[bytes]) -> None:
         # A failed write does not stop the store: each image is a new file, and the last one that
@@ -96,17 +100,12 @@ class Snapshots:
         """Nothing: `Store` has refused them."""
 
     def backup(self, path: str) -> None:
-        if os.path.lexists(path):
-            raise FileExistsError(f"there is something at {path!r} already; name a new place")
+        directories.need_nothing(path)
         image = self._image()
 
         def write() -> None:
-            """The directory is there with the image, or not at all."""
-            unfinished = f"{path.rstrip(os.sep)}.tmp"
-            directories.make(unfinished)
-            directories.put(os.path.join(unfinished, "snapshot.json"), [image])
-            os.rename(unfinished, path)
-            directories.sync_directory(os.path.dirname(os.path.abspath(path)))
+            with directories.new(path) as place:
+                directories.put(os.path.join(place, directories.SNAPSHOT), [image])
 
         off_loop(write)
 
@@ -114,7 +113,7 @@ class Snapshots:
         """Nothing: an image is as large as it must be."""
 
     def verify(self) -> dict[str, Any]:
-        root = self._read()
+        root = read(self.directory)
         return {"files": 1, "bytes": self.stats()["image_bytes"], "entries": len(root)}
 
     def stats(self) -> dict[str, Any]:

@@ -8,11 +8,10 @@ import math
 import os
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, Literal
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store.engines import absolute, engine_for, shown
+from safepatch.store.engines import absolute, engine_for, is_directory, shown
 from safepatch.store.errors import ClosedError
 from safepatch.store.handover import hand_over, need_whole
 from safepatch.store.keeping import Block, Kept, logger
@@ -77,7 +76,7 @@ class Store:
         if migrations and mode == "snapshot":
             raise ValueError("there are no migrations of snapshots; change the root after opening")
         self.path, self.mode, self.every = os.fspath(path), mode, every
-        if mode == "snapshot" and "://" in self.path:
+        if mode == "snapshot" and not is_directory(self.path):
             raise ValueError(
                 f"got mode='snapshot' for {shown(self.path)!r}; images are written to a directory"
             )
@@ -115,8 +114,7 @@ class Store:
                     raise
                 self._kept = kept
                 _open.add(self)
-                if isinstance(kept, Kept):
-                    kept.watch()
+                kept.watch()
                 if self.every:
                     self._begin_ticking(kept)
             return self._kept
@@ -225,12 +223,7 @@ class Store:
         self.opened()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

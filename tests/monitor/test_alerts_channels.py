@@ -151,12 +151,21 @@ def test_what_is_no_success_is_told_without_the_address(answer, said):
     [
         ("http://127.0.0.1:1/SECRET", "Connection refused"),
         ("http://SECRET.invalid/", "its name cannot be resolved"),
-        ("http://127.0.0.1:99999/SECRET", "ValueError"),
+        ("http://127.0.0.1:99999/SECRET", "its address or one of its headers cannot be used"),
         ("nosuch://SECRET", "Apprise does not understand the address, of kind 'nosuch'"),
     ],
 )
 def test_an_address_that_cannot_be_reached_is_not_told(url, said):
     assert refused(url=url) == said
+
+
+@in_hub
+def test_a_header_that_cannot_be_sent_is_not_told():
+    with receiver() as there:
+        said = refused(url=there.url, headers={"X": "SECRET\r\nY: 1"})
+
+    assert said == "its address or one of its headers cannot be used"
+    assert there.got == []
 
 
 @in_hub

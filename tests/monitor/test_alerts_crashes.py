@@ -1,6 +1,7 @@
 """A program that is killed, between storing and sending, and between sending and marking."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import time
 
 from alerted import receiver
 from children import ROOT
+
+LONG = "SAFEPATCH_CRASHES" in os.environ
 
 PROGRAM = """
 import os, signal, sys
@@ -72,6 +75,62 @@ def test_kills_neither_lose_an_alert_nor_tell_it_under_another_id(tmp_path):
             assert ran.returncode == (0 if where == "nowhere" else -signal.SIGKILL), ran.stderr
             assert ran.stderr == ""
             assert [each.headers["Idempotency-Key"] for each in there.got] == arrived
+
+
+STREAM = """
+import sys
+import gevent
+from alerted import event, plan
+from safepatch.monitor.alerting import Alerts
+from safepatch.store import Store
+
+directory, url, first, count = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+store = Store(directory, every=0, segment=20_000)
+alerts = Alerts(store, lambda: plan(ops={"url": url, "per_minute": 60_000.0}))
+alerts.start()
+for number in range(first, first + count):
+    with store.transaction():
+        alerts.put([event(number)])
+    print(number, flush=True)
+    gevent.sleep(0.002)
+while alerts.stats()["ops"]["waiting"]:
+    gevent.sleep(0.01)
+"""
+
+
+def stream(directory, url, first, count):
+    return subprocess.Popen(
+        [sys.executable, "-c", STREAM, str(directory), url, str(first), str(count)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.path.dirname(__file__)])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_nothing_is_lost_over_many_kills(tmp_path):
+    acknowledged, chance = [], random.Random(7)
+    with receiver() as there:
+        for _ in range(20 if LONG else 2):
+            first = acknowledged[-1] + 2 if acknowledged else 0
+            with stream(tmp_path / "store", there.url, first, 10_000) as child:
+                lines = [child.stdout.readline() for _ in range(chance.randrange(1, 60))]
+                child.kill()
+                lines += child.stdout
+            acknowledged += map(int, lines)
+        with stream(tmp_path / "store", there.url, 100_000, 0) as child:
+            assert child.wait(30) == 0
+
+    told, ids = [], set()
+    for got in there.got:
+        if got.headers["Idempotency-Key"] not in ids:
+            ids.add(got.headers["Idempotency-Key"])
+            told += [each["id"] for each in got.json["events"] or [got.json]]
+    assert [*dict.fromkeys(told)] == told
+    numbers = [int(each[1:].removesuffix("-down")) for each in told]
+    assert numbers == sorted(numbers)
+    assert {*acknowledged} <= {*numbers}
+    # What was on disk, but not yet acknowledged, may be there too.
+    assert len(numbers) <= len(acknowledged) + 21
 
 
 PATCHED = """

@@ -22,6 +22,13 @@ from faulty import (
 )
 from nameserver import Nameserver, naming
 
+from safepatch.monitor import checks
+from safepatch.monitor.checks.answers import read
+from safepatch.monitor.checks.pages import look
+from safepatch.monitor.courses import Course
+from safepatch.monitor.plan import Endpoint, Options
+from safepatch.monitor.tools import Tools
+
 pytestmark = pytest.mark.usefixtures("own_hub")
 
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
@@ -46,7 +53,6 @@ GARBAGE = {
     ),
     "no gzip": (page("x" * 50, Content_Encoding="gzip"), "its body is no gzip: "),
     "no deflate": (page("\xff" * 50, Content_Encoding="deflate"), "its body is no deflate: "),
-    "brotli": (page("x", Content_Encoding="br"), "its body is packed with 'br', which was not"),
     "a long header": (
         b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000,
         "its headers are longer than 65536 bytes",
@@ -168,13 +174,95 @@ def test_a_body_without_end_is_read_as_far_as_it_is_looked_at(checked):
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_a_body_that_unpacks_to_very_much_is_unpacked_no_further(checked, coding):
     pack = gzip.compress if coding == "gzip" else zlib.compress
-    bomb = page(pack(bytes(50 << 20), 9), Content_Encoding=coding)
+    bomb = page(pack(bytes(9 << 20), 9), Content_Encoding=coding)
     with serving(Site(otherwise=bomb)) as port:
         before = time.process_time()
         result = checked(f"http://127.0.0.1:{port}/")
 
     assert (result.error, result.facts["size"]) == ("", 1 << 20)
     assert time.process_time() - before < 0.3
+
+
+def test_a_body_that_cannot_be_unpacked_is_up_unless_something_is_expected_of_it(checked):
+    answer = page(b"\x1b\x00", Content_Encoding="br", Content_Type="text/html")
+    with serving(Site(otherwise=answer)) as port:
+        address = f"http://127.0.0.1:{port}/"
+        assert checked(address).ok
+        result = checked(address, contains=["x"])
+
+    assert (result.error, result.message) == (
+        "protocol",
+        "its body is packed with 'br', which was not asked for",
+    )
+
+
+@pytest.mark.parametrize("coding", ["none", "UTF-8", "identity", ""])
+def test_a_coding_that_is_none_is_not_missed(checked, coding):
+    with serving(Site(otherwise=page("hello", Content_Encoding=coding))) as port:
+        assert checked(f"http://127.0.0.1:{port}/", contains=["hello"]).ok
+
+
+def test_a_bad_status_tells_more_than_a_bad_body(checked):
+    answer = page("xxxx", "500 Oops", Content_Encoding="gzip")
+    with serving(Site(otherwise=answer)) as port:
+        assert checked(f"http://127.0.0.1:{port}/").error == "status"
+
+
+HOSTILE = {
+    "a charset whose time grows with the square": page(
+        "a" * 900_000 + "-" + "b" * 9_000, Content_Type="text/html; charset=punycode"
+    ),
+    "tags that do not end": page("<" * 900_000, Content_Type="text/html"),
+    "scripts that do not end": page("<script>" * 90_000, Content_Type="text/html"),
+    "titles that do not end": page("<title>" * 90_000, Content_Type="text/html"),
+    "JSON as deep as can be": page("[" * 900_000),
+    "a number as long as can be": page("9" * 900_000),
+    "very small chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"1\r\nx\r\n" * 500_000,
+    "a location as long as can be": page(status="302 F", Location="http://" + "@" * 60_000),
+    "a host as long as can be": page(status="302 F", Location="http://" + "\u0430" * 8_000),
+    "many cookies": page(status="302 F", Location="/", Set_Cookie="a=b\r\nSet-Cookie: " * 3_000),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_no_answer_keeps_the_monitor_busy_for_long(checked, what):
+    with serving(Site(otherwise=HOSTILE[what])) as port:
+        before = time.process_time()
+        result = checked(f"http://127.0.0.1:{port}/", json={"a": 1}, timeout=5)
+
+    assert result.error in ("content", "protocol", "status")
+    assert time.process_time() - before < 0.6
+
+
+def test_others_have_their_turn_while_somebody_sends_faster_than_we_read():
+    class Flood:
+        sent = 0
+
+        def receive(self, wait=True):
+            self.sent += 1
+            return b"HTTP/1.1 200 OK\r\n\r\n" if self.sent == 1 else b"x" * 65536
+
+    turns = []
+
+    def count():
+        while True:
+            turns.append(1)
+            gevent.sleep(0)
+
+    greenlet = gevent.spawn(count)
+    read(Flood(), Course(time.monotonic), "GET")
+    greenlet.kill()
+
+    assert len(turns) > 5
+
+
+def test_looking_at_a_page_takes_no_time_that_grows_with_its_square():
+    before = time.process_time()
+    for _ in range(50):
+        look("<p>" + "<" * 4000)
+
+    assert time.process_time() - before < 0.15
 
 
 def test_a_page_that_unpacks_only_to_its_middle_is_still_a_page(checked):
@@ -194,9 +282,6 @@ def test_a_page_that_unpacks_only_to_its_middle_is_still_a_page(checked):
 @pytest.fixture
 def named():
     """A function that checks http://site.test/, with an own DNS server, by some addresses."""
-    from safepatch.monitor import checks
-    from safepatch.monitor.plan import Endpoint, Options
-    from safepatch.monitor.tools import Tools
 
     def run(port, *addresses, private=("127.0.0.0/8",), timeout=1.0):
         options = Options(private=private, timeout=timeout)
@@ -260,6 +345,32 @@ def test_a_name_that_leads_into_a_private_network_is_not_asked(named):
     assert result.error == "private"
     assert result.message.startswith("site.test is 127.0.0.1, which is loopback; to allow that")
     assert site.requests == []
+
+
+def test_an_address_that_changes_after_it_was_looked_at_is_not_asked():
+    """DNS rebinding: the first answer is allowed, and the next one is not."""
+
+    class Rebinding(Nameserver):
+        def answer(self, data):
+            reply = super().answer(data)
+            if self.queries["site.test"]:  # the answer for A is given
+                self.hosts = {"site.test": ["127.0.0.1"]}
+            return reply
+
+    secret, site = Site(otherwise=page("secret")), Site()
+    site.pages["/"] = moved("/again")
+    with serving(site, host="127.0.0.2") as port, serving(secret, port=port):
+        dns = Rebinding({"site.test": ["127.0.0.2"]})
+        options = Options(private=("127.0.0.2",), timeout=2)
+        endpoint = Endpoint("it", f"http://site.test:{port}/", options)
+        with naming(dns) as server, Tools(dns_ttl=0, dns_servers=[server]) as own:
+            result = checks.run(endpoint, own)
+
+    # The first request went where it was allowed to; for the redirect it was looked at anew.
+    assert len(site.requests) == 1
+    assert result.error == "private"
+    assert result.message.startswith("site.test is 127.0.0.1, which is loopback")
+    assert secret.requests == []
 
 
 def test_a_name_that_does_not_exist_is_told_as_such(named):

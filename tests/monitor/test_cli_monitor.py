@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from watched import Server, port_of_nobody, source, watching
 
 from safepatch.__main__ import main
 from safepatch.cli import monitoring, monitoring_top
+from safepatch.monitor import monitor as monitor_module
 from safepatch.monitor.results import Result
 
 
@@ -350,3 +352,42 @@ def _until_up(look):
     while look()[0]["counts"]["up"] < 1 and time.monotonic() < until:
         gevent.sleep(0.01)
     return look()
+
+
+# The document.
+
+DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "monitor" / "running.md"
+
+
+def test_the_document_has_every_command_and_every_exit_code():
+    rows = re.findall(r"^\| `(\w+)[^|]*\| [^|]*\| ([^|]*)\|$", DOCUMENT.read_text(), re.MULTILINE)
+
+    assert {command for command, _ in rows} == {*monitoring_top.monitor.commands}
+    codes = {command: re.findall(r"\b[0-3]\b", ends) for command, ends in rows}
+    assert codes == {
+        "run": ["0", "2", "3"], "once": ["0", "1", "2"], "top": ["0", "2"], "worker": ["0", "2"],
+    }  # fmt: skip
+
+
+@in_hub
+def test_the_document_greets_as_the_command_does(tmp_path, monkeypatch):
+    [shown] = re.findall(
+        r"^\$ safepatch monitor run (.*)\n(.*)$", DOCUMENT.read_text(), re.MULTILINE
+    )
+    monkeypatch.setattr(monitor_module.Monitor, "url", "http://127.0.0.1:8787/")
+    watched = monitor_module.Monitor(shown[0].split(), state="state")
+    watched.plan = watched.read()
+
+    assert monitoring.greeting(watched) == shown[1]
+
+
+def test_the_unit_of_the_document_runs_what_there_is(run):
+    [line] = re.findall(
+        r"^ExecStart=\S+/safepatch monitor (.*)$", DOCUMENT.read_text(), re.MULTILINE
+    )
+    command, *arguments = line.split()
+
+    context = monitoring_top.monitor.commands[command].make_context(command, arguments)
+
+    assert context.params["state"] == "/var/lib/monitor"
+    assert context.params["sources"] == ("/etc/monitor/sites.toml",)

@@ -9,6 +9,7 @@ import sys
 import timeit
 
 import pytest
+from children import child
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -161,9 +162,9 @@ def test_a_monitor_that_was_off_for_hours_goes_on(kept):
 
 
 def test_a_clock_that_was_put_back_breaks_nothing(kept):
-    kept.run(2 * HOUR, interval=300, every=300)
-    kept.clock.now -= HOUR
-    kept.run(2 * HOUR, interval=300, every=300)
+    kept.run(3 * HOUR, interval=300, every=300)
+    kept.clock.now -= 2 * HOUR
+    kept.run(1.5 * HOUR, interval=300, every=300)
 
     kept.again()
     assert len(kept.history.raw("a", DAY0, kept.clock.now + HOUR)) == len(kept.raw("a"))
@@ -188,15 +189,18 @@ def test_rollups_of_hours_count_and_rank(kept):
 
 
 def test_rollups_are_the_same_before_and_after_a_day_is_folded(kept):
-    kept.run(DAY, interval=600, every=600, error=lambda at: "timeout" if at % 3600 < 900 else "")
+    names = [*"abcde"]
+    kept.run(
+        DAY, names, interval=600, every=600, error=lambda at: "timeout" if at % 3600 < 900 else ""
+    )
     since, until = DAY0, DAY0 + DAY
     hours = kept.history.rollups("a", since, until)
     days = kept.history.rollups("a", since, until, "day")
     assert kept.history.store.root["days"] == {}
 
-    kept.run(4 * HOUR, interval=600, every=600)
+    kept.run(6 * HOUR, names, interval=600, every=600)
 
-    assert len(kept.history.store.root["days"]) == 2
+    assert len(kept.history.store.root["days"]) == 5
     assert kept.history.rollups("a", since, until) == hours
     assert kept.history.rollups("a", since, until, "day") == days
     assert len(hours) == 24
@@ -204,6 +208,15 @@ def test_rollups_are_the_same_before_and_after_a_day_is_folded(kept):
 
     kept.again()
     assert kept.history.rollups("a", since, until, "day") == days
+
+
+def test_results_are_kept_until_there_are_rollups_of_their_day(tmp_path):
+    kept = Kept(tmp_path / "history.db", keep_raw=2 * HOUR)
+    kept.run(30 * HOUR, interval=600, every=600)
+    days = kept.history.rollups("a", DAY0, DAY0 + DAY, "day")
+    kept.history.store.close()
+
+    assert [day["checks"] for day in days] == [144]
 
 
 def test_another_step_is_refused(kept):
@@ -223,6 +236,16 @@ def test_uptime_leaves_out_what_is_unknown(kept):
     assert kept.history.uptime("b", DAY) is None
     assert kept.history.uptime("nobody", DAY) is None
     assert kept.history.rollups("a", DAY0, DAY0 + HOUR)[0]["unknown"] == 2
+
+
+def test_uptime_of_a_part_of_an_hour_is_exact(kept):
+    for minute in range(60):
+        kept.add("a", DAY0 + 60 * minute, 0.1, "status" if minute < 30 else "")
+    kept.clock.now = DAY0 + HOUR
+    kept.history.flush(kept.clock.now)
+
+    assert kept.history.uptime("a", HOUR) == 50
+    assert kept.history.uptime("a", HOUR / 2) == 100
 
 
 def test_uptime_is_that_of_the_time_asked_for(kept):
@@ -284,6 +307,19 @@ def test_an_endpoint_that_is_not_watched_any_more_is_forgotten(kept):
     assert len(kept.history.raw("a", 0, kept.clock.now)) == 1
 
 
+def test_an_endpoint_of_which_nothing_is_left_is_forgotten_by_itself(tmp_path):
+    kept = Kept(tmp_path / "history.db", keep_rollups=60 * DAY)
+    kept.run(HOUR, names=["a"], every=300)
+    for day in range(1, 100, 9):
+        kept.clock.now = DAY0 + day * DAY + 9000
+        kept.run(600, names=["b"], every=100)
+        if day < 50:
+            assert kept.history.names() == ["a", "b"]
+    kept.history.store.close()
+
+    assert kept.history.names() == ["b"]
+
+
 def test_four_bytes_a_result_are_in_memory(kept):
     kept.run(HOUR, every=60)
 
@@ -296,6 +332,35 @@ def test_adding_takes_less_than_three_microseconds(kept):
     seconds = min(timeit.repeat(lambda: add("a", DAY0, 0.1, ""), number=2000, repeat=10))
 
     assert seconds / 2000 < 3e-6
+
+
+def test_others_run_while_a_flush_waits_for_the_disk(tmp_path):
+    printed = child(f"""
+        import gevent, threading
+        from safepatch.monitor.history import History
+
+        history = History({str(tmp_path / "history.db")!r}, clock=lambda: {DAY0 + 9})
+        history.add("a", {DAY0 + 1}, 0.1, "")
+        engine = history.store.opened().engine
+        write, go = engine.write, threading.Event()
+
+        def slow(batch):
+            assert go.wait(20)
+            write(batch)
+
+        history.store.opened().commits.write = slow
+        flushing = gevent.spawn(history.flush, {DAY0 + 2})
+        gevent.sleep(0)
+        history.add("a", {DAY0 + 3}, 0.2, "status")
+        assert not flushing.dead
+        go.set()
+        flushing.get(timeout=20)
+        history.flush({DAY0 + 4})
+        print(len(history.raw("a", 0, {DAY0 + 9})))
+        history.close()
+    """)
+
+    assert printed == "2"
 
 
 # -- export

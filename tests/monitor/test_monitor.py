@@ -536,15 +536,17 @@ class Looks:
 def test_each_host_is_looked_up_once_a_round_and_those_that_fail_are_warned_of():
     looks = Looks("b.example")
     each = looks.lookups(
-        "https://a.example/", "https://a.example/x", "tcp://b.example:1", "dns://c.example", "d",
-        "beat://e", "http://[nonsense",
+        "https://a.example/", "https://a.example/x", "tcp://b.example:1", "dns://c.example",
+        "f.example:25", "http://127.0.0.1/", "beat://e", "http://[nonsense",
     )  # fmt: skip
 
     each.round()
 
-    assert sorted(looks.asked) == ["a.example", "b.example"]
+    assert sorted(looks.asked) == ["a.example", "b.example", "f.example"]
     assert each.warnings == {"b.example": "no such name"}
-    assert sorted(looks.told) == [("a.example", ""), ("b.example", "no such name")]
+    assert sorted(looks.told) == [
+        ("a.example", ""), ("b.example", "no such name"), ("f.example", ""),
+    ]  # fmt: skip
     looks.failing = ()
     each.round()
     assert each.warnings == {}

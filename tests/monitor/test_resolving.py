@@ -12,6 +12,7 @@ from gevent.resolver import AbstractResolver
 from nameserver import Nameserver, naming
 
 import safepatch
+from safepatch.monitor import ares
 from safepatch.monitor.courses import CheckError
 from safepatch.monitor.resolving import Resolving
 
@@ -220,6 +221,30 @@ def test_looks_at_others_do_not_disturb_one_that_is_slow(resolving, dns, clock):
 
     assert slow.get(timeout=5) == ""
     assert dns.queries["slow.test"] == 1
+
+
+def test_forgetting_takes_one_channel_a_second_at_most_and_leaves_none_open(
+    dns, clock, monkeypatch
+):
+    channels = []
+
+    class Counted(ares.Resolver):
+        def __init__(self, **options):
+            super().__init__(**options)
+            channels.append(self)
+
+    monkeypatch.setattr(ares, "Resolver", Counted)
+    resolving = Resolving(ttl=0, servers=[dns.address], clock=clock)
+    for _ in range(3):
+        clock.now += 2
+        for _ in range(10):
+            resolving.again("a.test")
+            resolving.addresses("a.test", 80)
+    still_open = [channel for channel in channels if channel.cares is not None]
+    resolving.close()
+
+    assert (len(channels), len(still_open)) == (2 + 3, 2)  # one of them is for looks
+    assert not [channel for channel in channels if channel.cares is not None]
 
 
 def test_a_host_is_not_called_failing_for_ever(resolving, dns, clock):

@@ -39,6 +39,7 @@ def test_an_address_is_taken_apart(address, parts):
         "example.com", "http:/example.com", "://h", "http://", "http://:80/", "http://h:99999/",
         "http://h:0/", "http://h:8a/", "http://[::1", "http://[::zz]/", "http://a b/",
         "http://h\r\n/", "http://h]/", "http://ö\u2028/", "http://" + "ü" * 70 + "/",
+        "http://h/" + "x" * 9000, "http://" + "x" * 300,
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_with_a_reason(address):

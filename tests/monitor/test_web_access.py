@@ -7,12 +7,13 @@ import pytest
 
 pytest.importorskip("flask", reason="pages need the extra `monitor`")
 
+import flask
 import hubs
 from standins import shop
 from visitors import HASH, PASSWORD, client, csrf, far, log_in, with_login
 
 from safepatch.monitor import web
-from safepatch.monitor.web import access, login, passwords
+from safepatch.monitor.web import access, addresses, login, passwords
 from safepatch.store import Store
 
 PRIVATE = ["/", "/endpoint?name=Mail", "/incidents", "/incidents/1", "/alerts", "/pace"]
@@ -217,6 +218,32 @@ def test_all_addresses_of_an_ipv6_customer_count_as_one(monkeypatch):
         seen.append(log_in(visitor, "wrong").status_code)
 
     assert seen[-1] == 429
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),  # as a socket for both kinds tells it
+        ("2001:db8::1", "2001:db8::/64"),
+        ("not an address", "not an address"),
+    ],
+)
+def test_limits_count_for_an_address_or_the_network_of_a_customer(address, expected):
+    with client().application.test_request_context(environ_base={"REMOTE_ADDR": address}):
+        assert addresses.client(flask.request) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True),
+        ("::ffff:127.0.0.1", True), ("0.0.0.0", False), ("", False), ("10.0.0.1", False),
+        ("localhost.evil.example", False), ("127.0.0.1.evil.example", False), ("2130706433", False),
+    ],
+)  # fmt: skip
+def test_loopback_is_what_only_this_machine_reaches(host, expected):
+    assert addresses.is_loopback(host) is expected
 
 
 def test_a_login_ends_by_logging_out_and_by_another_password(monkeypatch):

@@ -12,7 +12,7 @@ from standins import StandIn, shop
 from visitors import HASH, client
 
 from safepatch.monitor import sources
-from safepatch.monitor.web import access, api, board, live, login, pages, passwords, public
+from safepatch.monitor.web import access, api, board, live, login, pages, passwords, public, serving
 
 DOCUMENT = (pathlib.Path(__file__).parents[2] / "docs" / "monitor" / "pages.md").read_text()
 
@@ -85,6 +85,8 @@ def test_the_numbers_are_those_of_the_code():
     assert "There are 100 such streams at once" in DOCUMENT
     assert public.SLICE < board.SLICE
     assert api.MOST == 1000
+    assert (serving.EACH, serving.CONNECTIONS, serving.PATIENCE) == (64, 512, 20.0)
+    assert "64 connections each at the same time, and 512 together" in DOCUMENT
     limit = login.limit()
     for _ in range(5):
         limit("192.0.2.1")

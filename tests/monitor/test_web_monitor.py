@@ -4,7 +4,6 @@ import gevent
 import pytest
 
 pytest.importorskip("flask", reason="pages need the extra `monitor`")
-pytest.importorskip("safepatch.monitor.history")
 
 import hubs
 from gevent import pywsgi

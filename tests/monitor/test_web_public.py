@@ -58,6 +58,7 @@ def test_the_kind_of_trouble_is_told_in_words():
         ("tcp://10.0.0.5:5432", "", False),
         ("http://[fd00::1]/", "", False),
         ("::1", "", False),
+        ("::ffff:10.0.0.5", "", False),
         ("192.168.1.1", "", False),
         ("127.0.0.1:80", "", False),
         ("169.254.169.254", "", False),

@@ -44,7 +44,7 @@ def connect(server):
 
 def ask(server, path, *, method="GET", headers=""):
     """Status line, headers and body of an answer, unchunked."""
-    with connect(server) as made:
+    with gevent.Timeout(20), connect(server) as made:
         made.sendall(
             f"{method} {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n".encode()
         )  # fmt: skip
@@ -114,15 +114,45 @@ def test_who_sends_nothing_more_is_given_up(served, monkeypatch, capfd, caplog, 
     assert capfd.readouterr() == ("", "")
 
 
-def test_who_sends_byte_by_byte_is_given_up_too(served, monkeypatch, capfd):
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nX: ",
+        b"POST /recheck HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n",
+        b"POST /recheck HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
+    ],
+)
+def test_who_sends_byte_by_byte_is_given_up_too(served, monkeypatch, capfd, sent):
     monkeypatch.setattr(serving, "PATIENCE", 0.1)
+    monkeypatch.setattr(making, "PATIENCE", 0.1)
     with gevent.Timeout(3), connect(served()) as slow:
-        slow.sendall(b"GET / HTTP/1.1\r\nX: ")
+        slow.sendall(sent)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             while True:
                 slow.sendall(b"x")
                 gevent.sleep(0.02)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "head", ["Content-Length: 9999999999\r\n", "Transfer-Encoding: chunked\r\n"]
+)
+def test_a_body_that_is_too_large_is_not_read(served, head):
+    with gevent.Timeout(5), connect(served()) as made:
+        made.sendall(f"POST /recheck HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(3000):
+                made.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+
+def test_connections_are_kept_for_the_next_request(served):
+    request = (
+        b"POST /api/v1/recheck HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nname=Mail"
+    )
+    with connect(served()) as made:
+        for _ in range(3):
+            made.sendall(request)
+            assert b"HTTP/1.1 " in lines_until(made, b"}")
 
 
 def test_who_does_not_read_is_given_up(served, monkeypatch, capfd):
@@ -136,6 +166,25 @@ def test_who_does_not_read_is_given_up(served, monkeypatch, capfd):
             while len(server.pool):
                 gevent.sleep(0.02)
     assert capfd.readouterr() == ("", "")
+
+
+def test_one_address_cannot_take_all_connections(served, monkeypatch):
+    monkeypatch.setattr(serving, "EACH", 2)
+    server = served()
+    first, second = connect(server), connect(server)
+    first.sendall(b"GET / HT")
+    gevent.sleep(0.01)
+    assert "200 OK" in ask(server, "/healthz")[0]  # from loopback, where proxies are
+
+    monkeypatch.setattr(serving, "is_loopback", lambda host: False)
+    with connect(server) as third, gevent.Timeout(3):
+        assert third.recv(1) == b""
+    first.close()
+    with gevent.Timeout(3):
+        while server.clients["127.0.0.1"] > 1:
+            gevent.sleep(0.01)
+    assert "200 OK" in ask(server, "/healthz")[0]
+    second.close()
 
 
 @pytest.mark.parametrize(
@@ -200,15 +249,17 @@ def live_of(server):
     return server.application.extensions["safepatch.monitor.live"]
 
 
-def test_open_pages_are_told_that_something_changed(served):
+def test_open_pages_are_told_that_something_changed_and_how_it_is_then(served):
     monitor = shop(listen="127.0.0.1:0")
     server = served(monitor)
     with listen(server) as made:
+        assert b">1</b>" in ask(server, "/?state=down")[1]
+
+        monitor.statuses["Mail"].state = "down"
         monitor.feed.put(type="status", name="Mail", change="down")
 
-        got = lines_until(made, b"event: change")
-
-    assert b'"down": 1' in got
+        assert b'"down": 2' in lines_until(made, b"event: change")
+        assert b">2</b>" in ask(server, "/?state=down")[1]
 
 
 def test_the_page_of_an_endpoint_is_told_of_that_one_and_of_what_concerns_all(served):

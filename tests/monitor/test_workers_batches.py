@@ -10,7 +10,8 @@ from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
 from safepatch.monitor.workers.batches import Packet, opened, packed, sealed, slots, unpacked
 
-MANY = [Endpoint(f"site{n}", f"https://site{n}.test", Options()) for n in range(10_000)]
+SHARED = Options()
+MANY = [Endpoint(f"site{n}", f"https://site{n}.test", SHARED) for n in range(10_000)]
 
 
 def test_batches_have_at_least_a_hundred_endpoints_and_all_are_in_one():
@@ -52,6 +53,7 @@ def test_what_is_unpacked_is_what_was_packed():
     sent = msgspec.json.decode(msgspec.json.encode(packed(endpoints)))
 
     assert unpacked(sent) == endpoints
+    assert len(sent["options"]) == 2
     assert len({id(endpoint.options) for endpoint in unpacked(sent)}) == 2
 
 

@@ -5,7 +5,7 @@ import time
 
 import gevent
 
-ENOUGH = 30.0  # seconds, after which something is taken to hang
+ENOUGH = 60.0  # seconds, after which something is taken to hang
 
 
 def free_port():

@@ -58,7 +58,7 @@ def run(capfd, monkeypatch, tmp_path):
 def state(tmp_path, monkeypatch):
     """A store of three batches, at known times."""
     clock = histories.Clock()
-    monkeypatch.setattr("safepatch.store.journal.time", clock)
+    monkeypatch.setattr("safepatch.store.engines.journal.journal.time", clock)
     with Store(tmp_path / "state", every=0) as store:
         for key, document in histories.USERS.items():
             with store.transaction():

@@ -7,8 +7,8 @@ import sys
 from children import ROOT
 from hypothesis import strategies
 
-from safepatch.store import compacting
-from safepatch.store.journal import Journal
+from safepatch.store.engines.journal import compacting
+from safepatch.store.engines.journal.journal import Journal
 from safepatch.store.values import decode, encode
 
 SEGMENT = 100  # bytes, so that there are several files soon

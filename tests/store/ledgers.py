@@ -5,7 +5,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import safepatch
-from safepatch.store import Store, compacting, durable, testing
+from safepatch.store import Store, durable, testing
+from safepatch.store.engines.journal import compacting
 
 # Set by `tox run -e store-crashes`.
 LONG = "SAFEPATCH_CRASHES" in os.environ

@@ -10,7 +10,8 @@ from histories import USERS, damage, shell
 
 from safepatch.cli import storing_documents
 from safepatch.cli.storing import store as group
-from safepatch.store import Store, surveying
+from safepatch.store import Store
+from safepatch.store.tools import surveying
 
 
 def lines(text):

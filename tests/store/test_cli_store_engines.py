@@ -5,7 +5,7 @@ import json
 import pytest
 from histories import USERS
 
-from safepatch.store import Store, transferring
+from safepatch.store import Store, engines
 
 
 def _is_known(address):
@@ -66,6 +66,6 @@ def test_where_none_is_none_is_made(run, tmp_path, address, command):
 
 
 def test_a_password_is_not_shown():
-    assert transferring.shown("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
-    assert transferring.shown("postgresql://me@host:5432/db") == "postgresql://me@host:5432/db"
-    assert transferring.shown("sqlite:////a:b@c") == "sqlite:////a:b@c"
+    assert engines.shown("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
+    assert engines.shown("postgresql://me@host:5432/db") == "postgresql://me@host:5432/db"
+    assert engines.shown("sqlite:////a:b@c") == "sqlite:////a:b@c"

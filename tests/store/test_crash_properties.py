@@ -4,7 +4,7 @@ import os
 import pathlib
 import tempfile
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from safepatch.store.testing import record
@@ -73,6 +73,8 @@ class Program:
 
 @settings(max_examples=40)
 @given(st.lists(STEPS, max_size=6), st.lists(STEPS, max_size=4), st.sampled_from([1, 4, 512]))
+# What was written is empty again, as it was when it was synced.
+@example([], [("write", "a", 0, b"1234"), ("truncate", "a", 0), ("truncate", "b", 3)], 1)
 def test_a_crash_leaves_what_was_synced_and_what_came_later_or_zeros(before, after, block):
     with tempfile.TemporaryDirectory() as directory, record(directory) as trace:
         program = Program(directory)

@@ -7,10 +7,10 @@ import histories
 import pytest
 from test_repairing import BATCHES, files, flip
 
-from safepatch.store.frames import HEADER
-from safepatch.store.repairing import repair
-from safepatch.store.restoring import restore
+from safepatch.store.engines.journal.frames import HEADER
 from safepatch.store.testing import check_crashes
+from safepatch.store.tools.repairing import repair
+from safepatch.store.tools.restoring import restore
 
 LIMIT = 40  # states for each moment
 

@@ -10,16 +10,8 @@ from test_crashes import check_what_was_read, load, load_and_compact, read_and_w
 
 import safepatch
 from safepatch.decorators import replace
-from safepatch.store import (
-    CorruptError,
-    StoreError,
-    commits,
-    compacting,
-    directories,
-    frames,
-    journal,
-    keeping,
-)
+from safepatch.store import CorruptError, StoreError, commits, directories, keeping
+from safepatch.store.engines.journal import compacting, files, frames, journal
 from safepatch.store.testing import NotCrashSafe, check_crashes, check_faults, damages, flips
 
 
@@ -62,8 +54,8 @@ def unlinked_first(wrapped):
     """What an image is to replace goes before it is there."""
 
     def put_image(directory, sequence, state, seconds):
-        _, journals = directories.history(directory)
-        directories.unlink([path for first, path in journals if first < sequence], directory)
+        old = [file for file in files.listed(directory, "journal") if file.first < sequence]
+        directories.unlink([file.path for file in old], directory)
         wrapped(directory, sequence, state, seconds)
 
     return put_image

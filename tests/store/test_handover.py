@@ -225,7 +225,7 @@ def test_a_crash_at_any_write_leaves_all_in_one_place_that_may_be_opened(places)
         import os
         from safepatch.store import Store, StoreError
         from safepatch.store.engines.sqlite import SQLite
-        from safepatch.store.journal import Journal
+        from safepatch.store.engines.journal.journal import Journal
 
         DOCUMENTS = {{str(n): n for n in range(3)}}
 

@@ -1,13 +1,14 @@
 """The files of a store: what a crash leaves is read, and what it cannot leave is refused."""
 
+import errno
 import os
 import shutil
 import struct
 
 import pytest
 
-from safepatch.store import CorruptError, FailedError, Store, StoreError, durable
-from safepatch.store.frames import HEADER, frame
+from safepatch.store import CorruptError, FailedError, Store, StoreError, directories, durable
+from safepatch.store.engines.journal.frames import HEADER, frame
 
 COUNT = 5
 
@@ -223,6 +224,39 @@ class TestCompacting:
                     store.compact()
 
         assert content(directory) == {"c": {str(number): number for number in range(50)}}
+
+    def test_waits_for_what_a_write_begins_meanwhile(self, directory, patches):
+        begun = []
+        with Store(directory, every=0) as store:
+            journal = store.opened().engine
+            durable(store)(store.root["c"].__setitem__)("n", 1)
+
+            def begin_meanwhile(wait):
+                def wrapper(self):
+                    wait(self)
+                    if not begun:
+                        journal._close_file()
+                        journal._merge()
+                        begun.append(journal._merging)
+
+                return wrapper
+
+            waiting = (type(journal), "_wait_for_merging")
+            patches.apply(waiting, begin_meanwhile, aliases="ignore")
+            store.compact()
+
+            with pytest.raises(ProcessLookupError):  # it was waited for, and is no zombie
+                os.kill(begun[0], 0)
+
+    def test_a_file_that_cannot_be_written_whole_leaves_no_part_of_it(self, tmp_path):
+        def parts():
+            yield b"some"
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+        with pytest.raises(OSError, match="no space left"):
+            directories.put(str(tmp_path / "image"), parts())
+
+        assert list(tmp_path.iterdir()) == []
 
     def test_keeps_old_files_as_long_as_told(self, directory):
         with Store(directory, every=0, keep=3600, segment=1) as store:

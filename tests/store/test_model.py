@@ -102,7 +102,7 @@ class Dicts(RuleBasedStateMachine):
 
     @rule()
     def merge(self):
-        from safepatch.store.compacting import compact
+        from safepatch.store.engines.journal.compacting import compact
 
         self.store.sync()
         engine = self.store.opened().engine

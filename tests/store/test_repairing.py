@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safepatch.store import CorruptError, LockedError, Store, StoreError
-from safepatch.store.frames import HEADER, frame
-from safepatch.store.repairing import repair
+from safepatch.store.engines.journal.frames import HEADER, frame
+from safepatch.store.tools.repairing import repair
 
 BATCHES = [[[("users", key, number)]] for number, key in enumerate("abcabc")]
 

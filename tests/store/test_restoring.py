@@ -10,15 +10,16 @@ import histories
 import pytest
 from hypothesis import given, settings
 
-from safepatch.store import CorruptError, LockedError, Store, StoreError, compacting
-from safepatch.store.restoring import restore
+from safepatch.store import CorruptError, LockedError, Store, StoreError
+from safepatch.store.engines.journal import compacting
+from safepatch.store.tools.restoring import restore
 
 
 @pytest.fixture(autouse=True, scope="module")
 def quick():
     with pytest.MonkeyPatch.context() as patched:
         histories.quickly(patched)
-        patched.setattr("safepatch.store.journal.time", histories.Clock())
+        patched.setattr("safepatch.store.engines.journal.journal.time", histories.Clock())
         yield
 
 
@@ -49,7 +50,7 @@ def test_each_state_of_a_history_can_be_restored(history):
 def test_the_state_at_each_time_can_be_restored(history):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
         clock = histories.Clock()
-        patched.setattr("safepatch.store.journal.time", clock)
+        patched.setattr("safepatch.store.engines.journal.journal.time", clock)
         begun = clock.now
         states = histories.make(Path(folder) / "state", history)
         for sequence, state in [*enumerate(states)][1:]:
@@ -96,6 +97,14 @@ def test_what_is_not_kept_is_refused_with_the_oldest_that_is(source, tmp_path):
         restore(source, str(tmp_path / "made"), at=1)
     with pytest.raises(StoreError, match=r"cannot restore 2001-01-01T.*: the oldest state"):
         restore(source, str(tmp_path / "made"), at=datetime(2001, 1, 1, 12, tzinfo=UTC))
+
+
+def test_the_time_of_the_oldest_state_is_told_where_no_image_is_kept(tmp_path):
+    histories.make(tmp_path / "state", [[[("users", key, 1)]] for key in "abcdef"])
+    min((tmp_path / "state").glob("*.log")).unlink()
+
+    with pytest.raises(StoreError, match="the oldest state that is kept is of 2 batches, at 20"):
+        restore(str(tmp_path / "state"), str(tmp_path / "made"), at=1)
 
 
 def test_a_time_before_the_first_batch_is_refused(source, tmp_path):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safepatch.store import NotStorableError, transferring
+from safepatch.store import NotStorableError
+from safepatch.store.tools import transferring
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 VALUES = st.recursive(
@@ -64,7 +65,9 @@ def test_documents_are_written_a_batch_at_a_time(tmp_path, monkeypatch):
             waiting.append(number)
             yield transferring.op("a", str(number), "x" * 30)
 
-    monkeypatch.setattr("safepatch.store.journal.Journal.write", lambda *_: waiting.clear())
+    monkeypatch.setattr(
+        "safepatch.store.engines.journal.journal.Journal.write", lambda *_: waiting.clear()
+    )
     assert transferring.fill(str(tmp_path / "new"), documents()) == 50
     assert len(waiting) < 5
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
+import gevent
 import httptools
 
 from safepatch.monitor.connecting import Connection
@@ -12,6 +13,10 @@ from safepatch.monitor.courses import CheckError, Course
 
 #: Bytes of a body that are read, and of what it is unpacked to; more is left unread.
 MOST = 1 << 20
+#: Bytes that are received for that; a body in very small chunks is not read as far.
+MOST_RECEIVED = 2 * MOST
+#: Bytes after which the others have a turn.
+_TURN = 1 << 18
 #: Bytes that may come before a body.
 MOST_HEAD = 65536
 
@@ -48,7 +53,7 @@ class Answer:
         self.size = 0
         self.is_done = self.has_head = False
         self.headers: dict[str, str] = {}
-        self.body: list[bytes] = []
+        self.body = bytearray()
         self.cookies: list[str] = []
         self.reason = ""
         self.status = 0
@@ -91,7 +96,7 @@ class Answer:
 
     def on_body(self, data: bytes) -> None:
         if not self.is_done:
-            self.body.append(data)
+            self.body += data
             self.size += len(data)
             self.is_done = self.size >= MOST
 
@@ -100,23 +105,31 @@ class Answer:
             self.is_done = True
 
     @property
+    def coding(self) -> str:
+        """What the body is packed with, "" for nothing that is known; some call that "none"."""
+        coding = self.headers.get("content-encoding", "").strip().lower()
+        return coding if coding in _UNPACKING or coding in _UNKNOWN else ""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the body is not packed with what we do not know, and have not asked for."""
+        return self.coding not in _UNKNOWN
+
+    @property
     def is_open(self) -> bool:
         """Whether the body has no other end than that of the connection."""
         return "content-length" not in self.headers and "transfer-encoding" not in self.headers
 
     def unpacked(self) -> bytes:
         """The body without gzip or deflate, MOST bytes at most. Raises CheckError("protocol")."""
-        body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
-        coding = self.headers.get("content-encoding", "").lower()
-        if coding in ("", "identity") or not body:
-            return body[:MOST]
+        body = self.body
+        unpack = _UNPACKING.get(self.coding)
+        if unpack is None or not body:
+            return bytes(body[:MOST])
         try:
-            return _UNPACKING[coding](body)
-        except KeyError:
-            message = f"its body is packed with {coding!r}, which was not asked for"
-            raise CheckError("protocol", message) from None
+            return unpack(body)
         except zlib.error as error:
-            raise CheckError("protocol", f"its body is no {coding}: {error}") from None
+            raise CheckError("protocol", f"its body is no {self.coding}: {error}") from None
 
 
 def _garbage(data: bytes, status: int, error: Exception) -> str:
@@ -125,7 +138,7 @@ def _garbage(data: bytes, status: int, error: Exception) -> str:
     return f"what it answers is not HTTP ({error}), but begins with {data[:60]!r}"
 
 
-def _inflate(body: bytes) -> bytes:
+def _inflate(body: bytearray) -> bytes:
     # Some send zlib's format, as the standard says, and some bare deflate.
     try:
         return zlib.decompressobj().decompress(body, MOST)
@@ -133,15 +146,16 @@ def _inflate(body: bytes) -> bytes:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, MOST)
 
 
-def _gunzip(body: bytes) -> bytes:
+def _gunzip(body: bytearray) -> bytes:
     return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(body, MOST)
 
 
-_UNPACKING: dict[str, Callable[[bytes], bytes]] = {
+_UNPACKING: dict[str, Callable[[bytearray], bytes]] = {
     "gzip": _gunzip,
     "x-gzip": _gunzip,
     "deflate": _inflate,
 }
+_UNKNOWN = frozenset(("br", "zstd", "compress", "x-compress"))
 
 
 def read(connection: Connection, course: Course, method: str) -> Answer:
@@ -150,10 +164,14 @@ def read(connection: Connection, course: Course, method: str) -> Answer:
     course.enter("first_byte")
     data = connection.receive()
     course.leave()
+    received = 0
     while data:
         answer.feed(data)
-        if answer.is_done:
+        received += len(data)
+        if answer.is_done or received >= MOST_RECEIVED:
             return answer
+        if received > _TURN:
+            gevent.sleep(0)  # who sends faster than we read must not keep others from their turn
         data = connection.receive(wait=False)
     if answer.has_head and answer.is_open:
         return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import importlib
 import json
@@ -16,6 +17,30 @@ from safepatch.monitor.plan import Options
 PATIENCE = 0.1
 
 _STEP = re.compile(r"""\.?([^\s.\[\]"']+)|\[(-?\d+)\]|\[("(?:[^"\\]|\\.)*")\]""")
+
+
+# The encodings of browsers, by Python's names. Python has others, such as punycode, with which a
+# time is taken that grows with the square of a body.
+_CHARSETS = re.compile(
+    r"utf-8|utf-8-sig|utf-16(-[bl]e)?|ascii|iso8859-\d+|cp\d+|koi8-[ru]|mac-(roman|cyrillic)|tis-620"
+    r"|gbk|gb2312|gb18030|big5|big5hkscs|euc_jp|euc_kr|shift_jis|iso2022_jp"
+)
+
+
+def decoded(body: bytes, kind: str) -> str:
+    """The text of a body with that Content-Type; UTF-8 where that tells nothing of use."""
+    _, _, charset = kind.lower().partition("charset=")
+    charset = charset.partition(";")[0].strip("\"' ") or "utf-8"
+    try:
+        known = _CHARSETS.fullmatch(codecs.lookup(charset[:40]).name)
+    except (LookupError, ValueError):  # ValueError for NUL
+        known = None
+    return body.decode(charset if known else "utf-8", "replace")
+
+
+def expects(options: Options) -> bool:
+    """Whether anything is looked for in a body."""
+    return bool(options.contains or options.lacks or options.matches or options.json)
 
 
 def expect(text: str, options: Options) -> None:

@@ -9,7 +9,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from safepatch.monitor.checks.answers import Answer, read
-from safepatch.monitor.checks.bodies import expect
+from safepatch.monitor.checks.bodies import decoded, expect, expects
 from safepatch.monitor.checks.pages import look
 from safepatch.monitor.checks.requests import is_ours, request
 from safepatch.monitor.connecting import Connection, failed, reach
@@ -144,34 +144,36 @@ def _note(course: Course, url: Url, answer: Answer) -> None:
 
 def _judge(course: Course, method: str, url: Url, answer: Answer, options: Options) -> None:
     """See that the last answer is as expected, and take its facts. Raises CheckError."""
-    body = answer.unpacked()
-    facts = course.facts
+    status, facts = answer.status, course.facts
+    good = status in accepted(options.status) if options.status else status < 400
+    try:
+        body = answer.unpacked()
+    except CheckError:
+        if good:
+            raise
+        body = b""  # the status tells more
     facts["size"] = len(body)
     facts["digest"] = hashlib.blake2b(body, digest_size=8).hexdigest()
     kind = answer.headers.get("content-type", "")
-    text = ""
-    if "html" in kind or options.contains or options.lacks or options.matches or options.json:
-        text = _decoded(body, kind)
-    if "html" in kind:
+    wanted = expects(options)
+    text = decoded(body, kind) if ("html" in kind or wanted) and answer.is_readable else ""
+    if text and "html" in kind:
         facts.update(look(text))
     if kind:
         facts["type"] = printable(kind.partition(";")[0].strip().lower(), 100)
-    status = answer.status
-    good = status in accepted(options.status) if options.status else status < 400
     if not good:
-        wanted = f", not {' or '.join(options.status)}" if options.status else ""
-        title = f", with the title {facts['title']!r}" if facts.get("title") else ""
-        reason = f" {printable(answer.reason, 60)}" if answer.reason else ""
-        raise CheckError("status", f"{method} {url.shown} answers {status}{reason}{wanted}{title}")
+        raise CheckError("status", _unexpected(method, url, answer, options, facts.get("title")))
+    if wanted and not answer.is_readable:
+        message = f"its body is packed with {answer.coding!r}, which was not asked for"
+        raise CheckError("protocol", message)
     expect(text, options)
 
 
-def _decoded(body: bytes, kind: str) -> str:
-    _, _, charset = kind.lower().partition("charset=")
-    try:
-        return body.decode(charset.partition(";")[0].strip("\"' ") or "utf-8", "replace")
-    except (LookupError, ValueError):
-        return body.decode("utf-8", "replace")
+def _unexpected(method: str, url: Url, answer: Answer, options: Options, title: str | None) -> str:
+    reason = f" {printable(answer.reason, 60)}" if answer.reason else ""
+    wanted = f", not {' or '.join(options.status)}" if options.status else ""
+    titled = f", with the title {title!r}" if title else ""
+    return f"{method} {url.shown} answers {answer.status}{reason}{wanted}{titled}"
 
 
 @functools.lru_cache(maxsize=1024)

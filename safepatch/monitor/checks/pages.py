@@ -9,7 +9,7 @@ from typing import Any
 from safepatch.monitor.courses import printable
 
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,500})", re.IGNORECASE)
-_TAGS = re.compile(r"<(script|style)\b.*?(?:</\1|\Z)|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(r"<(script|style)\b.*?(?:</\1|\Z)|<[^<>]*>", re.IGNORECASE | re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]{5,20}")
 
 #: The characters of a page that are looked at, and the words that are taken from them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safepatch.monitor.checks.bodies import expect
+from safepatch.monitor.checks.bodies import expect, expects
 from safepatch.monitor.connecting import Connection, failed, reach
 from safepatch.monitor.courses import CheckError, Course, follow, printable
 from safepatch.monitor.plan import Endpoint
@@ -44,7 +44,7 @@ def with_port(endpoint: Endpoint) -> Url:
 def greeted(endpoint: Endpoint, course: Course, connection: Connection) -> None:
     """See that a server begins with what is expected, if anything is: the fact "banner"."""
     options = endpoint.options
-    if not (options.contains or options.lacks or options.matches or options.json):
+    if not expects(options):
         return
     course.enter("first_byte")
     try:

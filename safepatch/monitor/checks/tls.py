@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check(endpoint: Endpoint, tools: Tools) -> Result:
-    """Connect and shake hands; then as for TCP. The fact "tls" is the version, "TLSv1.3"."""
+    """Connect and shake hands; then as for TCP."""
     return follow(endpoint, tools, _walk)
 
 
@@ -23,8 +23,6 @@ def _walk(endpoint: Endpoint, tools: Tools, course: Course) -> None:
     url = with_port(endpoint)
     connection = reach_tls(endpoint, tools, course, url.host, url.port)
     try:
-        assert connection.tls is not None
-        course.facts["tls"] = connection.tls.version()
         greeted(endpoint, course, connection)
     finally:
         connection.close()

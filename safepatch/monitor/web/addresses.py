@@ -20,14 +20,20 @@ def host_of(text: str) -> str:
         return ""
 
 
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a text is, None if it is none; "::ffff:192.0.2.1" is 192.0.2.1."""
+    try:
+        parsed = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped or parsed
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine is reached by it."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = address_of(host)
+    return host == "localhost" if address is None else address.is_loopback
 
 
 def listens_on_loopback(settings: Settings) -> bool:
@@ -64,13 +70,12 @@ def client(request: Request) -> str:
     address = request.remote_addr or ""
     if is_loopback(address) and "X-Forwarded-For" in request.headers:
         address = request.headers["X-Forwarded-For"].rpartition(",")[2].strip()
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = address_of(address)
+    if parsed is None:
         return address[:64]
     if parsed.version == 6:
         return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return address
+    return str(parsed)
 
 
 def is_from_our_pages(request: Request) -> bool:

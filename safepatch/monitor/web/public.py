@@ -6,7 +6,6 @@ kind of trouble there is.
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +20,7 @@ from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import ERRORS
 from safepatch.monitor.statuses import Status
 from safepatch.monitor.web import access, badges, charts, reading
+from safepatch.monitor.web.addresses import address_of
 from safepatch.monitor.web.board import Board
 from safepatch.monitor.web.current import NAME, board, monitor, settings
 
@@ -65,10 +65,8 @@ def _is_private(word: str) -> bool:
 
 def _is_inside(host: str) -> bool | None:
     """Whether an address is none of the internet's; None if it is no address."""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return None
+    address = address_of(host)
+    return None if address is None else not address.is_global
 
 
 def trouble(status: Status) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections import Counter
 from typing import Any, cast
 
 import gevent
@@ -12,13 +13,13 @@ from gevent import socket as gevent_socket
 from gevent.pool import Pool
 
 from safepatch.monitor.web import access
-from safepatch.monitor.web.addresses import host_of
+from safepatch.monitor.web.addresses import host_of, is_loopback
 from safepatch.monitor.web.making import make
 
 log = logging.getLogger(__name__)
 
-#: Connections at the same time.
-CONNECTIONS = 512
+#: Connections at the same time, of all and of one address on another machine.
+CONNECTIONS, EACH = 512, 64
 
 #: Seconds for the head of a request to arrive, and for each write to pass.
 PATIENCE = 20.0
@@ -53,6 +54,41 @@ class _Handler(pywsgi.WSGIHandler):
         except OSError as error:
             raise ValueError(f"the request did not arrive: {error}") from error
 
+    def run_application(self) -> None:
+        try:
+            super().run_application()
+        finally:
+            self._hear_no_more()
+
+    def _hear_no_more(self) -> None:
+        """Close the connection where something of a body is left, which nobody wants.
+
+        pywsgi would read it all, however much that is.
+        """
+        body: Any = self.wsgi_input
+        if body.position < (body.content_length or 0) or body.chunked_input:
+            self.close_connection = True
+            body._chunked_input_error = True
+
+
+class _Server(pywsgi.WSGIServer):
+    """Leaves connections for others where one address takes many; a proxy here may have all."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.clients: Counter[str] = Counter()
+        super().__init__(*args, **options)
+
+    def handle(self, sock: Any, address: Any) -> None:
+        client = address[0]
+        if self.clients[client] >= EACH and not is_loopback(client):
+            return
+        self.clients[client] += 1
+        try:
+            super().handle(sock, address)
+        finally:
+            self.clients[client] -= 1
+            self.clients += Counter()  # drops those that are 0
+
 
 def serve(monitor: Any) -> pywsgi.WSGIServer:
     """Start to serve the pages of a monitor where its settings say; `.stop()` ends it.
@@ -61,7 +97,7 @@ def serve(monitor: Any) -> pywsgi.WSGIServer:
     """
     settings = monitor.plan.settings
     access.need_safe(settings)
-    server = pywsgi.WSGIServer(
+    server = _Server(
         listener(*place(settings.listen)),
         make(monitor),
         spawn=Pool(CONNECTIONS),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import Any
 
+from safepatch.decorators import memoize
 from safepatch.monitor.workers.brokers import AT_ONCE, BROKER, TASK, celery, redis
 from safepatch.monitor.workers.running import Runner
 
@@ -15,7 +15,7 @@ if BROKER not in os.environ:
 app = celery(os.environ[BROKER])
 
 
-@functools.cache
+@memoize()  # also for batches that come at the same time
 def runner() -> Runner:
     """Made with the first batch, in the process and the hub that run it."""
     return Runner(redis(os.environ[BROKER]), at_once=int(os.environ.get(AT_ONCE, "100")))

@@ -12,9 +12,6 @@ import msgspec
 
 from safepatch.monitor.results import Result
 
-#: One that was not heard for so many intervals is not waited for.
-_PATIENCE = 2.0
-
 
 class _Round:
     """The votes on an endpoint, until they are decided upon, and from when the last ones were."""
@@ -31,13 +28,17 @@ class Quorum:
 
     A round is decided when all have voted who are not silent, or when its time is over. It fails
     if `need` vantages say so; it is good if less do, and at least one sees it good. Where less than
-    `need` have voted, and none sees it good, nothing is known, and nothing is decided.
+    `need` have voted, and none sees it good, nothing is known, and nothing is decided. One that was
+    not heard for `patience` seconds is silent.
     """
 
-    def __init__(self, vantages: Sequence[str], need: int, now: float) -> None:
+    def __init__(
+        self, vantages: Sequence[str], need: int, now: float, patience: float = 120.0
+    ) -> None:
         if not 1 <= need <= len(vantages):
             raise ValueError(f"a quorum of {need} cannot be reached by {len(vantages)} vantages")
         self.vantages, self.need = tuple(vantages), need
+        self.patience = patience
         self.heard = dict.fromkeys(vantages, now)
         self._rounds: dict[str, _Round] = {}
 
@@ -57,7 +58,7 @@ class Quorum:
         if sent < current.sent or current.votes is None:
             return  # too late
         current.votes[vantage] = result
-        if all(name in current.votes for name in self._awaited(current)):
+        if all(name in current.votes for name in self.heard if not self._is_silent(name, sent)):
             yield from self._decided(current)
 
     def settle(self, now: float) -> Iterator[Result]:
@@ -66,17 +67,16 @@ class Quorum:
             if each.votes is not None and each.until <= now:
                 yield from self._decided(each)
 
-    def silent(self, now: float, interval: float) -> list[str]:
-        """The vantages that were not heard for two intervals."""
-        return [name for name, at in self.heard.items() if now - at > _PATIENCE * interval]
+    def silent(self, now: float) -> list[str]:
+        """The vantages that are."""
+        return [name for name in self.heard if self._is_silent(name, now)]
 
     def forget(self, name: str) -> None:
         """It is not watched any more."""
         self._rounds.pop(name, None)
 
-    def _awaited(self, current: _Round) -> list[str]:
-        oldest = current.sent - _PATIENCE * (current.until - current.sent)
-        return [name for name, at in self.heard.items() if at >= oldest]
+    def _is_silent(self, name: str, now: float) -> bool:
+        return now - self.heard[name] > self.patience
 
     def _decided(self, current: _Round) -> Iterator[Result]:
         votes, current.votes = current.votes, None

@@ -6,7 +6,7 @@ import heapq
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import gevent
@@ -26,6 +26,7 @@ Take = Callable[[Endpoint, Result], tuple[float, float | None]]
 
 _TICK = 1.0  # seconds between looks at what is to be sent
 _IN_A_ROW = 20  # results that are taken before others have a turn
+_SPARE = 200  # batches besides those of two intervals, that wait in a queue
 _SLOWEST = 5.0  # seconds that a batch may take besides its checks
 
 
@@ -71,7 +72,7 @@ class Vantages:
         self._reply = f"safepatch-monitor-results.{secrets.token_hex(8)}"
         self._planned: Mapping[str, Endpoint] | None = None
         self._due: list[tuple[float, int, Slot]] = []
-        self._again: dict[str, Any] = {}  # who has an endpoint checked before its time
+        self._again: dict[str, float] = {}  # by name: when it is checked besides its interval
         self._greenlets: list[Any] = []
         self._pool: ThreadPool | None = None
 
@@ -83,9 +84,8 @@ class Vantages:
 
     def stop(self) -> None:
         """End both. What was sent is checked in vain."""
-        gevent.killall([*self._greenlets, *self._again.values()])
+        gevent.killall(self._greenlets)
         self._greenlets.clear()
-        self._again.clear()
         if self._pool is not None:
             self._pool.kill()
         self._client.close()
@@ -93,13 +93,12 @@ class Vantages:
 
     def check(self, name: str, seconds: float = 0.0) -> None:
         """Have an endpoint checked at all vantages in some seconds, besides its interval."""
-        if name not in self._again:
-            self._again[name] = gevent.spawn_later(seconds, self._check, name)
+        due = self._clock() + seconds
+        self._again[name] = min(due, self._again.get(name, due))
 
     def reason(self) -> str:
         """Why too little is known to tell what is down, "" if enough is."""
-        longest = max((slot.interval for _, _, slot in self._due), default=60.0)
-        silent = self.quorum.silent(self._clock(), longest)
+        silent = self.quorum.silent(self._clock())
         reporting = len(self.quorum.vantages) - len(silent)
         if reporting >= self.quorum.need:
             return ""
@@ -115,6 +114,7 @@ class Vantages:
         while True:
             try:
                 self._send_due(self._clock())
+                self._send_again(self._clock())
                 self._settle()
             except Exception:
                 logger.exception("a mistake with workers; it goes on")
@@ -126,6 +126,7 @@ class Vantages:
             soon = self._planned is None
             self._planned = endpoints
             self._due = _scheduled(slots(endpoints.values(), self._size), now, soon)
+            self.quorum.patience = _patience(endpoints.values())
         while self._due and self._due[0][0] <= now:
             due, number, slot = self._due[0]
             self.late = now - due
@@ -134,11 +135,17 @@ class Vantages:
             chosen = [endpoints[name] for name in slot.names if name in endpoints]
             self._send(chosen, now, slot.interval)
 
-    def _check(self, name: str) -> None:
-        self._again.pop(name, None)
-        endpoint = self._endpoints().get(name)
-        if endpoint is not None:
-            self._send([endpoint], self._clock(), endpoint.options.timeout + _SLOWEST)
+    def _send_again(self, now: float) -> None:
+        """Those that are to be looked at before their time; when all fail, these are all."""
+        endpoints = self._endpoints()
+        names = [name for name, due in self._again.items() if due <= now]
+        for name in names:
+            del self._again[name]
+        chosen = [endpoints[name] for name in names if name in endpoints]
+        for at in range(0, len(chosen), self._size):
+            batch = chosen[at : at + self._size]
+            longest = max(endpoint.options.timeout for endpoint in batch)
+            self._send(batch, now, longest + _SLOWEST)
 
     def _send(self, endpoints: Sequence[Endpoint], sent: float, seconds: float) -> None:
         """Send a batch to all vantages, which is of no use after some seconds."""
@@ -162,6 +169,15 @@ class Vantages:
                     retry=False,
                     producer=producer,
                 )
+        self._drop_old()
+
+    def _drop_old(self) -> None:
+        """Where nobody works, nothing takes out what has expired, and Redis would fill up."""
+        most = 2 * len(self._due) + _SPARE
+        with self._client.pipeline(transaction=False) as pipe:
+            for name in self.quorum.vantages:
+                pipe.ltrim(brokers.queue(name), 0, most - 1)  # the newest come first
+            pipe.execute()
 
     # -- taking
 
@@ -226,6 +242,13 @@ class Vantages:
     def _apart(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call what waits on sockets, so that others of the hub go on."""
         return call(*arguments) if self._pool is None else self._pool.apply(call, arguments)
+
+
+def _patience(endpoints: Iterable[Endpoint]) -> float:
+    """How long a vantage that works may be silent: it reports once in the shortest interval."""
+    options = [each.options for each in endpoints if each.kind != "beat"]
+    shortest = min((each.interval for each in options), default=60.0)
+    return 2 * shortest + max((each.timeout for each in options), default=10.0)
 
 
 def _next(slot: Slot, now: float) -> float:

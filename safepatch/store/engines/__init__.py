@@ -54,8 +54,7 @@ def engine_for(
     path: str, *, segment: int, keep: float, in_memory: int, shard: tuple[int, int], standby: bool
 ) -> Engine:
     """The engine that a path or an address asks for; nothing is opened yet."""
-    kind, separator, rest = path.partition("://")
-    if kind in ("postgresql", "postgres"):
+    if path.startswith(("postgresql://", "postgres://")):
         from safepatch.store.engines.postgres import Postgres
 
         return Postgres(path, shard=shard, standby=standby)
@@ -64,28 +63,36 @@ def engine_for(
             f"got shard={shard!r}, standby={standby!r} for {path!r}; shards and standbys are for "
             "postgresql://HOST/DATABASE"
         )
-    if not separator:
-        from safepatch.store.journal import Journal
+    if is_directory(path):
+        from safepatch.store.engines.journal.journal import Journal
 
         return Journal(path, segment=segment, keep=keep)
-    # As others write it: three slashes before a relative path, four before an absolute one.
-    if kind == "sqlite" and rest[:1] == "/" and rest[1:] not in ("", ":memory:"):
+    if file := sqlite_file(path):
         from safepatch.store.engines.sqlite import SQLite
 
-        return SQLite(rest[1:], in_memory=in_memory)
+        return SQLite(file, in_memory=in_memory)
     raise ValueError(
         f"got the store {path!r}; give a directory, sqlite:///FILE or postgresql://HOST/DATABASE"
     )
 
 
+def is_directory(path: str) -> bool:
+    """Whether a store's path is a directory, and no address of an engine."""
+    return "://" not in path
+
+
+def sqlite_file(path: str) -> str | None:
+    """The file that an address names as others write it: three slashes before a relative path."""
+    file = path.removeprefix("sqlite:///")
+    return None if file in (path, "", ":memory:") else file
+
+
 def absolute(path: str) -> str:
     """A path or an address that means the same after a change of the working directory."""
-    kind, separator, rest = path.partition("://")
-    if not separator:
+    if is_directory(path):
         return os.path.abspath(path)
-    if kind == "sqlite" and rest[:1] == "/" and rest[1:] not in ("", ":memory:"):
-        return f"sqlite:///{os.path.abspath(rest[1:])}"
-    return path
+    file = sqlite_file(path)
+    return f"sqlite:///{os.path.abspath(file)}" if file else path
 
 
 def shown(path: str) -> str:

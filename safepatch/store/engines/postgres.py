@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 import uuid
@@ -17,10 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store import compacting, directories
+from safepatch.store import directories
 from safepatch.store.documents import Root
 from safepatch.store.engines import postgres_tables as tables
 from safepatch.store.engines import shown
+from safepatch.store.engines.journal import images
 from safepatch.store.engines.postgres_connections import (
     Connection,
     Error,
@@ -135,9 +135,10 @@ class Postgres:
         )
 
     def _take_over(self, connection: Connection) -> None:
-        taken = tables.take_over(connection, self.shard, self.shards, self._writer)
-        if isinstance(taken, str):
-            raise StoreError(f"cannot open {shown(self.url)!r}: {taken}")
+        try:
+            taken = tables.take_over(connection, self.shard, self.shards, self._writer)
+        except StoreError as error:
+            raise StoreError(f"cannot open {shown(self.url)!r}: {error}") from error
         self.sequence = self._mark = taken
 
     # -- writing
@@ -224,16 +225,12 @@ class Postgres:
 
     def backup(self, path: str) -> None:
         """Write all documents of the shard as a directory, which `Store` opens as a journal."""
-        if os.path.lexists(path):
-            raise FileExistsError(f"there is something at {path!r} already; name a new place")
-        state: compacting.State = {}
+        directories.need_nothing(path)
+        state: images.State = {}
         for collection, key, _, data in self._documents():
             state.setdefault(collection, {})[key] = data
-        unfinished = f"{path.rstrip(os.sep)}.tmp"
-        directories.make(unfinished)
-        compacting.put_image(unfinished, self.sequence + 1, state, time.time())
-        os.rename(unfinished, path)
-        directories.sync_directory(os.path.dirname(os.path.abspath(path)))
+        with directories.new(path) as place:
+            images.put_image(place, self.sequence + 1, state, time.time())
 
     def compact(self) -> None:
         """Nothing: the server does that by itself, which it calls autovacuum."""

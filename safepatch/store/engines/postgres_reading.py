@@ -40,11 +40,7 @@ def subscribe(connection: Connection, shard: int, shards: int) -> None:
     there = connection.execute("SELECT to_regclass('safepatch_removed') IS NOT NULL").fetchone()
     if there != (True,):
         raise StoreError("there is no store yet; open it with Store(...) first")
-    other = connection.execute(
-        "SELECT shards FROM safepatch_shards WHERE shards <> %s LIMIT 1", [shards]
-    ).fetchone()
-    if other is not None:
-        raise StoreError(f"it is of {other[0]} shards, but {shards} are asked for")
+    tables.need_shards(connection, shards)
     number = tables.lock_of(connection, shard)
     connection.execute(f'LISTEN "{tables.channel(number)}"')
 

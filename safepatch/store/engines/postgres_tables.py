@@ -17,7 +17,7 @@ import msgspec
 
 from safepatch.store.documents import Root
 from safepatch.store.engines.postgres_connections import Connection
-from safepatch.store.errors import CorruptError
+from safepatch.store.errors import CorruptError, StoreError
 from safepatch.store.values import Op, checksum, decode, encode
 
 to_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
@@ -107,18 +107,23 @@ def _one(connection: Connection, statement: str, *values: object) -> Any:
     return row[0]
 
 
-def take_over(connection: Connection, shard: int, shards: int, writer: str) -> int | str:
+def need_shards(connection: Connection, shards: int) -> None:
+    """Raise StoreError if the store is one of more shards, or of fewer."""
+    other: Any = connection.execute(
+        "SELECT shards FROM safepatch_shards WHERE shards <> %s LIMIT 1", [shards]
+    ).fetchone()
+    if other is not None:
+        raise StoreError(f"it is of {other[0]} shards, but {shards} are asked for")
+
+
+def take_over(connection: Connection, shard: int, shards: int, writer: str) -> int:
     """Become the writer, who must hold the lock; the sequence of the last batch.
 
-    Or else what is wrong. Waits for what the writer before has under way.
+    Raises StoreError. Waits for what the writer before has under way.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING])
-        other: Any = connection.execute(
-            "SELECT shards FROM safepatch_shards WHERE shards <> %s LIMIT 1", [shards]
-        ).fetchone()
-        if other is not None:
-            return f"it is of {other[0]} shards, but {shards} are asked for"
+        need_shards(connection, shards)
         row: Any = connection.execute(
             "INSERT INTO safepatch_shards VALUES (%s, %s, %s, pg_backend_pid(), 0, 0)"
             " ON CONFLICT (shard) DO UPDATE SET writer = excluded.writer,"

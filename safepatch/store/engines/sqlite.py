@@ -157,11 +157,10 @@ class SQLite:
 
     def backup(self, path: str) -> None:
         """Copy all that is on disk to a new file, as it is at one moment."""
-        if os.path.lexists(path):
-            raise FileExistsError(f"there is something at {path!r} already; name a new file")
+        directories.need_nothing(path)
         directory = os.path.dirname(os.path.abspath(path))
         directories.make(directory)
-        unfinished = f"{path}.tmp"
+        unfinished = directories.beside(path)
         if os.path.lexists(unfinished):
             os.unlink(unfinished)
         source, copy = connect(self.path, reads_only=True), connect(unfinished, reads_only=False)

@@ -98,11 +98,14 @@ class File:
 
 
 def contents(file: File, limit: int, random: Random) -> list[bytes]:
-    """Contents that a crash may leave: as synced, as written, and up to `limit` in all."""
+    """Contents that a crash may leave: as synced, as written, and up to `limit` in all.
+
+    The first two are so also where they are the same, as of a file that was written and cut off.
+    """
     newest = bytes(file.content)
     if file.is_synced():
         return [newest]
-    found = dict.fromkeys([file.synced(), newest, file.build(len(newest), _oldest)])
+    found = [file.synced(), newest, file.build(len(newest), _oldest)]
     rest: dict[bytes, None] = {}
     for some in (_sizes, _prefixes, _cuts, _mixes):
         rest.update(dict.fromkeys(some(file, limit, random)))

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from safepatch.store import directories
-from safepatch.store.compacting import State, merge, put_image
+from safepatch.store.engines.journal.files import Numbered, listed, newest_image, read_batch, seal
+from safepatch.store.engines.journal.frames import intact
+from safepatch.store.engines.journal.images import State, merge, put_image
 from safepatch.store.errors import StoreError
-from safepatch.store.frames import HEADER, MAGIC, frame, intact
-from safepatch.store.journal import read_batch
-from safepatch.store.reading import Numbered, held, need_journal
-from safepatch.store.surveying import File, look
+from safepatch.store.tools.reading import held, need_journal
+from safepatch.store.tools.surveying import File, look
 
 _TORN = "a crash cut off the last write"
 
@@ -78,43 +78,37 @@ def repair(
 
 
 def _plan(directory: str) -> Repair:
-    base, damaged = _base(directory)
-    journals = directories.numbered(directory, "journal")
-    sequence = base[0] if base else 0
-    journals = [found for found in journals if found[0] >= sequence]
-    if not base and (journals[0][0] > 0 if journals else damaged):
+    base, cuts = _base(directory)
+    sequence = base.first if base else 0
+    journals = [file for file in listed(directory, "journal") if file.first >= sequence]
+    if not base and (journals[0].first > 0 if journals else cuts):
         raise StoreError(
             f"cannot repair {directory!r}: the documents that its batches go on from are nowhere "
             "as a whole; restore a backup, or take what can be read with --salvage"
         )
-    cuts = [_whole(path, found) for path, found in damaged]
-    for number, (first, path) in enumerate(journals):
-        later = journals[number + 1 :]
-        file = look("journal", path, first, needed=True)
-        if first != sequence:
-            cuts += [
-                _whole(path, f"batch {sequence} is missing")
-                for _, path in [journals[number], *later]
-            ]
+    for number, journal in enumerate(journals):
+        if journal.first != sequence:
+            missing = f"batch {sequence} is missing"
+            cuts += [_whole(later.path, missing) for later in journals[number:]]
             break
+        file = look(journal)
         sequence = file.next
-        goes_on = bool(later) and sequence == later[0][0]
+        goes_on = [sequence] == [later.first for later in journals[number + 1 : number + 2]]
         if file.size > file.intact or (goes_on and not file.marked):
             cuts.append(_rest(file, mark=goes_on and not file.marked))
     known = [_known(cut) for cut in cuts if os.path.basename(cut.path)[0] == "j"]
-    known += [image[0] for image in directories.numbered(directory, "image")]
-    return Repair(cuts, _free(directory), sequence, max([sequence, *known]) - sequence)
+    known += [sequence, newest_image(listed(directory))]
+    return Repair(cuts, _free(directory), sequence, max(known) - sequence)
 
 
-def _base(directory: str) -> tuple[Numbered | None, list[tuple[str, str]]]:
-    """The newest image that is intact, and the paths of those after it, with what is wrong."""
-    damaged: list[tuple[str, str]] = []
-    for first, path in reversed(directories.numbered(directory, "image")):
-        file = look("image", path, first, needed=True)
-        if file.damage is None:
-            return (first, path), damaged
-        damaged.append((path, file.damage))
-    return None, damaged
+def _base(directory: str) -> tuple[Numbered | None, list[Cut]]:
+    """The newest image that is intact, and those after it, to be taken out."""
+    cuts: list[Cut] = []
+    for image in reversed(listed(directory, "image")):
+        if (damage := look(image).damage) is None:
+            return image, cuts
+        cuts.append(_whole(image.path, damage))
+    return None, cuts
 
 
 def _whole(path: str, why: str) -> Cut:
@@ -140,19 +134,9 @@ def _free(directory: str) -> str:
 
 def _frames(path: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
     """The sequences and payloads of all frames that are intact, whatever is between them."""
-    if os.path.getsize(path) == 0:
-        return
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = data.find(MAGIC, start)
-        while at >= 0:
-            header = data[at : at + HEADER.size]
-            length = HEADER.unpack(header)[1] if len(header) == HEADER.size else 0
-            sequence = intact(memoryview(data[at : at + HEADER.size + length]))
-            if sequence is None:
-                at = data.find(MAGIC, at + 1)
-            else:
-                yield sequence, data[at + HEADER.size : at + HEADER.size + length]
-                at = data.find(MAGIC, at + HEADER.size + length)
+    if os.path.getsize(path):
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield from intact(data, start)
 
 
 def _known(cut: Cut) -> int:
@@ -163,36 +147,26 @@ def _known(cut: Cut) -> int:
 
 def _salvage(directory: str) -> Repair:
     """All that can be read, in the order in which it was written."""
-    base, damaged = _base(directory)
-    images = directories.numbered(directory, "image")
-    since, newest = base[0] if base else 0, images[-1][0] if images else 0
-    cuts = [_whole(path, why) for path, why in damaged]
+    base, cuts = _base(directory)
+    files = listed(directory)
+    since, newest = base.first if base else 0, newest_image(files)
     state: State = {}
     end, read, seconds = newest, 0, 0.0
-    for first, kind, path in _ordered(directory):
-        if first < since:
+    for file in files:
+        if file.first < since:
             continue
-        for sequence, payload in _frames(path):
+        for sequence, payload in _frames(file.path):
             if payload:
                 seconds = merge(state, read_batch(payload))
-            if kind == "journal":
+            if file.kind == "journal":
                 end = max(end, sequence + bool(payload))
                 read += bool(payload) and sequence >= newest
-        if kind == "journal":
-            file = look(kind, path, first, needed=True)
-            if file.damage or file.size > file.intact:
-                cuts.append(_whole(path, file.damage or _TORN))
+        if file.kind == "journal":
+            found = look(file)
+            if found.damage or found.size > found.intact:
+                cuts.append(_whole(file.path, found.damage or _TORN))
     # Its name is one that no file has, be it damaged or not.
     return Repair(cuts, _free(directory), end + 1, end - newest - read, (state, seconds))
-
-
-def _ordered(directory: str) -> list[tuple[int, str, str]]:
-    """All files in the order in which they say what is; an image before what goes on from it."""
-    return sorted(
-        (first, kind, path)
-        for kind in ("image", "journal")
-        for first, path in directories.numbered(directory, kind)
-    )
 
 
 # -- taking it out
@@ -202,7 +176,8 @@ def _take_out(directory: str, found: Repair) -> None:
     for cut in found.cuts:
         if cut.start and cut.bytes:
             name = f"{os.path.basename(cut.path)}.from-{cut.start}"
-            directories.put(os.path.join(found.kept_in, name), _bytes(cut))
+            rest = directories.pieces(cut.path, cut.start)
+            directories.put(os.path.join(found.kept_in, name), rest)
     for cut in found.cuts:
         if not cut.start:
             os.rename(cut.path, os.path.join(found.kept_in, os.path.basename(cut.path)))
@@ -210,23 +185,4 @@ def _take_out(directory: str, found: Repair) -> None:
     directories.sync_directory(directory)
     for cut in found.cuts:
         if cut.start:
-            _truncate(cut)
-
-
-def _bytes(cut: Cut) -> Iterator[bytes]:
-    with open(cut.path, "rb") as file:
-        file.seek(cut.start)
-        while part := file.read(directories.SLICE):
-            yield part
-
-
-def _truncate(cut: Cut) -> None:
-    descriptor = os.open(cut.path, os.O_WRONLY | os.O_APPEND)
-    try:
-        os.ftruncate(descriptor, cut.start)
-        os.fsync(descriptor)
-        if cut.mark is not None:
-            directories.write_all(descriptor, frame(cut.mark, b""))
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            seal(cut.path, cut.start, cut.mark)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-import os
 from datetime import datetime
 from typing import NamedTuple
 
 from safepatch.store import directories
-from safepatch.store.compacting import State, merge, put_image
+from safepatch.store.engines.journal.files import (
+    Numbered,
+    Told,
+    as_after_crash,
+    listed,
+    read_batch,
+    walk,
+)
+from safepatch.store.engines.journal.images import State, merge, put_image
 from safepatch.store.errors import CorruptError, StoreError
-from safepatch.store.frames import Frames
-from safepatch.store.journal import read_batch
-from safepatch.store.reading import Numbered, Told, held, need_journal, walk
+from safepatch.store.tools.reading import held, need_journal
 
 
 class Restored(NamedTuple):
@@ -34,34 +39,25 @@ def restore(
     not. Raises LockedError if the source is open, FileExistsError, StoreError for what is not kept
     and what has not come yet, and CorruptError; files after `at` may be damaged.
     """
-    unfinished = f"{destination.rstrip(os.sep)}.tmp"
-    for path in (destination, unfinished):
-        if os.path.lexists(path):
-            raise FileExistsError(f"there is something at {path!r} already; name a new place")
+    directories.need_nothing(destination)
+    directories.need_nothing(directories.beside(destination))
     with held(directory):
         need_journal(directory)
         state, sequence, seconds = _state(directory, at, told)
-    directories.make(unfinished)
-    put_image(unfinished, sequence, state, seconds)
-    os.rename(unfinished, destination)
-    directories.sync_directory(os.path.dirname(os.path.abspath(destination)))
+    with directories.new(destination) as place:
+        put_image(place, sequence, state, seconds)
     return Restored(sequence, seconds, {name: len(state[name]) for name in state if state[name]})
 
 
 def _state(directory: str, at: int | datetime, told: Told | None) -> tuple[State, int, float]:
-    base = _base(directory, at)
-    sequence, seconds = base[0] if base else 0, 0.0
-    journals = [
-        found
-        for found in directories.numbered(directory, "journal")
-        if found[0] >= sequence and not (isinstance(at, int) and found[0] >= at)
-    ]
+    files = _files(directory, at)
     state: State = {}
-    for after, batch in walk(base, journals, told):
+    sequence, seconds = 0, 0.0
+    for after, batch in walk(files, as_after_crash, told):
         if not isinstance(at, int) and batch[0] > at.timestamp():
             break
         sequence, seconds = after, merge(state, batch)
-        if journals and sequence == at:  # what comes then may be damaged
+        if sequence == at and files[-1].kind == "journal":  # what comes then may be damaged
             break
     if isinstance(at, int) and sequence < at:
         raise StoreError(
@@ -70,34 +66,31 @@ def _state(directory: str, at: int | datetime, told: Told | None) -> tuple[State
     return state, sequence, seconds
 
 
-def _base(directory: str, at: int | datetime) -> Numbered | None:
-    """The newest image that is not after a time or sequence; None to begin with nothing."""
-    images = directories.numbered(directory, "image")
-    for image in reversed(images):
-        if image[0] <= at if isinstance(at, int) else _begun(image[1]) <= at.timestamp():
-            return image
-    journals = directories.numbered(directory, "journal")
-    if not images and not journals:
+def _files(directory: str, at: int | datetime) -> list[Numbered]:
+    """What leads to a time or sequence: an image, or the very first journal, and what follows."""
+    files = listed(directory)
+    begins = [file for file in files if file.kind == "image" or file.first == 0]
+    for base in reversed(begins):
+        if base.first <= at if isinstance(at, int) else _begun(base) <= at.timestamp():
+            journals = [file for file in files if file >= base and file.kind == "journal"]
+            wanted = [file for file in journals if not isinstance(at, int) or file.first < at]
+            return [base, *wanted] if base.kind == "image" else wanted
+    if not files:
         if at == 0:
-            return None
+            return []
         raise StoreError(f"cannot restore from {directory!r}: nothing was written yet")
-    if not (journals and journals[0][0] == 0):
-        oldest = images[0] if images else journals[0]
-    elif isinstance(at, int) or _begun(journals[0][1]) <= at.timestamp():
-        return None
-    else:
-        oldest = journals[0]
-    wanted = f"the first {at} batches" if isinstance(at, int) else shown(at.timestamp())
+    oldest = (begins or files)[0]
+    asked = f"the first {at} batches" if isinstance(at, int) else shown(at.timestamp())
     raise StoreError(
-        f"cannot restore {wanted}: the oldest state that is kept is of {oldest[0]} batches, at "
-        f"{shown(_begun(oldest[1]))}; how long files are kept is Store(keep=...)"
+        f"cannot restore {asked}: the oldest state that is kept is of {oldest.first} batches, at "
+        f"{shown(_begun(oldest))}; how long files are kept is Store(keep=...)"
     )
 
 
-def _begun(path: str) -> float:
-    """The time of the first batch of a file; never, if that is damaged: an older one will do."""
+def _begun(file: Numbered) -> float:
+    """The time of its first batch; never, if that is damaged: an older one will do."""
     try:
-        return next((read_batch(payload)[0] for payload in Frames(path, 0)), math.inf)
+        return next((read_batch(payload)[0] for payload in file.frames()), math.inf)
     except CorruptError:
         return math.inf
 

@@ -5,36 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
-
 from safepatch.decorators.locks import give_lock
 from safepatch.store import directories
 from safepatch.store.documents import Root
+from safepatch.store.engines.journal import files, merging
+from safepatch.store.engines.journal.files import Batch
+from safepatch.store.engines.journal.frames import HEADER, Frames, frame
 from safepatch.store.errors import CorruptError, FailedError, StoreError
-from safepatch.store.frames import HEADER, Frames, frame
 from safepatch.store.threads import native
-from safepatch.store.values import Op, checksum, decode
+from safepatch.store.values import Op, checksum, decode, encode
 
 logger = logging.getLogger("safepatch.store")
-encode = msgspec.msgpack.Encoder().encode
-# A frame of a journal is (seconds since 1970, transactions); that of an image the same, with a part
-# of all documents as the one transaction.
-Batch = tuple[float, list[list[Op]]]
-read_batch = msgspec.msgpack.Decoder(Batch).decode
-
-
-def batches(path: str, first: int) -> Iterator[Batch]:
-    """The batches of a closed file; raises CorruptError if its mark is missing."""
-    frames = Frames(path, first)
-    for payload in frames:
-        yield read_batch(payload)
-    frames.need_complete()
 
 
 class Journal:
@@ -64,69 +49,47 @@ class Journal:
         directories.make(self.directory)
         self._lock = directories.lock(self.directory, "lock")
         try:
-            merging = directories.lock(self.directory, "compacting", wait=True)
-            try:
+            with self._unmerged():
                 self._read(root)
-            finally:
-                os.close(merging)
         except BaseException:
             self.forget()
             raise
         return root
 
+    def _unmerged(self) -> contextlib.AbstractContextManager[None]:
+        """A block in which nobody merges files, so that they stay."""
+        return directories.locked(self.directory, "compacting", wait=True)
+
     def _read(self, root: Root) -> None:
-        if os.path.lexists(os.path.join(self.directory, "snapshot.json")):
+        if os.path.lexists(os.path.join(self.directory, directories.SNAPSHOT)):
             raise StoreError(
                 f"cannot open {self.directory!r}: it was written with mode='snapshot'; open it so"
             )
         for name in os.listdir(self.directory):
             if name.endswith(".tmp"):
                 os.unlink(os.path.join(self.directory, name))
-        newest, journals = directories.history(self.directory)
-        if newest is not None:
-            self.sequence = newest[0]
-            self._image = os.path.getsize(newest[1])
-            for batch in batches(newest[1], 0):
-                _apply(root, batch)
-        for number, (first, path) in enumerate(journals):
-            self._read_journal(root, first, path, last=number == len(journals) - 1)
+        history = files.history(self.directory)
+        self._image = files.size(file for file in history if file.kind == "image")
+        self._closed = files.size(history) - self._image
+        for after, batch in files.walk(history, self._seal):
+            _apply(root, batch)
+            self.sequence = after
 
-    def _read_journal(self, root: Root, first: int, path: str, *, last: bool) -> None:
-        _need_next(path, first, self.sequence)
-        frames = Frames(path, first)
-        for payload in frames:
-            _apply(root, read_batch(payload))
-        self.sequence = frames.sequence
-        if last:
-            self._seal(first, frames)
-        else:
-            frames.need_complete()
-        self._closed += frames.end
-
-    def _seal(self, first: int, frames: Frames) -> None:
+    def _seal(self, frames: Frames) -> None:
         """Take away what a crash has left of the last write, and say that all else is complete."""
         if frames.marked and not frames.torn:
             return
         path, self.torn = frames.path, frames.torn
+        self._closed -= frames.torn
         if frames.torn:
             logger.warning(
                 "%s: took away %d bytes at its end, left by a write that a crash cut off",
                 path, frames.torn,
             )  # fmt: skip
-        if frames.sequence == first:
+        if frames.sequence == frames.first:
             directories.unlink([path], self.directory)  # the next one will have its name
             return
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-        try:
-            if frames.torn:
-                os.ftruncate(descriptor, frames.end)
-                # Or the mark may get to the disk before the truncation does.
-                os.fsync(descriptor)
-            if not frames.marked:
-                directories.write_all(descriptor, frame(frames.sequence, b""))
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        files.seal(path, frames.end, None if frames.marked else frames.sequence)
         # Who wrote it may have been killed before it did this; what was read now must stay.
         directories.sync_directory(self.directory)
 
@@ -156,7 +119,7 @@ class Journal:
         data = frame(self.sequence, encode((time.time(), batch)))
         new = self._file is None
         if self._file is None:
-            path = os.path.join(self.directory, directories.journal(self.sequence))
+            path = files.path_of(self.directory, "journal", self.sequence)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
             self._file = os.open(path, flags, 0o644)
         directories.write_all(self._file, data)
@@ -192,42 +155,32 @@ class Journal:
         self._closed += self._size
         self._size = 0
 
+    def _close_file(self) -> int:
+        """Have all that is on disk in files that are closed; the sequence of the next batch."""
+        with self.lock, self._writing():
+            self._rotate()
+            return self.sequence
+
     # -- merging, by another process
 
     def compact(self) -> None:
         """Merge all that was written so far into one image. Blocks; writes go on meanwhile."""
+        before: int | None = None
+        while before is None:
+            self._wait_for_merging()
+            with self.lock:
+                if not self._is_merging():  # which a write may have begun again meanwhile
+                    before = self._close_file()
+                    self._merge()
         self._wait_for_merging()
-        with self.lock, self._writing():
-            self._rotate()
-            before = self.sequence
-            self._merge()
-        self._wait_for_merging()
-        newest = directories.history(self.directory)[0]
-        if before and (newest is None or newest[0] < before):
+        if files.newest_image(files.listed(self.directory)) < before:
             raise StoreError(
                 f"cannot compact {self.directory!r}: the process that merges files failed; the log "
                 "or standard error has why; nothing was changed"
             )
 
     def _merge(self) -> None:
-        command = [
-            sys.executable, "-m", "safepatch.store.compacting",
-            self.directory, str(self.sequence), str(self.keep),
-        ]  # fmt: skip
-        package = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        # Not subprocess, which forks under gevent: that takes longer the more documents there are.
-        # What gevent puts in the place of these needs a loop that runs.
-        spawn = native("os", "posix_spawn")
-        try:
-            self._merging = spawn(sys.executable, command, {**os.environ, "PYTHONPATH": path})
-        except (OSError, TypeError) as error:  # TypeError: where Python is embedded it has no name
-            # All that was to be kept is; it is tried again when the next file is full.
-            logger.error(
-                "%s: cannot merge files, for starting %r failed: %s",
-                self.directory, sys.executable, error,
-            )  # fmt: skip
-            return
+        self._merging = merging.begin(self.directory, self.sequence, self.keep)
         self._merged = self._closed
 
     def _wait_for_merging(self) -> None:
@@ -238,17 +191,10 @@ class Journal:
         with self.lock:
             if self._merging is None:
                 return False
-            try:
-                process, status = native("os", "waitpid")(self._merging, os.WNOHANG)
-            except ChildProcessError:  # somebody else, such as a loop, has waited for it
-                process, status = self._merging, 0
-            if not process:
+            if not merging.is_over(self._merging, self.directory):
                 return True
             self._merging = None
-            if status:
-                logger.error("%s: merging files failed; see standard error", self.directory)
-            newest = directories.history(self.directory)[0]
-            self._image = os.path.getsize(newest[1]) if newest else 0
+            self._image = files.size(files.listed(self.directory, "image")[-1:])
             self._closed -= self._merged
             return False
 
@@ -256,22 +202,27 @@ class Journal:
 
     def backup(self, path: str) -> None:
         """Copy what is closed, which is all that is on disk."""
-        with self.lock, self._writing():
-            self._rotate()
-            before = self.sequence
-        merging = directories.lock(self.directory, "compacting", wait=True)  # so that files stay
-        try:
-            newest, journals = directories.history(self.directory)
-            files = [newest] if newest else []
-            directories.copy([*files, *(found for found in journals if found[0] < before)], path)
-        finally:
-            os.close(merging)
+        before = self._close_file()
+        with self._unmerged(), directories.new(path) as place:
+            for file in files.history(self.directory, before):
+                target = os.path.join(place, os.path.basename(file.path))
+                directories.put(target, directories.pieces(file.path))
 
     def verify(self) -> dict[str, Any]:
-        with self.lock, self._writing():
-            self._rotate()
-            before = self.sequence
-        return verify(self.directory, before)
+        root, sequence, before = Root(), 0, self._close_file()
+        with self._unmerged():
+            history = files.history(self.directory, before)
+            for after, batch in files.walk(history):
+                _apply(root, batch)
+                sequence = after
+            if sequence != before:
+                found = f"batches {sequence} to {before - 1} are missing"
+                raise CorruptError(self.directory, 0, found)
+            return {
+                "files": len(history),
+                "bytes": files.size(history),
+                "documents": {name: len(documents) for name, documents in root.items()},
+            }
 
     def stats(self) -> dict[str, Any]:
         return {
@@ -295,44 +246,9 @@ class Journal:
                 if not self._failed:
                     self._rotate()
                 if self._is_merging() and self._merging is not None:
-                    os.kill(self._merging, signal.SIGTERM)
-                    native("os", "waitpid")(self._merging, 0)
+                    merging.end(self._merging)
         finally:
             self.forget()
-
-
-def _need_next(path: str, first: int, sequence: int) -> None:
-    if first != sequence:
-        found = f"it begins with batch {first} where {sequence} was to come"
-        raise CorruptError(path, 0, found)
-
-
-def verify(directory: str, before: int) -> dict[str, Any]:
-    """Read what is closed, and count it. Raises CorruptError."""
-    merging = directories.lock(directory, "compacting", wait=True)
-    try:
-        newest, journals = directories.history(directory)
-        closed = [found for found in journals if found[0] < before]
-        root, sequence = Root(), 0
-        if newest is not None:
-            sequence = newest[0]
-            for batch in batches(newest[1], 0):
-                _apply(root, batch)
-        for first, path in closed:
-            _need_next(path, first, sequence)
-            for batch in batches(path, first):
-                _apply(root, batch)
-                sequence += 1
-        if sequence != before:
-            raise CorruptError(directory, 0, f"batches {sequence} to {before - 1} are missing")
-        paths = [path for _, path in closed] + ([newest[1]] if newest else [])
-        return {
-            "files": len(paths),
-            "bytes": sum(map(os.path.getsize, paths)),
-            "documents": {name: len(documents) for name, documents in root.items()},
-        }
-    finally:
-        os.close(merging)
 
 
 def _apply(root: Root, batch: Batch) -> None:

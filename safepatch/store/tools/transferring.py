@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import msgspec
 
+from safepatch.store import snapshots
+from safepatch.store.engines import is_directory, shown, sqlite_file
+from safepatch.store.engines.journal.files import Told
+from safepatch.store.engines.journal.images import grouped
 from safepatch.store.errors import StoreError
-from safepatch.store.reading import (
-    Told,
+from safepatch.store.store import Store
+from safepatch.store.tools.reading import (
     has_snapshots,
     held,
     need_journal,
     need_store,
     read,
-    read_snapshot,
 )
-from safepatch.store.store import Store
 from safepatch.store.values import Op, decode, encoded, need_storable
 
 _BATCH = 4 << 20  # bytes of documents that are written at once, about
@@ -54,16 +55,6 @@ class _Decoded(Mapping[str, Any]):
         return len(self._documents)
 
 
-def is_directory(path: str) -> bool:
-    """Whether a store's path is a directory, and no address of an engine."""
-    return "://" not in path
-
-
-def shown(path: str) -> str:
-    """A store's path, without the password that an address may have."""
-    return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", path)
-
-
 @contextlib.contextmanager
 def opened(path: str, **options: Any) -> Iterator[Any]:
     """What does the work of an open store, whatever migrations it went through."""
@@ -94,13 +85,13 @@ def need_there(path: str) -> None:
     """Raise StoreError where no store is."""
     if is_directory(path):
         need_store(path)
-    elif path.startswith("sqlite:///") and not os.path.isfile(file := path[len("sqlite:///") :]):
+    elif (file := sqlite_file(path)) and not os.path.isfile(file):
         raise StoreError(f"there is no store at {path!r}: there is no file {file!r}")
 
 
 def _snapshot(path: str) -> Contents:
     with held(path):
-        root = read_snapshot(path)
+        root = snapshots.read(path)
     for name, documents in root.items():
         if not isinstance(documents, dict):
             raise StoreError(
@@ -165,23 +156,10 @@ def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
                 f"cannot write into {shown(path)!r}: it has documents already "
                 f"({', '.join(root)}); name a new store, or allow it with --overwrite"
             )
-        for batch in _batches(documents):
+        for batch in filter(None, grouped(documents, _BATCH)):
             kept.engine.write([batch])
             count += len(batch)
     return count
-
-
-def _batches(documents: Iterable[Op]) -> Iterator[list[Op]]:
-    batch: list[Op] = []
-    size = 0
-    for each in documents:
-        batch.append(each)
-        size += len(each[2] or b"")
-        if size >= _BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def copy(source: str, target: str, *, told: Told | None = None, overwrite: bool = False) -> int:

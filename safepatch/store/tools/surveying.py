@@ -6,11 +6,18 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from safepatch.store import directories
+from safepatch.store import directories, snapshots
+from safepatch.store.engines.journal.files import (
+    Batch,
+    Numbered,
+    Told,
+    listed,
+    newest_image,
+    read_batch,
+    size,
+)
 from safepatch.store.errors import CorruptError, LockedError
-from safepatch.store.frames import Frames
-from safepatch.store.journal import Batch, read_batch
-from safepatch.store.reading import SNAPSHOT, Told, need_store, read_snapshot
+from safepatch.store.tools.reading import need_store
 
 
 class File(NamedTuple):
@@ -87,9 +94,8 @@ def _is_open(directory: str) -> bool:
 
 
 def _survey(directory: str, is_open: bool, told: Told | None) -> Survey:
-    images = directories.numbered(directory, "image")
-    journals = directories.numbered(directory, "journal")
-    since = images[-1][0] if images else 0
+    files = listed(directory)
+    since = newest_image(files)
     names: dict[str, set[str]] = {}
 
     def count(batch: Batch) -> None:
@@ -98,23 +104,16 @@ def _survey(directory: str, is_open: bool, told: Told | None) -> Survey:
                 keys = names.setdefault(name, set())
                 (keys.add if document is not None else keys.discard)(key)
 
-    files = sorted(
-        [("image", *image) for image in images] + [("journal", *each) for each in journals],
-        key=lambda each: (each[1], each[0]),
-    )
-    total, done, sequence = sum(os.path.getsize(path) for _, _, path in files), 0, 0
+    total, done, sequence = size(files), 0, 0
     looked: list[File] = []
-    for kind, first, path in files:
-        needed = first >= since
-        file = look(kind, path, first, needed=needed, seen=count if needed else None)
-        if kind == "journal":
-            last = needed and path == journals[-1][1]
-            expected = sequence if needed else first
-            file = file._replace(damage=file.damage or _break(file, expected, last))
-        if needed:
-            sequence = file.next
-        looked.append(file)
-        done += file.size
+    for file in files:
+        needed = file.first >= since
+        found = look(file, last=file == files[-1], seen=count if needed else None)
+        if needed and file.kind == "journal":
+            found = found._replace(damage=found.damage or file.break_after(sequence))
+        looked.append(found._replace(needed=needed))
+        sequence = found.next
+        done += found.size
         if told is not None:
             told(done, total)
     documents = {name: len(keys) for name, keys in names.items() if name and keys}
@@ -122,10 +121,13 @@ def _survey(directory: str, is_open: bool, told: Told | None) -> Survey:
 
 
 def look(
-    kind: str, path: str, first: int, *, needed: bool, seen: Callable[[Batch], object] | None = None
+    file: Numbered, *, last: bool = True, seen: Callable[[Batch], object] | None = None
 ) -> File:
-    """Look at one file, and show its batches, as far as they can be read."""
-    frames = Frames(path, 0 if kind == "image" else first)
+    """Look at one file, and show its batches, as far as they can be read.
+
+    The last one may end as a crash leaves it, if it is a journal.
+    """
+    frames = file.frames()
     begun = ended = damage = None
     try:
         for payload in frames:
@@ -133,37 +135,25 @@ def look(
             begun, ended = begun or batch[0], batch[0]
             if seen is not None:
                 seen(batch)
+        if file.kind == "image" or not last:
+            frames.need_complete()
     except CorruptError as error:
         damage = error.found
-    file = File(
-        kind, path, first, first if kind == "image" else frames.sequence, begun, ended,
-        os.path.getsize(path), frames.end, frames.marked, needed, damage,
+    end = file.first if file.kind == "image" else frames.sequence
+    return File(
+        file.kind, file.path, file.first, end, begun, ended,
+        os.path.getsize(file.path), frames.end, frames.marked, True, damage,
     )  # fmt: skip
-    return file._replace(damage=damage or _end(file)) if kind == "image" else file
-
-
-def _break(file: File, sequence: int, last: bool) -> str | None:
-    """What is wrong between a journal and its neighbours."""
-    if file.first != sequence:
-        return f"it begins with batch {file.first} where {sequence} was to come"
-    return None if last else _end(file)
-
-
-def _end(file: File) -> str | None:
-    """What is wrong at the end of a file that was closed."""
-    if file.marked and file.size == file.intact:
-        return None
-    return "the file does not go on to its mark"
 
 
 def snapshot(directory: str) -> dict[str, Any]:
     """What is in a store in snapshot mode, which may be open. Raises CorruptError."""
-    root = read_snapshot(directory)
+    root, file = snapshots.read(directory), os.path.join(directory, directories.SNAPSHOT)
     return {
         "mode": "snapshot",
         "open": _is_open(directory),
-        "written": os.path.getmtime(os.path.join(directory, SNAPSHOT)),
-        "image_bytes": os.path.getsize(os.path.join(directory, SNAPSHOT)),
+        "written": os.path.getmtime(file),
+        "image_bytes": os.path.getsize(file),
         "entries": {
             name: len(value) if isinstance(value, dict | list) else 1
             for name, value in root.items()

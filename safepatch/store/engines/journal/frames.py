@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from mmap import mmap
 from typing import BinaryIO
 
 from safepatch.store.errors import CorruptError
@@ -39,7 +40,7 @@ def _crc(sequence: int, payload: bytes) -> int:
 
 
 class Frames:
-    """The frames of a file, read one by one.
+    """The frames of a file, of which `first` is the first one, read one by one.
 
     While iterating, `sequence` is that of the next frame, `end` where it begins, in bytes. After
     it, `marked` says whether the last of them is a mark, and `torn` is the number of bytes at the
@@ -47,7 +48,7 @@ class Frames:
     """
 
     def __init__(self, path: str, first: int) -> None:
-        self.path, self.sequence = path, first
+        self.path, self.first, self.sequence = path, first, first
         self.end = self.torn = 0
         self.marked = False
 
@@ -96,20 +97,18 @@ class Frames:
     def _need_torn(self, file: BinaryIO) -> None:
         """Raise CorruptError if what follows the last good frame was ever known to be on disk."""
         file.seek(self.end)
-        rest = memoryview(file.read())
-        at = bytes(rest).find(MAGIC)
-        while at >= 0:
-            if (sequence := intact(rest[at:])) is not None:
-                found = f"frame {self.sequence} is damaged, but frame {sequence} after it is intact"
-                raise CorruptError(self.path, self.end, found)
-            at = bytes(rest).find(MAGIC, at + 1)
+        for sequence, _ in intact(file.read()):
+            found = f"frame {self.sequence} is damaged, but frame {sequence} after it is intact"
+            raise CorruptError(self.path, self.end, found)
 
 
-def intact(data: memoryview) -> int | None:
-    """The sequence of the frame with which some bytes begin, or None."""
-    if len(data) < HEADER.size:
-        return None
-    _, length, crc, sequence = HEADER.unpack(data[: HEADER.size])
-    payload = bytes(data[HEADER.size : HEADER.size + length])
-    intact = len(payload) == length and crc == _crc(sequence, payload)
-    return int(sequence) if intact else None
+def intact(data: bytes | mmap, at: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The sequences and payloads of all frames in what a file has, whatever is between them."""
+    while 0 <= (at := data.find(MAGIC, at)) <= len(data) - HEADER.size:
+        _, length, crc, sequence = HEADER.unpack(data[at : at + HEADER.size])
+        payload = data[at + HEADER.size : at + HEADER.size + length]
+        if len(payload) == length and crc == _crc(sequence, payload):
+            yield sequence, payload
+            at += HEADER.size + length
+        else:
+            at += 1

@@ -1,0 +1,56 @@
+"""The files of a store that is not open, read without changing them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from safepatch.store import directories
+from safepatch.store.engines.journal import files
+from safepatch.store.engines.journal.files import Told
+from safepatch.store.engines.journal.images import State, merge
+from safepatch.store.errors import StoreError
+
+
+def need_store(directory: str) -> None:
+    """Raise StoreError where no store is, so that nothing is made there."""
+    if not os.path.isdir(directory):
+        raise StoreError(f"there is no store at {directory!r}: there is no such directory")
+    names = os.listdir(directory)
+    if not files.listed(directory) and not {"lock", directories.SNAPSHOT} & {*names}:
+        raise StoreError(
+            f"there is no store at {directory!r}: no file there is of a store; name the directory "
+            "that was given to Store()"
+        )
+
+
+def has_snapshots(directory: str) -> bool:
+    """Whether a store in snapshot mode has written into a directory."""
+    return os.path.lexists(os.path.join(directory, directories.SNAPSHOT))
+
+
+@contextlib.contextmanager
+def held(directory: str) -> Iterator[None]:
+    """Keep others from opening a store. Raises LockedError if it is open, StoreError if none is."""
+    need_store(directory)
+    with directories.locked(directory, "lock"), directories.locked(directory, "compacting"):
+        yield
+
+
+def read(directory: str, told: Told | None = None) -> State:
+    """All documents as bytes. Raises LockedError, CorruptError, and StoreError where none is."""
+    state: State = {}
+    with held(directory):
+        for _, batch in files.walk(files.history(directory), files.as_after_crash, told):
+            merge(state, batch)
+    return state
+
+
+def need_journal(directory: str) -> None:
+    """Raise StoreError for a store in snapshot mode, of which there is one image and no history."""
+    if has_snapshots(directory):
+        raise StoreError(
+            f"{directory!r} is a store in snapshot mode, which has one image and no history; take "
+            "a backup of its snapshot.json"
+        )
