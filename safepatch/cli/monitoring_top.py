@@ -188,9 +188,11 @@ def _own(sources: tuple[str, ...], interval: float | None) -> Iterator[Callable[
 
 def _wait_for_results(watching: Monitor, seconds: float = 60.0) -> None:
     """Until all were checked once, for so long at most."""
+    import gevent
+
     until = time.monotonic() + seconds
     while watching.pace.done < len(watching.plan.endpoints) and time.monotonic() < until:
-        time.sleep(0.05)
+        gevent.sleep(0.05)
 
 
 def own_look(watching: Any, most: int = 200) -> Seen:
