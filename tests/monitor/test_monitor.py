@@ -1,5 +1,6 @@
 """The monitor as a whole: verdicts, alerts and state, over restarts, reloads and mistakes."""
 
+import gc
 import shutil
 
 import pytest
@@ -653,3 +654,18 @@ def test_of_very_many_endpoints_the_last_good_result_is_not_kept(tmp_path, monke
         until(monitor, a="up")
 
         assert monitor.statuses["a"].result is None
+
+
+@in_hub
+def test_what_very_many_endpoints_keep_is_no_work_for_the_garbage_collector(tmp_path, monkeypatch):
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        gc.unfreeze()
+        rounds.tidy(monitor)
+        assert gc.get_freeze_count() == 0
+
+        monkeypatch.setattr(rounds, "_MANY", 1)
+        rounds.tidy(monitor)
+        frozen = gc.get_freeze_count()
+        gc.unfreeze()
+
+    assert frozen > 1000
