@@ -63,7 +63,9 @@ def _found(monitor: Monitor, endpoint: Endpoint, address: str) -> Endpoint:
 def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, float | None]:
     """Take a result; see Monitor.take. Without a change it is quick, and nothing is written."""
     now, name, options = monitor.wall(), endpoint.name, endpoint.options
-    status = monitor.statuses[name]
+    status = monitor.statuses.get(name)
+    if status is None:  # it comes with a plan that is being taken up, or has gone with the last
+        return interval(endpoint), None
     before, warned, muted = status.state, status.warnings, status.muted
     blindness = monitor.blindness
     blindness.take(result, now)

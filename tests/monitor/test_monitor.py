@@ -669,3 +669,12 @@ def test_what_very_many_endpoints_keep_is_no_work_for_the_garbage_collector(tmp_
         gc.unfreeze()
 
     assert frozen > 1000
+
+
+@in_hub
+def test_a_result_of_what_is_not_watched_any_more_is_nothing(tmp_path):
+    gone = Endpoint("gone", "tcp://127.0.0.1:1", Options())
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        assert monitor.take(gone, Result(name="gone", at=1.0, error="refused")) == (60.0, None)
+
+        assert "gone" not in monitor.statuses
