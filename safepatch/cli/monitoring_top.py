@@ -63,9 +63,7 @@ def top(
         show(look, every)
 
 
-def show(
-    look: Callable[[], Seen], every: float, sleep: Callable[[float], Any] = time.sleep
-) -> None:
+def show(look: Callable[[], Seen], every: float) -> None:
     """Draw what is seen again and again on a terminal; elsewhere print it once."""
     to = printing.console()
     if not to.is_terminal:
@@ -80,7 +78,7 @@ def show(
         while True:
             status, rows = look()
             live.update(drawn(status, rows[: max(1, to.height - 4)]), refresh=True)
-            sleep(every)
+            time.sleep(every)  # gevent's, by now, if checks are made here
 
 
 def headline(status: dict[str, Any]) -> str:

@@ -56,9 +56,7 @@ def take_up(monitor: Monitor, plan: Plan) -> None:
     gone = [name for name in before.endpoints if name not in plan.endpoints]
     _forget(monitor, gone)
     for name in changed:
-        if before.endpoints[name].address != plan.endpoints[name].address:
-            monitor.learned.relearn(name)
-        monitor.found.pop(name, None)  # it goes by other options now
+        monitor.found.pop(name, None)  # which has what was said before
     _watch(monitor, changed, within=None)
     _watch(monitor, added, within=min(_SOON * len(added), _LONGEST))
     afar.added(monitor, added)

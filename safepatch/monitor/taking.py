@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _BEAT = 30.0  # seconds
+_FEW = 20_000  # endpoints, of which the last good result is kept; 20 MB more for 50,000
 _NOTHING: dict[str, Any] = {}
 
 
@@ -82,8 +83,10 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
         changed(monitor, endpoint, status, result, change, now)
     if result.error:
         _doubted(monitor, endpoint, status, result)
-    else:
+    elif len(monitor.statuses) < _FEW:
         result.facts = _NOTHING  # what was learned has them; they would take more than all else
+    else:
+        status.result = None
     every = interval(endpoint)
     return every, min(every, verdicts.due(status, options, blind))
 

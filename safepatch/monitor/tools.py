@@ -37,7 +37,7 @@ class Tools:
     ) -> None:
         self.private: tuple[Network, ...] = networks(tuple(private))
         self.clock, self.time, self.environ = clock, time, environ
-        self.certificates: dict[bytes, dict[str, Any]] = {}
+        self.certificates: dict[bytes, bytes] = {}
         self.beats: Any = None  # what jobs have reported, to a monitor that runs
         self._contexts: dict[tuple[Any, ...], tuple[list[int], ssl.SSLContext]] = {}
         self._kept: dict[str, Any] = {}
