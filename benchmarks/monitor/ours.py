@@ -9,6 +9,7 @@ server that takes 50 ms.
 from __future__ import annotations
 
 import json
+import pathlib
 import resource
 import statistics
 import sys
@@ -24,10 +25,10 @@ from safepatch.monitor import Monitor
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
-    with tempfile.TemporaryDirectory() as state:
+    with tempfile.TemporaryDirectory() as directory:
         monitor = Monitor(
-            _source(asked),
-            state=state,
+            _source(asked, pathlib.Path(directory)),
+            state=pathlib.Path(directory, "state"),
             listen=asked.get("listen", ""),
             concurrency=asked.get("concurrency", 500),
         )
@@ -40,16 +41,16 @@ def main() -> None:
         print(json.dumps(found))
 
 
-def _source(asked: dict[str, Any]) -> dict[str, Any]:
-    defaults = {"interval": asked["interval"], "timeout": asked["timeout"], "private": ["any"]}
+def _source(asked: dict[str, Any], directory: pathlib.Path) -> pathlib.Path:
+    """A list of sites, and what holds for all of them."""
+    sites = (f"site{n} = {asked['url'].format(n=n)}\n" for n in range(asked["endpoints"]))
+    (directory / "sites.txt").write_text("".join(sites))
+    said = ["[monitor]", 'lists = ["sites.txt"]', "[defaults]", 'private = ["any"]']
+    said += [f"interval = {asked['interval']}", f"timeout = {asked['timeout']}"]
     if "ca" in asked:
-        defaults["ca"] = asked["ca"]
-    return {
-        "defaults": defaults,
-        "endpoints": {
-            f"site{n}": {"address": asked["url"].format(n=n)} for n in range(asked["endpoints"])
-        },
-    }
+        said.append(f"ca = {json.dumps(asked['ca'])}")
+    (directory / "monitor.toml").write_text("\n".join(said))
+    return directory / "monitor.toml"
 
 
 def _warm(monitor: Monitor, asked: dict[str, Any]) -> None:
