@@ -27,6 +27,7 @@ def begin(monitor: Monitor) -> None:
     _watch(monitor, endpoints, within=_SOON * len(endpoints))
     _expect_beats(monitor)
     monitor.incidents.resume(monitor.wall())
+    monitor.warned.resume(monitor.wall())
     _resume_restarts(monitor, [n for n, each in monitor.statuses.items() if each.state == "down"])
     _forget(monitor, monitor.kept.strangers(endpoints))
 
@@ -119,6 +120,7 @@ def _forget(monitor: Monitor, names: Iterable[str]) -> None:
         part = names[at : at + _SLICE]
         with monitor.store.transaction():
             monitor.incidents.forget(part)
+            monitor.warned.forget(part)
             monitor.kept.forget(part)
             for name in part:
                 monitor.silences.pop(name, None)

@@ -678,3 +678,20 @@ def test_a_result_of_what_is_not_watched_any_more_is_nothing(tmp_path):
         assert monitor.take(gone, Result(name="gone", at=1.0, error="refused")) == (60.0, None)
 
         assert "gone" not in monitor.statuses
+
+
+@in_hub
+def test_somebody_is_told_of_a_warning_once_also_over_a_restart(tmp_path):
+    def check(endpoint, tools):
+        return Result(name=endpoint.name, at=1.0, warnings=("the certificate ends in 3 days",))
+
+    with receiver() as hook:
+        given = source({"a": "tls://127.0.0.1:1"}, channels={"hook": {"url": hook.url}})
+        for _ in range(2):
+            with watching(given, tmp_path, check=check) as monitor:
+                until(monitor, a="up")
+                rounds.settle(monitor)
+                wait_until(lambda: hook.got)
+                rounds.settle(monitor)
+
+    assert [each.json["title"] for each in hook.got] == ["a: the certificate ends in 3 days"]
