@@ -83,7 +83,8 @@ def _watch(monitor: Monitor, names: Iterable[str], within: float | None) -> None
             monitor.schedule.remove(name)  # it may have been a heartbeat
             continue
         every = interval(endpoint)
-        soon = None if within is None or status.state != "new" else min(within, every)
+        # On the grid they come within an interval anyhow.
+        soon = None if within is None or within >= every or status.state != "new" else within
         monitor.schedule.add(name, every, now, soon)
         if not number % _SLICE:
             gevent.sleep(0)
