@@ -35,6 +35,7 @@ from safepatch.monitor.schedule import Schedule
 from safepatch.monitor.statuses import Status
 from safepatch.monitor.stopping import signals
 from safepatch.monitor.tools import Tools
+from safepatch.monitor.warned import Warned
 from safepatch.monitor.watching import Watch
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
@@ -127,6 +128,7 @@ class Monitor:
         self.silences = root["silences"]
         self.places = Places()
         self.incidents = self._incidents()
+        self.warned = Warned(root, lambda: self.plan, self.statuses)
         self.blindness = Blindness(root, lambda: self.plan, self.places)
         self.alerts = Alerts(self.store, lambda: self.plan, now=self.wall)
         self.down: set[str] = set()  # the names of all that is
@@ -169,6 +171,7 @@ class Monitor:
         restart; what they had in mind besides is found again."""
         self.incidents = self._incidents()
         self.incidents.resume(self.wall())
+        self.warned.resume(self.wall())
 
     def _serve(self, opened: contextlib.ExitStack) -> None:
         """The pages, unless there are to be none."""

@@ -27,6 +27,7 @@ def begin(monitor: Monitor) -> None:
     _watch(monitor, endpoints, within=_SOON * len(endpoints))
     _expect_beats(monitor)
     monitor.incidents.resume(monitor.wall())
+    monitor.warned.resume(monitor.wall())
     _resume_restarts(monitor, [n for n, each in monitor.statuses.items() if each.state == "down"])
     _forget(monitor, monitor.kept.strangers(endpoints))
 
@@ -82,7 +83,8 @@ def _watch(monitor: Monitor, names: Iterable[str], within: float | None) -> None
             monitor.schedule.remove(name)  # it may have been a heartbeat
             continue
         every = interval(endpoint)
-        soon = None if within is None or status.state != "new" else min(within, every)
+        # On the grid they come within an interval anyhow.
+        soon = None if within is None or within >= every or status.state != "new" else within
         monitor.schedule.add(name, every, now, soon)
         if not number % _SLICE:
             gevent.sleep(0)
@@ -119,6 +121,7 @@ def _forget(monitor: Monitor, names: Iterable[str]) -> None:
         part = names[at : at + _SLICE]
         with monitor.store.transaction():
             monitor.incidents.forget(part)
+            monitor.warned.forget(part)
             monitor.kept.forget(part)
             for name in part:
                 monitor.silences.pop(name, None)

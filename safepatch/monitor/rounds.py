@@ -97,6 +97,8 @@ def settle(monitor: Monitor) -> None:
         events = monitor.blindness.events(now)
         monitor.blind = monitor.blindness.reason(now) or monitor.deaf
         events += monitor.incidents.settle(now, blind=bool(monitor.blind))
+        if not monitor.blind:
+            events += monitor.warned.settle(now)
         if events:
             monitor.alerts.put(events)
         dirty = [*monitor.kept.dirty][:_WRITTEN]

@@ -81,6 +81,8 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
     change = verdicts.step(status, result, options, now, blind, blindness.seeing_since)
     if not muted.startswith("depends on "):  # which incidents know
         status.muted = why_muted(monitor, endpoint, now)
+    if status.warnings != warned:
+        monitor.warned.note(name, now)
     if change or status.warnings != warned or status.muted != muted or status.state != before:
         changed(monitor, endpoint, status, result, change, now)
     if result.error:

@@ -678,3 +678,33 @@ def test_a_result_of_what_is_not_watched_any_more_is_nothing(tmp_path):
         assert monitor.take(gone, Result(name="gone", at=1.0, error="refused")) == (60.0, None)
 
         assert "gone" not in monitor.statuses
+
+
+@in_hub
+def test_somebody_is_told_of_a_warning_once_also_over_a_restart(tmp_path):
+    def check(endpoint, tools):
+        return Result(name=endpoint.name, at=1.0, warnings=("the certificate ends in 3 days",))
+
+    with receiver() as hook:
+        given = source({"a": "tls://127.0.0.1:1"}, channels={"hook": {"url": hook.url}})
+        for _ in range(2):
+            with watching(given, tmp_path, check=check) as monitor:
+                until(monitor, a="up")
+                rounds.settle(monitor)
+                wait_until(lambda: hook.got)
+                rounds.settle(monitor)
+
+    assert [each.json["title"] for each in hook.got] == ["a: the certificate ends in 3 days"]
+
+
+@in_hub
+def test_new_endpoints_are_checked_soon_and_very_many_within_an_interval(tmp_path):
+    given = source({f"s{n}": "tcp://127.0.0.1:1" for n in range(20)}, defaults={"interval": 3600})
+    with watching(given, tmp_path, check=ok) as monitor:
+        wait_until(lambda: {*states(monitor).values()} == {"up"}, 2)
+        assert monitor.pace.done == 20
+
+        rounds.settle(monitor)
+    with watching(given, tmp_path, check=ok) as monitor:  # they have their turn, as before
+        gevent.sleep(0.05)
+        assert monitor.pace.done <= 1
