@@ -29,7 +29,7 @@ import gevent
 from benchmarks.monitor.servers import nginx
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
-from safepatch.monitor.workers import Vantages, command
+from safepatch.monitor.workers import Vantages, command, vantages
 from safepatch.monitor.workers.brokers import AT_ONCE, BROKER
 from safepatch.monitor.workers.running import Runner
 
@@ -83,6 +83,7 @@ class Round:
         self.endpoints: dict[str, Endpoint] = {}
         self.taken = 0
         self.vantages = Vantages(url, ["here"], lambda: self.endpoints, self.take)
+        vantages._SPARE = 2 * max(BATCHES.values())  # all of a round wait at once
         self.vantages._due = []
         self.vantages._planned = self.endpoints
         self.vantages.start()

@@ -70,6 +70,20 @@ def errors() -> Iterator[None]:
     except (MonitorError, PlanError, StoreError, ModuleNotFoundError, ValueError) as error:
         printing.complain(str(error))
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)  # as in shells
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Where greenlets work: control-C raises KeyboardInterrupt here, without a word of gevent's."""
+    import gevent
+
+    from safepatch.monitor.stopping import signals
+
+    here = gevent.getcurrent()
+    with signals(lambda: gevent.kill(here, KeyboardInterrupt()), lambda: None):
+        yield
 
 
 def patch() -> None:
@@ -182,7 +196,7 @@ def once(
     hears.
     """
     patch()
-    with errors(), printing.progress("checking") as told:
+    with errors(), interruptible(), printing.progress("checking") as told:
         from safepatch.monitor.once import all_of, check_all
         from safepatch.monitor.sources import read
         from safepatch.monitor.tools import Tools

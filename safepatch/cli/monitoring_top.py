@@ -11,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Group
@@ -20,6 +20,10 @@ from rich.text import Text
 
 from safepatch.cli import monitoring, options, printing
 from safepatch.cli.monitoring import monitor
+from safepatch.cli.telling import counted
+
+if TYPE_CHECKING:
+    from safepatch.monitor.monitor import Monitor
 
 __all__ = ["monitor"]  # with this command, too
 
@@ -63,9 +67,7 @@ def top(
         show(look, every)
 
 
-def show(
-    look: Callable[[], Seen], every: float, sleep: Callable[[float], Any] = time.sleep
-) -> None:
+def show(look: Callable[[], Seen], every: float) -> None:
     """Draw what is seen again and again on a terminal; elsewhere print it once."""
     to = printing.console()
     if not to.is_terminal:
@@ -80,7 +82,7 @@ def show(
         while True:
             status, rows = look()
             live.update(drawn(status, rows[: max(1, to.height - 4)]), refresh=True)
-            sleep(every)
+            time.sleep(every)  # gevent's, by now, if checks are made here
 
 
 def headline(status: dict[str, Any]) -> str:
@@ -88,7 +90,7 @@ def headline(status: dict[str, Any]) -> str:
     counts, pace = status["counts"], status["pace"]
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     late = pace.get("lateness", {}).get("median", 0.0) * 1e3
-    said = [f"{status['total']} endpoints: {', '.join(parts)}",
+    said = [f"{counted(status['total'], 'endpoint')}: {', '.join(parts)}",
             f"{pace.get('per_second', 0.0):.1f} checks/s, {late:.0f} ms late"]  # fmt: skip
     said += ["OVERLOADED"] if pace.get("overloaded") else []
     said += [f"BLIND: {status['blind']}"] if status.get("blind") else []
@@ -172,13 +174,25 @@ def _own(sources: tuple[str, ...], interval: float | None) -> Iterator[Callable[
     from safepatch.monitor.monitor import Monitor
 
     with (
+        monitoring.interruptible(),
         tempfile.TemporaryDirectory() as state,
         Monitor(
             monitoring.with_defaults(sources, interval, None, False),
             state=state, listen="", quiet=True,
         ) as watching,
     ):  # fmt: skip
+        if not printing.console().is_terminal:
+            _wait_for_results(watching)
         yield lambda: own_look(watching)
+
+
+def _wait_for_results(watching: Monitor, seconds: float = 60.0) -> None:
+    """Until all were checked once, for so long at most."""
+    import gevent
+
+    until = time.monotonic() + seconds
+    while watching.pace.done < len(watching.plan.endpoints) and time.monotonic() < until:
+        gevent.sleep(0.05)
 
 
 def own_look(watching: Any, most: int = 200) -> Seen:

@@ -4,11 +4,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from safepatch.monitor.checks import check
+    from safepatch.monitor.monitor import Monitor
 
 __all__ = ["Monitor", "check"]
 
 _HOMES = {"Monitor": "safepatch.monitor.monitor", "check": "safepatch.monitor.checks"}
-_NEEDED = ("apprise", "cryptography", "dns", "flask", "gevent", "httptools", "idna", "msgspec")
+_NEEDED = (
+    "apprise",
+    "cryptography",
+    "dns",
+    "flask",
+    "gevent",
+    "httptools",
+    "idna",
+    "msgspec",
+    "regex",
+)
 
 
 # Only when it is asked for, because parts of it are of use without the extra, and cheap to import.

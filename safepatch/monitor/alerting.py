@@ -166,7 +166,9 @@ class Alerts:
     def recent(self, n: int = 50) -> list[dict[str, Any]]:
         """The last alerts, newest first; each is of one event, or a digest, and one channel."""
         documents = [*self._outbox.documents.values()]
-        newest = heapq.nlargest(n, documents, key=lambda document: document["n"])
+        newest = heapq.nlargest(
+            n, documents, key=lambda each: (each.get("sent", each["put"]), each["n"])
+        )
         return [shown(document) for document in newest]
 
     def send_next(self, name: str) -> bool:

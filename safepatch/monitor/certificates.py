@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
@@ -21,12 +22,13 @@ _MOST = 65536  # certificates that are remembered
 MOST_NAMES, MOST_ABOVE = 100, 10
 
 
-def presented(tls: ssl.SSLObject, known: dict[bytes, dict[str, Any]]) -> dict[str, Any]:
+def presented(tls: ssl.SSLObject, known: dict[bytes, bytes]) -> dict[str, Any]:
     """The facts of the certificate that a server showed; {} for none.
 
     They are {subject, issuer, names, begins, expires, fingerprint, chain}: times in seconds since
     1970, `fingerprint` SHA-256 in hexadecimal, `chain` a {name, expires} for each of those that
-    came with it. They are kept in `known`, and not to be changed. Also for a handshake that ended
+    came with it. They are kept in `known`, packed, since to read them takes a third of a handshake,
+    and there may be as many as hosts. Also for a handshake that ended
     because the certificate was not trusted, if OpenSSL is 3.0 or newer.
     """
     try:
@@ -36,13 +38,14 @@ def presented(tls: ssl.SSLObject, known: dict[bytes, dict[str, Any]]) -> dict[st
     if not der:
         return {}
     digest = hashlib.sha256(der).digest()
-    facts = known.get(digest)
-    if facts is None:
+    packed = known.get(digest)
+    if packed is None:
         if len(known) >= _MOST:
             known.clear()
         above = [parsed(each) for each in _sent(tls)[1 : 1 + MOST_ABOVE]]
         chain = [{"name": each.get("subject"), "expires": each.get("expires")} for each in above]
-        facts = known[digest] = {**parsed(der), "chain": chain}
+        packed = known[digest] = msgspec.msgpack.encode({**parsed(der), "chain": chain})
+    facts: dict[str, Any] = msgspec.msgpack.decode(packed)
     return facts
 
 

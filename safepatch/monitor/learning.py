@@ -92,6 +92,11 @@ class Learned:
             return ()
         return self._compare(endpoint, profile, result, is_slow)
 
+    def is_familiar(self, name: str, digest: str) -> bool:
+        """Whether a page is the one that was seen last of an endpoint, when all was as usual."""
+        profile = self._profiles.get(name)
+        return profile is not None and profile.is_whole and profile.digest == hash(digest)
+
     def _anew(self, endpoint: Endpoint) -> Profile:
         self.relearn(endpoint.name)
         profile = self._profiles[endpoint.name] = Profile(of=endpoint.address)
@@ -116,6 +121,8 @@ class Learned:
         self, endpoint: Endpoint, profile: Profile, result: Result, is_slow: bool
     ) -> tuple[str, ...]:
         name, facts, seconds = endpoint.name, result.facts, result.phases.get("total", 0.0)
+        if self.is_familiar(name, facts.get("digest", "")):  # it was not looked at closer
+            facts = {"title": profile.title, "words": profile.words.split(), **facts}
         now = dict(profiles.changes(profile, facts, _said(endpoint.options)))
         if is_slow:
             now["latency"] = f"latency {seconds:.2g} s, usually {profile.latency:.2g} s"

@@ -121,6 +121,7 @@ class Monitor:
         opened.callback(self.learned.save)
         self.tools = Tools(clock=self.clock, time=self.wall)
         opened.callback(self.tools.close)
+        self.tools.familiar = self.learned.is_familiar
         self.beats = self.tools.beats = Beats(root)
         self.kept = Statuses(root)
         self.silences = root["silences"]

@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("safepatch.monitor")
 _SLICE = 500  # endpoints that are looked at in one go
-_SOON = 0.02  # seconds; new endpoints are checked for the first time within so much for each,
-_LONGEST = 60.0  # and this at most
+_SOON = 0.02  # seconds; new endpoints are checked for the first time within so much for each
 
 
 def begin(monitor: Monitor) -> None:
     """Take up the plan that was read, with all statuses as they were."""
     endpoints = monitor.plan.endpoints
-    _watch(monitor, endpoints, within=min(_SOON * len(endpoints), _LONGEST))
+    _watch(monitor, endpoints, within=_SOON * len(endpoints))
     _expect_beats(monitor)
     monitor.incidents.resume(monitor.wall())
     _resume_restarts(monitor, [n for n, each in monitor.statuses.items() if each.state == "down"])
@@ -56,11 +55,9 @@ def take_up(monitor: Monitor, plan: Plan) -> None:
     gone = [name for name in before.endpoints if name not in plan.endpoints]
     _forget(monitor, gone)
     for name in changed:
-        if before.endpoints[name].address != plan.endpoints[name].address:
-            monitor.learned.relearn(name)
-        monitor.found.pop(name, None)  # it goes by other options now
+        monitor.found.pop(name, None)  # which has what was said before
     _watch(monitor, changed, within=None)
-    _watch(monitor, added, within=min(_SOON * len(added), _LONGEST))
+    _watch(monitor, added, within=_SOON * len(added))
     afar.added(monitor, added)
     monitor.pool.concurrency = plan.settings.concurrency
     _expect_beats(monitor)

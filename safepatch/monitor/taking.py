@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _BEAT = 30.0  # seconds
+_FEW = 20_000  # endpoints, of which the last good result is kept; 20 MB more for 50,000
 _NOTHING: dict[str, Any] = {}
 
 
@@ -62,7 +63,9 @@ def _found(monitor: Monitor, endpoint: Endpoint, address: str) -> Endpoint:
 def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, float | None]:
     """Take a result; see Monitor.take. Without a change it is quick, and nothing is written."""
     now, name, options = monitor.wall(), endpoint.name, endpoint.options
-    status = monitor.statuses[name]
+    status = monitor.statuses.get(name)
+    if status is None:  # it comes with a plan that is being taken up, or has gone with the last
+        return interval(endpoint), None
     before, warned, muted = status.state, status.warnings, status.muted
     blindness = monitor.blindness
     blindness.take(result, now)
@@ -82,8 +85,10 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
         changed(monitor, endpoint, status, result, change, now)
     if result.error:
         _doubted(monitor, endpoint, status, result)
-    else:
+    elif len(monitor.statuses) < _FEW:
         result.facts = _NOTHING  # what was learned has them; they would take more than all else
+    else:
+        status.result = None
     every = interval(endpoint)
     return every, min(every, verdicts.due(status, options, blind))
 

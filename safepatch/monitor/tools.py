@@ -37,8 +37,10 @@ class Tools:
     ) -> None:
         self.private: tuple[Network, ...] = networks(tuple(private))
         self.clock, self.time, self.environ = clock, time, environ
-        self.certificates: dict[bytes, dict[str, Any]] = {}
+        self.certificates: dict[bytes, bytes] = {}
         self.beats: Any = None  # what jobs have reported, to a monitor that runs
+        # Whether a page, by its digest, is known to who asks for facts of an endpoint.
+        self.familiar: Callable[[str, str], bool] = lambda name, digest: False
         self._contexts: dict[tuple[Any, ...], tuple[list[int], ssl.SSLContext]] = {}
         self._kept: dict[str, Any] = {}
         self.resolving = Resolving(ttl=dns_ttl, servers=dns_servers, clock=clock)

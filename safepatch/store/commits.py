@@ -8,8 +8,9 @@ do: those that are on their way would come right after it, and take a write of t
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from safepatch.decorators import waiting
@@ -48,6 +49,7 @@ class Commits(Generic[T]):
         self._now_events: Events = {}
         self._next_events: Events = {}
         self._worker: Worker | None = None  # who writes under gevent
+        self._idle: Any = None  # the hub that is to have nothing else to do before
 
     def need_working(self) -> None:
         """Raise FailedError if a write has failed."""
@@ -87,6 +89,8 @@ class Commits(Generic[T]):
                 self.need_working()
                 if self.durable >= ticket:
                     return None
+                if self._idle is not None and self._idle.loop is None:
+                    self._busy, self._idle = False, None  # it was destroyed, and is never idle
                 lead, self._busy = not self._busy, True
                 inline = here is None or self.inline
                 wait = None if lead and inline else self._join(here, ticket)
@@ -108,7 +112,13 @@ class Commits(Generic[T]):
         except RuntimeError:  # Python 3.12 begins no thread when the program is ending
             self._write_next()
             return
-        when_idle(here, functools.partial(self._worker.do, self._write_next))
+        self._idle = here
+        when_idle(here, functools.partial(self._hand_over, here, self._worker))
+
+    def _hand_over(self, here: Any, worker: Worker) -> None:
+        if self._idle is here:  # and nobody has given it up
+            self._idle = None
+            worker.do(self._write_next)
 
     def _join(self, here: Any, ticket: int) -> Callable[[float], object]:
         """How to wait for the batch in which a ticket is; under the lock."""
@@ -142,8 +152,7 @@ class Commits(Generic[T]):
             woken += self._next_events.values()  # one of them is to write the next batch
             self._next_events = {}
             more = bool(self._next)
-        for _, wake in woken:
-            wake()
+        _wake(woken)
         if failure is None and not more:
             failure = self._take_rest()
         if failure is not None and not isinstance(failure, Exception):
@@ -163,8 +172,7 @@ class Commits(Generic[T]):
             self.failure = self.failure or failure
             woken = [*self._now_events.values(), *self._next_events.values()]
             self._now_events, self._next_events = {}, {}
-        for _, wake in woken:
-            wake()
+        _wake(woken)
 
     def close(self) -> None:
         """Take nothing more, and have all on disk that was taken. Raises FailedError."""
@@ -179,3 +187,9 @@ class Commits(Generic[T]):
         if self._worker is not None:
             self._worker.end()
             self._worker = None
+
+
+def _wake(woken: Iterable[tuple[Any, Callable[[], object]]]) -> None:
+    for _, wake in woken:
+        with contextlib.suppress(ValueError):  # a loop that was destroyed: nobody waits in it
+            wake()

@@ -148,11 +148,16 @@ def test_what_was_not_sent_is_sent_after_a_restart_in_order(store):
 @in_hub
 def test_what_has_piled_up_is_told_as_one_digest(store):
     teller = Teller()
-    alerts = made(store, teller=teller)
+    clock = Clock()
+    alerts = made(store, teller=teller, clock=clock)
     put(store, alerts, *[event(n) for n in range(40)], event(40, "warning"))
+    clock.at += 60
     send_all(alerts)
 
     [(_, digest)] = teller.told
+    newest, *others = alerts.recent()
+    assert (newest["id"], newest["state"]) == (digest.id, "sent")
+    assert {(each["state"], each["into"]) for each in others} == {("merged", digest.id)}
     assert digest.type == "digest"
     assert digest.title == "41 alerts since 14:13 UTC: 40 down, 1 warning"
     assert digest.types == {"down": 40, "warning": 1}

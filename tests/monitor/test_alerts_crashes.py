@@ -9,6 +9,7 @@ import time
 
 from alerted import receiver
 from children import ROOT
+from test_alerts_mail import server
 
 LONG = "SAFEPATCH_CRASHES" in os.environ
 
@@ -139,9 +140,12 @@ import sys
 import gevent
 from alerted import event, plan
 from safepatch.monitor.alerting import Alerts
+from safepatch.monitor.plan import Settings
 from safepatch.store import Store
 
 plans = plan(
+    Settings(smtp=f"smtp://{sys.argv[4]}"),
+    mail={"mail": "me@example.org"},
     hook={"url": f"http://{sys.argv[2]}/hook"},
     apprise={"url": f"json://{sys.argv[2]}/apprise"},
     run={"command": ("sh", "-c", 'echo "$SAFEPATCH_ID"; cat > "$0"', sys.argv[3])},
@@ -168,10 +172,11 @@ def slowly(handler):
 
 
 def test_all_of_it_works_in_a_process_that_gevent_has_patched(tmp_path):
-    with receiver(slowly) as there:
-        arguments = [str(tmp_path / "store"), there.host, str(tmp_path / "out")]
+    with receiver(slowly) as there, server(tls=False) as post:
+        arguments = [str(tmp_path / "store"), there.host, str(tmp_path / "out"), post.address]
         ran = run_program(PATCHED, *arguments)
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True\n", "")
     assert {each.path for each in there.got} == {"/hook", "/apprise"}
+    assert [each["Subject"] for each in post.got] == ["site-1 is down"]
     assert '"id":"e1-down"' in (tmp_path / "out").read_text()

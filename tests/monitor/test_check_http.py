@@ -10,6 +10,10 @@ faulty = pytest.importorskip("faulty", reason="needs gevent")
 
 from faulty import Site, moved, page, serving, unused  # noqa: E402
 
+from safepatch.monitor.checks import run  # noqa: E402
+from safepatch.monitor.plan import Endpoint, Options  # noqa: E402
+from safepatch.monitor.tools import Tools  # noqa: E402
+
 pytestmark = pytest.mark.usefixtures("own_hub")
 
 
@@ -46,6 +50,20 @@ def test_a_page_that_answers_is_up_and_its_facts_are_seen(checked, site):
     }
     assert list(result.phases) == ["dns", "connect", "first_byte", "total"]
     assert sum(result.phases.values()) - result.seconds <= result.seconds
+
+
+def test_a_page_that_is_familiar_is_not_looked_at_but_still_judged(site):
+    site.pages["/"] = page("<title>Shop</title>", Content_Type="text/html")
+    with Tools() as tools:
+        asked = Endpoint("shop", site.at(), Options(contains=("Shop",)))
+        first = run(asked, tools)
+        tools.familiar = lambda name, digest: (name, digest) == ("shop", first.facts["digest"])
+        second = run(asked, tools)
+        site.pages["/"] = page("<title>Closed</title>", Content_Type="text/html")
+        third = run(asked, tools)
+
+    assert [one.facts.get("title") for one in (first, second, third)] == ["Shop", None, "Closed"]
+    assert [one.error for one in (first, second, third)] == ["", "", "content"]
 
 
 def test_the_digest_is_that_of_the_body(checked, site):

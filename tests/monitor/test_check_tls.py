@@ -13,6 +13,8 @@ pytest.importorskip("httptools", reason="checks need the extra `monitor`")
 import gevent.ssl  # noqa: E402
 from faulty import Site, deaf, moved, page, serving, silent  # noqa: E402
 
+from safepatch.monitor import certificates  # noqa: E402
+
 pytestmark = pytest.mark.usefixtures("own_hub")
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -162,8 +164,6 @@ def test_a_long_list_of_other_names_is_cut(checked, ca, trusted):
 
 def test_one_more_handshake_finds_the_facts_where_openssl_does_not_tell(checked, good, monkeypatch):
     """Before 3.0 it forgets a certificate that it does not trust."""
-    from safepatch.monitor import certificates
-
     sent = certificates._sent
     monkeypatch.setattr(certificates, "_sent", lambda tls: sent(tls) if tls.version() else [])
     tls_version = ssl.SSLObject.version
@@ -224,12 +224,24 @@ def test_a_chain_is_told_with_who_signed(checked, ca, trusted):
     assert certificate["chain"][0]["expires"] > time.time()
 
 
-def test_certificates_are_read_once_each(checked, tools, good, trusted):
+def test_certificates_are_read_once_each(checked, good, trusted, monkeypatch):
+    read = []
+    parsed = certificates.parsed
+    monkeypatch.setattr(certificates, "parsed", lambda der: read.append(1) or parsed(der))
     with serving(Site(otherwise=page()), tls=good) as port:
         facts = [checked(shop(port), ca=trusted).facts["certificate"] for _ in range(2)]
 
-    assert facts[0] is facts[1]
-    assert len(tools.certificates) == 1
+    assert facts[0] == facts[1]
+    assert read == [1]
+
+
+def test_what_is_kept_of_a_certificate_is_small(checked, tools, good, trusted):
+    """There may be 50,000 of them."""
+    with serving(Site(otherwise=page()), tls=good) as port:
+        checked(shop(port), ca=trusted)
+
+    ((key, kept),) = tools.certificates.items()
+    assert len(key) + len(kept) < 300
 
 
 # Handshakes.

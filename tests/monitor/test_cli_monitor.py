@@ -309,6 +309,27 @@ def test_top_draws_all_rows_that_fit():
     assert re.search(r"down +a +12 ms +refused", text)
 
 
+def test_top_looks_again_and_again_on_a_terminal_and_sleeps_as_gevent_may_have_patched(monkeypatch):
+    from rich.console import Console
+
+    drawn, slept = io.StringIO(), []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 3:
+            raise KeyboardInterrupt
+
+    to = Console(force_terminal=True, file=drawn, width=80, height=20)
+    monkeypatch.setattr(monitoring_top.printing, "console", lambda: to)
+    monkeypatch.setattr(time, "sleep", sleep)
+
+    with pytest.raises(KeyboardInterrupt):
+        monitoring_top.show(lambda: (STATUS, [ROW]), 1.5)
+
+    assert slept == [1.5] * 3
+    assert drawn.getvalue().count("2 endpoints") == 3
+
+
 @in_hub
 def test_top_asks_a_monitor_that_runs(run, tmp_path):
     given = source({"a": "tcp://127.0.0.1:1"}, settings={"listen": "127.0.0.1:0"})
@@ -318,7 +339,7 @@ def test_top_asks_a_monitor_that_runs(run, tmp_path):
         code, printed, complaints = gevent.get_hub().threadpool.apply(run, ("top", "--url", url))
 
     assert (code, complaints) == (0, "")
-    assert printed.startswith("1 endpoints: 1 up; ")
+    assert printed.startswith("1 endpoint: 1 up; ")
     assert re.search(r"^up +a ", printed, re.MULTILINE)
 
 

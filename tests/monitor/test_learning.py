@@ -240,6 +240,20 @@ def test_slow_checks_are_told_after_five_in_a_row_with_median(learned):
     assert take(learned, *[result(0.1)] * 2) == [told[0], ()]
 
 
+def test_a_page_that_is_familiar_need_not_be_looked_at_closer(learned):
+    teach(learned)
+    take(learned, result())
+    digest = result().facts["digest"]
+    bare = result(digest=digest, title=None, words=None)
+    slow = result(2.0, digest=digest, title=None, words=None)
+
+    assert learned.is_familiar("shop", digest)
+    assert not learned.is_familiar("shop", "another")
+    assert not learned.is_familiar("nobody", digest)
+    assert take(learned, bare) == [()]
+    assert take(learned, *[slow] * 5)[-1] == ("latency 2 s, usually 0.1 s",)
+
+
 def test_latency_is_followed_slowly_and_outliers_do_not_count_for_more(learned):
     teach(learned)
 

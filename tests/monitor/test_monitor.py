@@ -1,5 +1,6 @@
 """The monitor as a whole: verdicts, alerts and state, over restarts, reloads and mistakes."""
 
+import gc
 import shutil
 
 import pytest
@@ -11,11 +12,12 @@ from alerted import in_hub, receiver, wait_until
 from watched import QUICK, Server, port_of_nobody, source, states, watching
 
 from safepatch.monitor import afar, lookups, rounds, taking
-from safepatch.monitor.keeping import MonitorError
+from safepatch.monitor.keeping import MonitorError, Statuses
 from safepatch.monitor.monitor import Monitor
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
 from safepatch.monitor.sources import PlanError
+from safepatch.monitor.statuses import Status
 from safepatch.store import FailedError, Store
 
 
@@ -129,7 +131,7 @@ def test_what_is_seen_for_the_first_time_is_written_within_a_round(tmp_path):
         until(monitor, a="up")
         rounds.settle(monitor)
 
-        assert monitor.store.root["statuses"]["a"]["state"] == "up"
+        assert monitor.store.root["statuses"]["a"] == monitor.statuses["a"].since
 
 
 @in_hub
@@ -619,3 +621,60 @@ def test_with_a_broker_workers_check_all_but_heartbeats(tmp_path, monkeypatch):
         afar.look(monitor)
         rounds.settle(monitor)
         assert monitor.blind == "1 of 2 vantages report"
+
+
+# What is kept of statuses.
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        Status(state="up", since=5.0, checked=5.0, passing=1),
+        Status(state="down", since=5.0, checked=9.0, failing=3, error="dns", message="no"),
+        Status(state="up", since=5.0, passing=2, turns=(1.0, 2.0), warnings=("a", "b")),
+        Status(state="up", since=5.0, muted="silenced until 12:00", incident="i1"),
+        Status(state="unknown", since=5.0, flapping=True),
+        Status(),
+    ],
+)
+def test_a_status_comes_back_as_it_was_written(tmp_path, status):
+    store = Store(tmp_path / "store")
+    with store.transaction():
+        Statuses(store.root).write("a", status)
+    store.close()
+
+    with store:
+        assert Statuses(store.root).load("a") == status
+
+
+@in_hub
+def test_of_very_many_endpoints_the_last_good_result_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(taking, "_FEW", 1)
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        until(monitor, a="up")
+
+        assert monitor.statuses["a"].result is None
+
+
+@in_hub
+def test_what_very_many_endpoints_keep_is_no_work_for_the_garbage_collector(tmp_path, monkeypatch):
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        gc.unfreeze()
+        rounds.tidy(monitor)
+        assert gc.get_freeze_count() == 0
+
+        monkeypatch.setattr(rounds, "_MANY", 1)
+        rounds.tidy(monitor)
+        frozen = gc.get_freeze_count()
+        gc.unfreeze()
+
+    assert frozen > 1000
+
+
+@in_hub
+def test_a_result_of_what_is_not_watched_any_more_is_nothing(tmp_path):
+    gone = Endpoint("gone", "tcp://127.0.0.1:1", Options())
+    with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
+        assert monitor.take(gone, Result(name="gone", at=1.0, error="refused")) == (60.0, None)
+
+        assert "gone" not in monitor.statuses

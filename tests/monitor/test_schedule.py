@@ -82,9 +82,13 @@ def test_each_is_checked_once_an_interval_while_there_is_time(intervals):
 @given(st.text(), st.floats(0.001, 1e6), st.floats(-2e9, 2e9), st.floats(0, 2e9))
 @example("a", 60.0, -1.76e9, 0.0)
 def test_the_next_time_of_the_grid_is_later_and_within_an_interval(name, interval, origin, after):
-    due = Schedule(origin).grid(name, interval, after)
+    schedule = Schedule(origin)
+    due = schedule.grid(name, interval, after)
 
     assert after < due <= after + interval * (1 + 1e-6) + 1e-5
+    for _ in range(20):  # times of the grid, where dividing is rounded down now and then
+        before, due = due, schedule.grid(name, interval, due)
+        assert before < due
 
 
 @given(st.sets(names, min_size=1, max_size=20), st.integers(1, 3), st.floats(1.0, 30.0))

@@ -15,6 +15,7 @@ from visitors import client, csrf
 from safepatch.monitor.plan import Plan
 from safepatch.monitor.results import Result
 from safepatch.monitor.statuses import Status
+from safepatch.monitor.web import reading
 
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202etxt.exe"
 PAGES = ["/", "/endpoint?name=Checkout", "/incidents", "/incidents/1", "/alerts", "/pace"]
@@ -108,6 +109,18 @@ def test_the_chart_is_of_a_day_a_month_or_a_year(span):
 
     assert answer.status_code == 200
     assert '<polyline class="line"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("raw", "days", "expected"),
+    [
+        ([(1.0, 1.0, "timeout"), (2.0, 1.0, "blind"), (3.0, 1.0, "")], [], (1.0, "timeout")),
+        ([(9.0, 1.0, "")], [{"at": 0.0, "failed": 2}, {"at": 5.0, "failed": 0}], (0.0, "")),
+        ([], [], None),
+    ],
+)
+def test_the_last_failure_is_the_latest_that_is_known(raw, days, expected):
+    assert reading.last_failure(raw, days) == expected
 
 
 def test_a_monitor_that_has_just_begun_shows_a_line_and_not_an_empty_day():

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("flask", reason="pages need the extra `monitor`")
 
+import gevent
 import hubs
 from standins import endpoint, incident, many, shop
 from visitors import client, far, log_in, with_login
@@ -144,6 +145,21 @@ def test_the_page_is_made_for_all_who_come_within_five_seconds():
     assert len(texts) == 1
     assert len(made) == 7  # one for each service
     assert headers["Cache-Control"] == "public, max-age=5"
+
+
+def test_checks_go_on_while_the_page_is_made():
+    turns = []
+
+    def check():
+        while True:
+            turns.append(1)
+            gevent.sleep(0)
+
+    checking = gevent.spawn(check)
+    far(many(50, url="https://status.example.com")).get("/status")
+    checking.kill()
+
+    assert len(turns) >= 50
 
 
 def test_who_may_see_more_is_shown_the_page_as_it_is_now():

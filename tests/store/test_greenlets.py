@@ -217,6 +217,36 @@ def test_a_timeout_while_it_waits_for_the_disk_leaves_the_write_under_way(run):
     assert printed.splitlines() == ["timeout", "{'counters': {'n': 2}}"]
 
 
+@pytest.mark.parametrize("when", ["before it is written", "while it is written"])
+def test_a_loop_that_is_destroyed_with_who_waits_in_it_holds_up_no_others(run, when):
+    printed = run(
+        f"""
+        writing = threading.Event()
+        engine = store.opened().engine
+        write = engine.write
+        def slow(batch):
+            writing.set()
+            sleep(0.1)
+            write(batch)
+        store.opened().commits.write = slow
+
+        waiting = gevent.spawn(increment)
+        gevent.sleep(0)
+        while "while" in {when!r} and not writing.is_set():
+            gevent.sleep(0.01)
+        waiting.kill(block=False)
+        gevent.sleep(0)
+        gevent.get_hub().destroy(destroy_loop=True)
+        sleep(0.3)
+
+        increment()
+        print(closed())
+        """
+    )
+
+    assert printed == "{'counters': {'n': 2}}"
+
+
 def test_threads_and_greenlets_together_count_exactly(run):
     printed = run(
         """

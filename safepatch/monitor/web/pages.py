@@ -14,6 +14,9 @@ from safepatch.monitor.web.current import board, endpoint, monitor
 
 blueprint = Blueprint("pages", __name__)
 
+#: Results: when, how many seconds, and "" or the kind of error.
+Raw = list[tuple[float, float, str]]
+
 #: So many rows are on a page.
 ROWS = 100
 
@@ -50,34 +53,35 @@ def one() -> str:
     span = request.args.get("range", "day")
     span = span if span in RANGES else "day"
     now = time.time()
-    history = monitor().history
+    raw = monitor().history.raw(found.name, now - 86400, now + 1)
+    days = reading.days(found.name, now)
     return flask.render_template(
         "endpoint.html",
         endpoint=found,
         status=status,
         span=span,
         ranges=RANGES,
-        chart=_chart(found, span, now),
-        days=charts.days(reading.days(found.name, now), now),
+        chart=_chart(found, raw, span, now),
+        days=charts.days(days, now),
         uptimes=[
             (label, reading.uptime(found.name, seconds))
             for label, seconds in (("24 hours", 86400), ("30 days", 2592000), ("year", 31536000))
         ],
-        recent=history.raw(found.name, now - 86400, now + 1)[-12:][::-1],
+        recent=raw[-12:][::-1],
+        failure=reading.last_failure(raw, days),
         facts=reading.facts(found, status),
         incidents=reading.incidents_of(found.name, status.incident, 10),
         restarts=reading.restarts_of(found.name, 10),
     )
 
 
-def _chart(found: Endpoint, span: str, now: float) -> Any:
+def _chart(found: Endpoint, raw: Raw, span: str, now: float) -> Any:
     seconds, step = RANGES[span]
-    history, since = monitor().history, now - seconds
+    since = now - seconds
     if step:
         size = 3600.0 if step == "hour" else 86400.0
-        rows = history.rollups(found.name, since, now, step)
+        rows = monitor().history.rollups(found.name, since, now, step)
         return charts.latency(charts.points_of_rollups(rows, size), since, now, gap=3 * size)
-    raw = history.raw(found.name, since, now + 1)
     if raw:  # a monitor that has just begun is not to show an empty day
         since = max(since, min(raw[0][0], now - 600))
     gap = max(3 * found.options.interval, (now - since) / 80)

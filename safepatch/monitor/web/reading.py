@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.statuses import Status
+from safepatch.monitor.web.charts import UNKNOWN
 from safepatch.monitor.web.current import monitor, plain
 from safepatch.monitor.web.words import discreet
 
@@ -36,6 +36,16 @@ def days(name: str, now: float, count: int = 90) -> list[dict[str, Any]]:
     """The rollups of the last days, today's last."""
     since = (now // 86400 - count + 1) * 86400
     return list(monitor().history.rollups(name, since, now, "day"))
+
+
+def last_failure(
+    raw: Sequence[tuple[float, float, str]], days: Sequence[dict[str, Any]]
+) -> tuple[float, str] | None:
+    """When a check failed last, and how; of results of a day, or else the day it was on and ""."""
+    for at, _, error in reversed(raw):
+        if error and error not in UNKNOWN:
+            return at, error
+    return next(((day["at"], "") for day in reversed(days) if day["failed"]), None)
 
 
 def uptime(name: str, seconds: float) -> float | None:
@@ -107,11 +117,6 @@ def restarts_of(name: str, count: int) -> list[dict[str, Any]]:
 def dns() -> dict[str, Any]:
     """What the cache of names has done."""
     return dict(monitor().tools.resolving.stats())
-
-
-def up_for() -> float:
-    """How long the monitor has been running, in seconds."""
-    return float(time.time() - monitor().started)
 
 
 def pace() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from patience import ENOUGH, until
 from watched import Server, port_of_nobody, states, watching
 
 from safepatch.monitor.monitor import Monitor
+from safepatch.monitor.sources import PlanError
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +133,7 @@ def test_endpoints_that_are_added_are_checked_soon(worker, redis, tmp_path):
 
 def test_vantages_without_a_broker_are_refused(tmp_path):
     given = {"monitor": {"listen": "", "vantages": ["here"]}, "endpoints": {"a": "tcp://a.test:1"}}
-    with pytest.raises(ValueError, match="write redis://"):
+    with pytest.raises(PlanError, match="say broker"):
         Monitor(given, state=tmp_path / "state").start()
 
 
