@@ -26,6 +26,8 @@ _LARGE = 500  # endpoints; of more it is judged only every so many seconds:
 _SELDOM_JUDGED = 0.2
 _LATELY = 60.0  # seconds before the last canary failed, in which an endpoint did
 _ASKED = 0.0003  # seconds; a name that took longer was not in our cache
+_SLOWEST = 30.0  # seconds; nobody waits longer for a failure
+_AT_ONCE = 0.5  # seconds; failures that are known so soon are known as soon as what is well
 _WITNESSES = 5
 COLLECTION = "blindness"
 
@@ -48,6 +50,7 @@ class Blindness:
         self._changed = False
         self._kind = self._reason = ""
         self._since = self._judged = 0.0
+        self._slowest = 0.0  # seconds that failures took to be known, since the last time it saw
         told = root[COLLECTION].get("state")
         self._told = bool(told)
         if told:
@@ -61,6 +64,8 @@ class Blindness:
             self._take_canary(result)
         elif result.error not in NO_EVIDENCE:
             self._take(result)
+            if result.error in KINDS:
+                self._slowest = min(max(self._slowest, now - result.at), _SLOWEST)
         if self._changed or self._reason:
             # Thousands may fail in a second, and judging looks at all of them.
             large = len(self.plan().endpoints) > _LARGE
@@ -157,7 +162,7 @@ class Blindness:
         self._changed, self._judged = False, now
         if self._reason:
             if self._sees(now):
-                self._reason, self.seeing_since = "", now
+                self._reason, self.seeing_since, self._slowest = "", now, 0.0
         else:
             self._kind, self._reason = self._find()
             if self._reason:
@@ -192,7 +197,14 @@ class Blindness:
             self._line = Evidence()  # or else it would be blind again at once
             return True
         evidence = self._names if self._kind == "names" else self._line
-        return evidence.works(1 if small else LEAST, self._since)
+        least = 1 if small else LEAST
+        if self._slowest < _AT_ONCE:
+            return evidence.works(least, self._since, now)
+        # As long again, so that about as many that fail are among them as there are in truth; and
+        # where there are few, all that failed lately.
+        return evidence.works(ENOUGH, self._since, now - 2 * self._slowest) or evidence.works(
+            least, self._since, now - _LATELY
+        )
 
     # -- what is told
 

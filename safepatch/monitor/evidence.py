@@ -58,10 +58,17 @@ class Evidence:
                 return len(bad)
         return 0
 
-    def works(self, need: int, since: float) -> bool:
-        """Whether at least half of what was looked at since some moment, and `need`, are well."""
+    def works(self, need: int, since: float, failed_since: float) -> bool:
+        """Whether at least half of what was looked at since some moment, and `need`, are well.
+
+        What fails is known later than what is well, by its timeout: the newest seconds have only
+        those that are well. So what failed since `failed_since` counts in any case.
+        """
         good: set[str] = set()
         bad: set[str] = set()
+        for second, found in self._seconds.items():
+            if second >= failed_since:
+                bad |= found.bad
         for second, found in sorted(self._seconds.items(), reverse=True):
             if second < since:
                 return False

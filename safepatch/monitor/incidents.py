@@ -149,11 +149,14 @@ class Incidents:
                 self._pending[failure.name] = self._asleep.pop(failure.name)
 
     def _ready(self, now: float) -> list[Failure]:
-        """All that waits, once the first of them has waited for long enough."""
-        latest = now - self.plan().settings.gather
-        if not any(failure.at <= latest for failure in self._pending.values()):
+        """All that waits, once the first of them has waited for long enough; of the others those
+        are told that have something in common with such a one."""
+        if not any(self._is_ripe(failure, now) for failure in self._pending.values()):
             return []
         return [failure for failure in self._pending.values() if failure.at <= now]
+
+    def _is_ripe(self, failure: Failure, now: float) -> bool:
+        return failure.at <= now - self.plan().settings.gather
 
     def _to_tell(self, ready: Iterable[Failure], now: float) -> list[Failure]:
         """Those that are neither in maintenance nor down because of another one."""
@@ -171,7 +174,8 @@ class Incidents:
                 del self._pending[failure.name]
                 self._who.wait(failure.name, dependency)
             elif dependency and failure.waited < _WAITS:
-                failure.at, failure.waited = now, failure.waited + 1
+                if self._is_ripe(failure, now):
+                    failure.at, failure.waited = now, failure.waited + 1
             else:
                 told.append(self._pending.pop(failure.name))
         return told
@@ -186,7 +190,20 @@ class Incidents:
         groups = causes.grouped([*failures, *lately], self.places, self.statuses, pause)
         groups = [group for group in groups if any(one.name in new for one in group.failures)]
         rest = [group for group in paced(groups, pause) if not self._joined(group, type_, now)]
-        return [self._opened(group, type_, now, pause) for group in causes.merged(rest)]
+        ripe = []
+        for group in causes.merged(rest):
+            own = [failure for failure in group.failures if failure.name in new]
+            if any(self._is_ripe(failure, now) for failure in own):
+                ripe.append(group)
+            else:
+                self._wait_on(own)
+        return [self._opened(group, type_, now, pause) for group in ripe]
+
+    def _wait_on(self, failures: Iterable[Failure]) -> None:
+        """Put back what others of the same cause may still join."""
+        for failure in failures:
+            if fails(self.statuses[failure.name]):  # and did not come up during a pause
+                self._pending[failure.name] = failure
 
     def _alone_lately(self, type_: str, now: float) -> list[Failure]:
         """Those that may have been the first of something larger."""

@@ -94,6 +94,36 @@ def test_a_large_list_is_blind_within_seconds_and_sees_again_as_soon():
     assert not monitor.blind
 
 
+def test_a_few_that_still_answer_do_not_make_it_see():
+    """They answer at once, and the others only after their timeout: of the checks that began in the
+    last seconds nobody knows but who is well."""
+    monitor = Monitor(100, every=2.0)
+    monitor.run(20)
+    blind = _cut(monitor, 60, well=5)
+
+    assert blind == sorted(blind), "once it is blind, it stays so"
+    assert monitor.blind
+    monitor.run(8)
+    assert not monitor.blind
+
+
+def _cut(monitor, seconds, well):
+    """Check all in turn, where but the first ones fail after two seconds; when it was blind."""
+    end, under_way, blind = monitor.now + seconds, [], []
+    while monitor.now < end:
+        monitor.now += monitor.every / len(monitor.names)
+        number = monitor.turn = (monitor.turn + 1) % len(monitor.names)
+        if number < well:
+            monitor.check(number)
+        else:
+            under_way.append((monitor.now, number))
+        while under_way and under_way[0][0] <= monitor.now - 2:
+            at, number = under_way.pop(0)
+            monitor.check(number, "timeout", at)
+        blind.append(monitor.blind)
+    return blind
+
+
 def test_good_results_that_were_under_way_when_the_line_was_cut_do_not_count_against_it():
     monitor = Monitor(200)
     monitor.run(60)

@@ -57,6 +57,21 @@ def test_failures_are_gathered_first():
     assert world.settle(1) == []
 
 
+def test_what_began_just_now_is_gathered_though_something_else_is_told():
+    world = filled(5, "192.0.{}.1".format, gather=15.0)
+    fail(world, [0], "reset")
+    world.now += 14.5
+    fail(world, [1, 2], "certificate", certificate={"issuer": "nobody"})
+
+    (first,) = world.settle(0.5)
+    fail(world, [3, 4], "certificate", certificate={"issuer": "nobody"})
+    (second,) = [event for _ in range(20) for event in world.settle(1)]
+
+    assert first.endpoints == ("e0",)
+    assert second.cause == {"kind": "issuer", "value": "nobody"}
+    assert second.count == 4
+
+
 def test_an_address_is_the_cause_when_all_there_fail_and_the_network_is_well():
     world = filled(10, lambda number: "192.0.2.1" if number < 4 else f"192.0.2.{number}")
     world.now += 60

@@ -55,6 +55,7 @@ def sample(monitor):
         "greenlets": sum(isinstance(each, greenlet.greenlet) for each in gc.get_objects()),
         **sizes,
         **monitor.pace.figures(),
+        "url": monitor.url,
         "blind": monitor.blind,
         "new": sum(status.state == "new" for status in statuses.values()),
         "down": {name: each.error for name, each in statuses.items() if each.state == "down"},

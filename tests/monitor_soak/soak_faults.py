@@ -6,8 +6,8 @@ import itertools
 import trustme
 from soak_world import Mail, context_of
 
-_LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
-_ENDED = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
+_LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+_ENDED = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
 _NOBODY = "127.15.0.1"  # an address at which nobody listens
 _numbers = itertools.count()
 

@@ -2,7 +2,7 @@
 
 import collections
 import contextlib
-import itertools
+import http.client
 import json
 import os
 import pathlib
@@ -10,7 +10,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 
 import gevent
 from alerted import receiver
@@ -47,6 +49,7 @@ class Soak:
         self.healthy = healthy(world, authorities)
         self.cases = [make(world, authorities) for make in KINDS * REPLICAS]
         self.done = collections.Counter()  # by kind
+        self.visits = 0
         self.expected = []  # of each case that was told of, the id of its incident
         self._used = collections.defaultdict(list)
         self._busy = set()
@@ -137,7 +140,7 @@ class Soak:
     # -- what goes wrong
 
     def befall(self, case):
-        """Let a fault come and go, and see that it is told of as it must be."""
+        """Let a fault come and go, and see that it is told of once, and rightly."""
         before = {each["id"] for each in self.told}
         case.begin()
         try:
@@ -146,15 +149,16 @@ class Soak:
             case.end()
         if alert is None:
             return
-        self.wait(
-            f"told that {case.kind} is over", lambda: self.ups(alert["incident"])
-        )  # fmt: skip
+        self.wait(f"told {case.kind} is over", lambda: self.ups(alert["incident"]))
         self.wait(f"{case.kind} is up", lambda: self._states(case) == {})
 
     def _see(self, case, before):
         wanted = dict.fromkeys(case.bad, case.error)
         self.wait(f"{case.kind} down as {case.error}", lambda: self._states(case) == wanted)
-        new = lambda: [one for one in self.downs(set(case.bad)) if one["id"] not in before]  # noqa: E731
+
+        def new():
+            return [one for one in self.downs(set(case.bad)) if one["id"] not in before]
+
         alert = self.wait(f"told of {case.kind}", new)[0]
         gevent.sleep(3)  # in which a second one would come
         assert len(new()) == 1, new()
@@ -203,8 +207,9 @@ class Soak:
                 free.append(case)
         if not free:
             return None
-        least = lambda case: (self.done[case.kind], len(self._used[case]), random.random())  # noqa: E731
-        chosen = min(free, key=least)
+        chosen = min(
+            free, key=lambda one: (self.done[one.kind], len(self._used[one]), random.random())
+        )
         self._used[chosen].append(now)
         return chosen
 
@@ -220,4 +225,33 @@ def soaking(directory):
         soak = Soak(directory, world, stack.enter_context(receiver()), dns)
         stack.callback(soak.kill)
         soak.start()
+        stack.enter_context(_visited(soak))
         yield soak
+
+
+@contextlib.contextmanager
+def _visited(soak):
+    """Somebody looks at the pages, all the time."""
+    end = threading.Event()
+
+    def visit():
+        while not end.wait(1.0):
+            if (now := soak.now()) and now["at"] > time.time() - 3:
+                soak.visits += _reads(now["url"]) + _reads(f"{now['url']}metrics")
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    try:
+        yield
+    finally:
+        end.set()
+        visitor.join(30)
+
+
+def _reads(url):
+    """Whether a page is there; it is not while the monitor is started again."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as page:
+            return bool(page.read())
+    except (OSError, http.client.HTTPException):
+        return False
