@@ -20,6 +20,7 @@ from rich.text import Text
 
 from safepatch.cli import monitoring, options, printing
 from safepatch.cli.monitoring import monitor
+from safepatch.cli.telling import counted
 
 __all__ = ["monitor"]  # with this command, too
 
@@ -88,7 +89,7 @@ def headline(status: dict[str, Any]) -> str:
     counts, pace = status["counts"], status["pace"]
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     late = pace.get("lateness", {}).get("median", 0.0) * 1e3
-    said = [f"{status['total']} endpoints: {', '.join(parts)}",
+    said = [f"{counted(status['total'], 'endpoint')}: {', '.join(parts)}",
             f"{pace.get('per_second', 0.0):.1f} checks/s, {late:.0f} ms late"]  # fmt: skip
     said += ["OVERLOADED"] if pace.get("overloaded") else []
     said += [f"BLIND: {status['blind']}"] if status.get("blind") else []

@@ -318,7 +318,7 @@ def test_top_asks_a_monitor_that_runs(run, tmp_path):
         code, printed, complaints = gevent.get_hub().threadpool.apply(run, ("top", "--url", url))
 
     assert (code, complaints) == (0, "")
-    assert printed.startswith("1 endpoints: 1 up; ")
+    assert printed.startswith("1 endpoint: 1 up; ")
     assert re.search(r"^up +a ", printed, re.MULTILINE)
 
 
