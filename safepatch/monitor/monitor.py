@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import gevent
 import msgspec
@@ -294,6 +295,12 @@ class Monitor:
         with self.store.transaction():
             known = self.beats.arrived(key, name, self.wall(), ok, message)
         return known and self.recheck(name)
+
+    def beat_url(self, name: str) -> str:
+        """Where the heartbeat of that name reports to; the key is in it, so it is a secret."""
+        with self.store.transaction():
+            key = self.beats.key
+        return f"{self.url.rstrip('/')}/beat/{key}/{quote(name)}"
 
     def recheck(self, name: str) -> bool:
         """Have an endpoint checked now; False if there is none."""

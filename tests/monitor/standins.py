@@ -98,6 +98,9 @@ class StandIn:
         self.done.append(("beat", key, name, ok, message))
         return key == "the-key" and name in self.plan.endpoints
 
+    def beat_url(self, name):
+        return f"http://localhost:8787/beat/the-key/{name}"
+
     def recheck(self, name):
         self.done.append(("recheck", name))
         return True

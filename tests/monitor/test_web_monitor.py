@@ -1,5 +1,7 @@
 """The pages of a monitor that really checks."""
 
+import re
+
 import gevent
 import pytest
 
@@ -86,6 +88,17 @@ def test_all_pages_and_answers_are_made_of_what_a_monitor_found(tmp_path, site):
             head, body = ask(monitor.server, path)
             assert "200 OK" in head, path
             assert expected in body, path
+
+
+def test_the_page_of_a_heartbeat_has_the_address_that_its_job_reports_to(tmp_path, site):
+    with watch(tmp_path, site) as monitor:
+        page = ask(monitor.server, "/endpoint?name=job")[1].decode()
+        address = re.search(r"<code>http://127\.0\.0\.1:\d+(/beat/[^/]+/job)</code>", page)[1]
+
+        head, body = ask(monitor.server, address)
+
+        assert ("200 OK" in head, body) == (True, b"ok\n")
+        assert "at" in monitor.store.root["beats"]["job"]
 
 
 def test_what_is_asked_for_is_done(tmp_path, site):

@@ -47,6 +47,7 @@ def test_the_page_tells_no_addresses_no_messages_and_nothing_internal():
 def test_the_kind_of_trouble_is_told_in_words():
     assert "No answer in time." in far(shop()).get("/status").text
 
+    assert public.trouble(Status(state="down", error="tls")) == "No TLS with it."
     internal = Status(state="down", error="private", message="10.0.0.1 is private")
     assert public.trouble(internal) == "It does not work."
 

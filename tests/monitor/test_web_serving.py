@@ -81,6 +81,14 @@ def test_places_may_be_ipv6_and_names():
     assert serving.place("localhost:80") == ("localhost", 80)
 
 
+def test_the_log_says_once_where_pages_are_served(served, caplog):
+    caplog.set_level(logging.INFO)
+
+    server = served(shop(listen="127.0.0.1:0"))
+
+    assert f"pages are served at 127.0.0.1:{server.server_port}" in caplog.messages
+
+
 def test_keys_of_heartbeats_are_not_logged(served, caplog):
     caplog.set_level(logging.DEBUG)
 

@@ -43,7 +43,7 @@ BLUEPRINTS = (actions, api, beats, live, login, metrics, pages, public, statics)
 
 _FILTERS = (
     "ago", "clip", "day", "discreet", "duration", "fact", "iso", "many", "number", "percent",
-    "took", "when",
+    "sentence", "took", "when",
 )  # fmt: skip
 
 

@@ -70,6 +70,7 @@ def one() -> str:
         recent=raw[-12:][::-1],
         failure=reading.last_failure(raw, days),
         facts=reading.facts(found, status),
+        reports_to=monitor().beat_url(found.name) if found.kind == "beat" else "",
         incidents=reading.incidents_of(found.name, status.incident, 10),
         restarts=reading.restarts_of(found.name, 10),
     )

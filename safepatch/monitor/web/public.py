@@ -23,6 +23,7 @@ from safepatch.monitor.web import access, badges, charts, reading
 from safepatch.monitor.web.addresses import address_of
 from safepatch.monitor.web.board import Board
 from safepatch.monitor.web.current import NAME, board, monitor, settings
+from safepatch.monitor.web.words import sentence
 
 blueprint = Blueprint("public", __name__)
 
@@ -73,8 +74,8 @@ def trouble(status: Status) -> str:
     """What the public is told of a failure: its kind, and nothing of what the check saw."""
     if status.state != "down":
         return ""
-    hidden = status.error in ("", "private", "internal")
-    return "It does not work." if hidden else f"{ERRORS.get(status.error, '')}".capitalize() + "."
+    hidden = status.error in ("private", "internal") or status.error not in ERRORS
+    return "It does not work." if hidden else f"{sentence(ERRORS[status.error])}."
 
 
 class Shown:

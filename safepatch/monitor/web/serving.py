@@ -107,7 +107,8 @@ def serve(monitor: Any) -> pywsgi.WSGIServer:
         environ={"wsgi.multithread": False},
     )
     server.start()
-    log.info("pages are served at %s, port %d", settings.listen, server.server_port)
+    host = settings.listen.rpartition(":")[0]
+    log.info("pages are served at %s:%d", host, server.server_port)
     return server
 
 

@@ -87,6 +87,11 @@ def clip(text: str, length: int = 200) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def sentence(text: str) -> str:
+    """A text with a large first letter; the others stay, so that TLS does."""
+    return text[:1].upper() + text[1:]
+
+
 def discreet(text: str) -> str:
     """A text without the user and password of the URLs in it."""
     return _USERINFO.sub("***@", text)
