@@ -258,7 +258,9 @@ def test_apprise_is_told_how_bad_it_is(told, kind):
 def test_what_a_site_says_calls_nobody_and_is_no_link(monkeypatch):
     from apprise.plugins.slack import NotifySlack
 
-    told = message(event(1, text="answers 500, with the title '<!channel> <http://x.example|here>'"))
+    told = message(
+        event(1, text="answers 500, with the title '<!channel> <http://x.example|here>'")
+    )
     with receiver() as there:
         monkeypatch.setattr(NotifySlack, "webhook_url", f"http://{there.host}")
         with pytest.raises(DeliveryError):  # the real one says "ok"
