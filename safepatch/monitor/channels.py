@@ -179,8 +179,9 @@ def notify(url: str, message: Message, seconds: float) -> None:
     way = plugin(url)
     _set_up(way, message, seconds)
     text = f"{message.text}\n{message.url}".strip() or message.title
+    kind = {"notify_type": _kind(message), "body_format": "text"}  # so that it is escaped
     with _unheard() as heard:
-        done = way.notify(body=text, title=message.title, notify_type=_kind(message))
+        done = way.notify(body=text, title=message.title, **kind)
     if not done:
         raise DeliveryError(f"Apprise could not deliver it{_status(heard)}")
 

@@ -14,6 +14,9 @@ from safepatch.monitor.results import Result
 if TYPE_CHECKING:
     from safepatch.monitor.tools import Tools
 
+#: Characters of a message or warning, in which there may be what somebody else wrote.
+LONGEST = 2000
+
 #: What a check was waiting for, in the phase that it did not get through.
 WAITING = {
     "dns": "the answer of DNS",
@@ -111,8 +114,8 @@ def follow(
         name=endpoint.name,
         at=at,
         error=error,
-        message=message,
+        message=printable(message, LONGEST),
         phases=course.phases,
         facts=course.facts,
-        warnings=tuple(course.warnings),
+        warnings=tuple([printable(warning, LONGEST) for warning in course.warnings]),
     )

@@ -34,6 +34,7 @@ def open_store(directory: str | os.PathLike[str]) -> Store:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(f"it may not be written to by user {os.getuid()}")
+        _close_to_others(path / "store")
     except OSError as error:
         raise MonitorError(
             f"cannot keep state in {str(path)!r}: {error}; give another directory, or its "
@@ -50,6 +51,16 @@ def open_store(directory: str | os.PathLike[str]) -> Store:
             state=str(path),
         ) from error
     return store
+
+
+def _close_to_others(path: Path) -> None:
+    """Have a directory that only its owner can look into: it has keys of ours.
+
+    The one around it may be anybody's, as the one that systemd makes for a service.
+    """
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o700)
 
 
 class Statuses:

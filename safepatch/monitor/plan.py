@@ -107,6 +107,9 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     timeout: float = 30.0
     per_minute: float = 30.0  # what is more waits
 
+    def __repr__(self) -> str:
+        return f"Channel(name={self.name!r}, ...)"  # addresses and headers are secrets
+
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When nobody is to be alerted of `endpoints` (names, or "#tag"), () for all.
@@ -141,6 +144,9 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     per_hour: int = 3
     verify: float = 120.0
     dry_run: bool = False
+
+    def __repr__(self) -> str:
+        return f"Restart(name={self.name!r}, ...)"  # addresses and headers are secrets
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

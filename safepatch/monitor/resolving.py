@@ -146,7 +146,20 @@ _ALIVE: weakref.WeakSet[Resolving] = weakref.WeakSet()
 
 
 def literal(host: str, port: int) -> Row:
-    """The row of an address that is no name."""
-    if ":" in host:
-        return socket.AF_INET6, (host, port, 0, 0)
-    return socket.AF_INET, (host, port)
+    """The row of an address that is no name. Raises CheckError for a zone that is none of ours.
+
+    The zone becomes a number here: with one in the text, sockets would look up the whole of it,
+    and what they find nobody has looked at.
+    """
+    if ":" not in host:
+        return socket.AF_INET, (host, port)
+    address, _, zone = host.partition("%")
+    return socket.AF_INET6, (address, port, 0, _scope(host, zone) if zone else 0)
+
+
+def _scope(host: str, zone: str) -> int:
+    try:
+        return int(zone) if zone.isascii() and zone.isdecimal() else socket.if_nametoindex(zone)
+    except (OSError, ValueError):
+        message = f"{host[:100]!r} has the zone {zone[:50]!r}, of which there is no interface here"
+        raise CheckError("unreachable", message) from None

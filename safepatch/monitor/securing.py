@@ -64,7 +64,7 @@ def secure(
     try:
         connection.secure(context, name)
     except ssl.SSLCertVerificationError as error:
-        facts = course.facts["certificate"] = _shown(connection, tools, context, name)
+        facts = course.facts["certificate"] = _shown(connection, tools, name)
         raise CheckError(
             "certificate", certificates.trouble(error, facts, name, tools.time())
         ) from error
@@ -75,26 +75,25 @@ def secure(
     course.leave()
     assert connection.tls is not None
     course.facts["tls"] = connection.tls.version()
-    facts = certificates.presented(connection.tls, tools.certificates)
+    known = tools.certificates if context.verify_mode else {}  # others are made at will
+    facts = certificates.presented(connection.tls, known)
     if facts:
         course.facts["certificate"] = facts
         certificates.warn(facts, options.expires_within, tools.time(), course)
 
 
-def _shown(
-    connection: Connection, tools: Tools, context: ssl.SSLContext, name: str
-) -> dict[str, Any]:
+def _shown(connection: Connection, tools: Tools, name: str) -> dict[str, Any]:
     """The facts of a certificate that was not trusted; by another handshake, where the first does
-    not tell (OpenSSL before 3.0)."""
+    not tell (OpenSSL before 3.0). They are not kept: anybody can make another one each time."""
     assert connection.tls is not None
-    facts = certificates.presented(connection.tls, tools.certificates)
+    facts = certificates.presented(connection.tls, {})
     if facts:
         return facts
     other = connection.again()
     try:
         other.secure(tools.careless(), name)
         assert other.tls is not None
-        return certificates.presented(other.tls, tools.certificates)
+        return certificates.presented(other.tls, {})
     except OSError:
         return {}
     finally:

@@ -79,7 +79,12 @@ def split(address: str) -> Url:
 def join(base: Url, location: str) -> Url:
     """Where a redirect leads to. Raises CheckError("protocol") for no http or https."""
     # A login is not inherited from `base`, and one in `location` is somebody else's idea.
-    target = split(urljoin(f"{base.scheme}://{base.netloc}{base.path}", location.strip()))
+    try:
+        joined = urljoin(f"{base.scheme}://{base.netloc}{base.path}", location.strip())
+    except ValueError:  # as for brackets that are no address
+        message = f"{base.shown} redirects to {_shown(location)}, which is no address"
+        raise CheckError("protocol", message) from None
+    target = split(joined)
     if target.scheme not in ("http", "https"):
         raise CheckError("protocol", f"{base.shown} redirects to {target.shown}, which is not HTTP")
     return target._replace(user="", password="")

@@ -255,6 +255,22 @@ def test_apprise_is_told_how_bad_it_is(told, kind):
 
 
 @in_hub
+def test_what_a_site_says_calls_nobody_and_is_no_link(monkeypatch):
+    from apprise.plugins.slack import NotifySlack
+
+    told = message(
+        event(1, text="answers 500, with the title '<!channel> <http://x.example|here>'")
+    )
+    with receiver() as there:
+        monkeypatch.setattr(NotifySlack, "webhook_url", f"http://{there.host}")
+        with pytest.raises(DeliveryError):  # the real one says "ok"
+            deliver(told, url=f"slack://T1JJ3T3L2/A1BRTD4JD/{'T' * 24}/#ops")
+
+    assert "&lt;!channel&gt; &lt;http://x.example|here&gt;" in there.got[0].body.decode()
+    assert "<!channel>" not in there.got[0].body.decode()
+
+
+@in_hub
 def test_what_apprise_logs_of_addresses_is_not_logged_nor_printed(caplog, capfd):
     caplog.set_level(logging.DEBUG)
     with receiver(401) as there:

@@ -174,3 +174,11 @@ def test_without_a_monitor_nobody_can_have_reported():
 
     assert result.error == "internal"
     assert "running monitor" in result.message
+
+
+def test_what_a_job_says_is_one_line_that_moves_no_cursor(store, key):
+    report(store, key, 1000.0, False, "disk full\nat /srv\x1b[2J\0")
+
+    message = Beats(store.root).check(BACKUP, 1001.0).message
+
+    assert message == "'nightly-backup' reported a failure: disk full at /srv?[2J?"

@@ -235,6 +235,17 @@ def test_certificates_are_read_once_each(checked, good, trusted, monkeypatch):
     assert read == [1]
 
 
+@pytest.mark.parametrize("verify", [True, False])
+def test_certificates_that_anybody_can_make_are_not_kept(checked, tools, ca, verify):
+    """One site could show another one each time, with 100 names, until memory is full."""
+    server = context(ca.issue_cert("a.test"))
+    with serving(Site(otherwise=page()), tls=server) as port:
+        result = checked(shop(port), verify=verify)
+
+    assert result.facts["certificate"]["names"] == ["a.test"]
+    assert not tools.certificates
+
+
 def test_what_is_kept_of_a_certificate_is_small(checked, tools, good, trusted):
     """There may be 50,000 of them."""
     with serving(Site(otherwise=page()), tls=good) as port:

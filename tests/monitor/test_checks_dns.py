@@ -269,3 +269,16 @@ def test_what_cannot_be_asked_is_told_before_anybody_is(server, what, told):
     assert result.error == "internal"
     assert told in result.message
     assert server.asked == []
+
+
+def test_what_records_say_cannot_move_a_cursor_nor_fill_memory(server):
+    server.zone["evil.test", "TXT"] = [
+        f'evil.test. 60 TXT "\x1b]0;{number}\x07\x1b[2J"' for number in range(70)
+    ]
+    result = checked(server, "evil.test?type=TXT&answer=v%3Dspf1")
+
+    assert result.error == "content"
+    assert result.message.isprintable()
+    assert len(result.message) <= 2000
+    assert all(each.isprintable() for each in result.facts["answers"])
+    assert len(result.facts["answers"]) == 50

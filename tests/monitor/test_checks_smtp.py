@@ -255,3 +255,14 @@ def test_a_name_that_leads_to_a_private_address_needs_permission(tools):
 
     assert (refused.error, allowed.error) == ("private", "")
     assert postbox.commands == ["EHLO [127.0.0.1]", "QUIT"]
+
+
+def test_what_a_server_says_cannot_move_a_cursor(checked):
+    hello = b"250-mx.test\r\n250 \x1b[2J" + b"X" * 200 + b"\r\n"
+    with saying(lines(b"220 mx.test \x1b]0;owned\x07 hello\r\n", hello)) as port:
+        result = checked(port, starttls=True)
+
+    assert result.error == "tls"
+    told = [result.message, result.facts["banner"], *result.facts["extensions"]]
+    assert all(each.isprintable() for each in told)
+    assert len(result.facts["extensions"][0]) == 50

@@ -11,7 +11,7 @@ import gevent
 from alerted import in_hub, receiver, wait_until
 from watched import QUICK, Server, port_of_nobody, source, states, watching
 
-from safepatch.monitor import afar, lookups, rounds, taking
+from safepatch.monitor import afar, keeping, lookups, rounds, taking
 from safepatch.monitor.keeping import MonitorError, Statuses
 from safepatch.monitor.monitor import Monitor
 from safepatch.monitor.plan import Endpoint, Options
@@ -708,3 +708,14 @@ def test_new_endpoints_are_checked_soon_and_very_many_within_an_interval(tmp_pat
     with watching(given, tmp_path, check=ok) as monitor:  # they have their turn, as before
         gevent.sleep(0.05)
         assert monitor.pace.done <= 1
+
+
+def test_keys_are_for_the_owner_alone_whoever_made_the_state_directory(tmp_path):
+    (tmp_path / "state" / "store").mkdir(parents=True)
+    (tmp_path / "state" / "store").chmod(0o755)
+    (tmp_path / "state").chmod(0o755)  # as systemd makes one, or an older monitor
+
+    keeping.open_store(tmp_path / "state").close()
+
+    assert (tmp_path / "state" / "store").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o755

@@ -366,3 +366,16 @@ def test_two_at_once_work_and_are_closed_in_any_order(dns, clock, order):
 def test_dns_servers_at_several_ports_are_refused():
     with pytest.raises(ValueError, match="c-ares knows one port"):
         Resolving(servers=["127.0.0.1:53", "127.0.0.1:54"])
+
+
+def test_the_zone_of_an_address_becomes_a_number_so_that_sockets_look_nothing_up(resolving):
+    name = socket.if_indextoname(1)
+    assert resolving.addresses(f"fe80::1%{name}", 80) == [(socket.AF_INET6, ("fe80::1", 80, 0, 1))]
+    assert resolving.addresses("fe80::1%7", 80) == [(socket.AF_INET6, ("fe80::1", 80, 0, 7))]
+
+
+@pytest.mark.parametrize("zone", ["x.example.com", "eth0\0", "nowhere" * 20])
+def test_a_zone_without_an_interface_is_told_and_never_given_to_a_socket(resolving, zone):
+    with pytest.raises(CheckError, match="of which there is no interface") as caught:
+        resolving.addresses(f"2606:4700::1%{zone}", 80)
+    assert caught.value.error == "unreachable"

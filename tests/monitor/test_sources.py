@@ -430,3 +430,12 @@ command = ["true", "${TOKEN}", "$TOKEN"]
     assert plan.channels["hook"].url == "ntfy://u:p@ntfy.example/topic"
     assert plan.channels["hook"].headers == {"X-Token": "a t"}
     assert plan.restarts["again"].command == ("true", "t", "$TOKEN")
+
+
+def test_no_secret_of_a_channel_or_a_restart_is_in_how_a_plan_prints():
+    said = {"url": "https://hooks.example/${TOKEN}", "headers": {"Authorization": "${TOKEN}"}}
+    given = {"endpoints": {"e.com": {}}, "channels": {"c": said}, "restarts": {"r": said}}
+    plan = sources.read([given], environ={"TOKEN": "S3CRET"})
+
+    assert plan.channels["c"].url == "https://hooks.example/S3CRET"
+    assert "S3CRET" not in repr(plan)

@@ -111,3 +111,11 @@ def test_any_location_leads_to_http_or_is_refused(text):
     assert url.scheme in ("http", "https")
     assert url.path.isascii()
     assert not set(url.path) & set(" \r\n\t")
+
+
+@pytest.mark.parametrize("location", ["//[31m/", "http://[::1", "http://[x]/", "http://a\u2100b/"])
+def test_a_redirect_that_cannot_be_understood_is_no_mistake_of_ours(location):
+    with pytest.raises(CheckError) as caught:
+        join(split("https://example.com/"), location)
+
+    assert caught.value.error == "protocol"

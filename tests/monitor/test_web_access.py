@@ -110,6 +110,17 @@ def test_a_proxy_that_keeps_no_host_is_not_taken_for_somebody_at_the_machine(hea
     assert answer.status_code == 403
 
 
+def test_a_proxy_that_says_nothing_but_speaks_as_old_ones_do_sees_the_public_page_only():
+    """nginx, with nothing but `proxy_pass`."""
+    visitor = client(host="127.0.0.1:8787")
+    seen = [
+        visitor.get(path, environ_overrides={"SERVER_PROTOCOL": "HTTP/1.0"}).status_code
+        for path in ("/", "/api/v1/endpoints", "/status")
+    ]
+
+    assert seen == [403, 401, 200]
+
+
 # -- logins
 
 
@@ -226,6 +237,7 @@ def test_all_addresses_of_an_ipv6_customer_count_as_one(monkeypatch):
         ("192.0.2.1", "192.0.2.1"),
         ("::ffff:192.0.2.1", "192.0.2.1"),  # as a socket for both kinds tells it
         ("2001:db8::1", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
         ("not an address", "not an address"),
     ],
 )

@@ -77,6 +77,17 @@ def test_the_kind_of_trouble_is_told_in_words():
         ("Web shop", "", True),
         ("12:30 train", "", True),
         ("http://[", "", False),
+        ("https://example.com/hook?token=SECRET", "", False),
+        ("https://example.com/hook?token=SECRET", "Hooks", True),
+        ("http://jenkins:8080/", "", False),
+        ("icmp://db01", "", False),
+        ("db01:5432", "", False),
+        ("http://db.internal./", "", False),
+        ("wiki.corp", "", False),
+        ("http://a.localhost/", "", False),
+        ("shop: 24 hours", "", True),
+        ("beat://nightly-backup", "", True),
+        ("nightly-backup", "", True),
     ],
 )
 def test_hosts_that_only_insiders_know_are_named_to_nobody(name, description, expected):

@@ -46,13 +46,23 @@ def ask(server, path, *, method="GET", headers=""):
     """Status line, headers and body of an answer, unchunked."""
     with gevent.Timeout(20), connect(server) as made:
         made.sendall(
-            f"{method} {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n".encode()
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            f"{headers}\r\n".encode()
         )  # fmt: skip
         parts = []
         while part := made.recv(65536):
             parts.append(part)
     head, _, body = b"".join(parts).partition(b"\r\n\r\n")
-    return head.decode("latin-1"), body
+    return head.decode("latin-1"), unchunked(body) if b"chunked" in head else body
+
+
+def unchunked(body):
+    parts = []
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        parts.append(rest[: int(size, 16)])
+        body = rest[int(size, 16) + 2 :]
+    return b"".join(parts)
 
 
 def test_pages_are_served_where_the_settings_say(served):
@@ -95,6 +105,17 @@ def test_keys_of_heartbeats_are_not_logged(served, caplog):
     ask(served(), "/beat/the-key/nightly-backup")
 
     assert "the-key" not in caplog.text
+
+
+def test_one_customer_with_many_ipv6_addresses_cannot_take_all_connections(served, monkeypatch):
+    monkeypatch.setattr(serving, "EACH", 2)
+    server, seen = served(), []
+    monkeypatch.setattr(serving.pywsgi.WSGIServer, "handle", lambda self, sock, address: (
+        seen.append(address[0]), server.handle(sock, (f"2001:db8::{len(seen) + 1}", 1))
+    ) if len(seen) < 5 else None)  # fmt: skip
+    server.handle(None, ("2001:db8::1", 1))
+
+    assert seen == ["2001:db8::1", "2001:db8::2"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +189,7 @@ def test_who_does_not_read_is_given_up(served, monkeypatch, capfd):
     server = served(many(20_000, listen="127.0.0.1:0"))
     with connect(server) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        slow.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
         slow.recv(100)
         with gevent.Timeout(5):
             while len(server.pool):

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
+from safepatch.monitor.workers import Vantages
 from safepatch.monitor.workers.quorum import Quorum, judged
 
 PLACES = ("vienna", "tokyo", "austin")
@@ -175,3 +177,34 @@ def test_a_failure_has_a_quorum_and_a_success_somebody_who_saw_it(votes, need):
         assert failing < need
         assert "" in votes.values()
         assert len(result.warnings) == failing
+
+
+@pytest.mark.parametrize(
+    ("written", "found", "expected"),
+    [
+        ("shop.example", "https://shop.example", True),
+        ("2001:db8::1", "http://[2001:db8::1]", True),
+        ("shop.example", "http://169.254.169.254", False),
+        ("shop.example", "http://shop.example@127.0.0.1:6379", False),
+        ("shop.example", 7, False),
+        ("https://shop.example/", "http://127.0.0.1/", False),
+    ],
+)
+def test_a_worker_can_say_how_an_address_is_asked_and_not_which(written, found, expected):
+    """What it says is taken for what an operator wrote, also at private addresses."""
+    pytest.importorskip("celery", reason="workers need the extra `workers`")
+    pytest.importorskip("redis", reason="workers need the extra `workers`")
+    known, told = {"site": Endpoint("site", written, Options())}, []
+    vantages = Vantages(
+        "redis://127.0.0.1:1/0",
+        ["here"],
+        lambda: known,
+        lambda endpoint, result: (60.0, None),
+        found=lambda endpoint, address: told.append(address),
+    )
+    try:
+        vantages._agreed(vote(facts={"found": found}))
+    finally:
+        vantages.stop()
+
+    assert told == ([found] if expected else [])

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+from safepatch.monitor.courses import printable
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
 
@@ -56,7 +57,8 @@ class Beats:
         if not self._is_key(key) or not 0 < len(name) <= LONGEST_NAME:
             return False
         beat = self._root["beats"].setdefault(name, {})
-        beat.update(at=at, ok=ok, message=message[:LONGEST_MESSAGE])
+        told = " ".join(message[: 4 * LONGEST_MESSAGE].split())  # jobs send whole lines of logs
+        beat.update(at=at, ok=ok, message=printable(told, LONGEST_MESSAGE))
         return True
 
     def expect(self, name: str, now: float) -> None:

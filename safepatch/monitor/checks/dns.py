@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from safepatch.monitor.courses import CheckError, Course, follow
+from safepatch.monitor.courses import CheckError, Course, follow, printable
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.querying import Answer, query, servers_of
 from safepatch.monitor.results import Result
@@ -23,6 +23,8 @@ PARAMETERS = {
     "resolver": "the server that is asked, before that of the options",
     "answer": "must be among the records; may come several times, beside `answers` of the options",
 }
+#: Records that are told, and characters of each; an answer by TCP may have 64 kB of them.
+MOST, LONGEST = 50, 1000
 #: What codes mean, for people.
 _CODES = {
     "NXDOMAIN": "there is no such name",
@@ -74,7 +76,7 @@ def _note(course: Course, answer: Answer, records: list[str], ttl: int | None) -
         resolver=host if port == 53 else f"{host}:{port}",
         transport=answer.transport,
         rcode=answer.rcode,
-        answers=records,
+        answers=[printable(record, LONGEST) for record in records[:MOST]],
         ttl=ttl,
     )
 

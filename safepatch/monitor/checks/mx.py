@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from safepatch.monitor.checks.dns import expect, lookup, parameters
+from safepatch.monitor.checks.dns import MOST, expect, lookup, parameters
 from safepatch.monitor.checks.smtp import Talk, greet, leave
 from safepatch.monitor.connecting import reach
 from safepatch.monitor.courses import CheckError, Course, follow
@@ -36,7 +36,8 @@ def _walk(endpoint: Endpoint, tools: Tools, course: Course, *, port: int) -> Non
     said = parameters(endpoint, "resolver", "answer")
     records = lookup(endpoint, domain, "MX", course, dict(said).get("resolver", ""))
     expect(endpoint, said, domain, "MX", records)
-    exchangers = course.facts["exchangers"] = _in_order(records)
+    exchangers = _in_order(records)
+    course.facts["exchangers"] = exchangers[:MOST]
     if exchangers == [""]:
         raise CheckError(
             "content", f"{domain} says that it takes no mail: its MX record has no name"

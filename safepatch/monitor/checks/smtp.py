@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from safepatch.monitor.connecting import Connection, failed, reach
-from safepatch.monitor.courses import CheckError, Course, follow
+from safepatch.monitor.courses import CheckError, Course, follow, printable
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
 from safepatch.monitor.securing import secure
@@ -130,7 +130,7 @@ def greet(talk: Talk, course: Course) -> None:
     course.enter("first_byte")
     banner = talk.reply("the connection is answered", 220)
     course.leave()
-    course.facts["banner"] = " ".join(banner.lines)[:300].strip()
+    course.facts["banner"] = printable(" ".join(banner.lines).strip(), 300)
 
 
 def leave(talk: Talk) -> None:
@@ -152,7 +152,7 @@ def _hello(talk: Talk, course: Course) -> list[str]:
         raise CheckError("status", f"EHLO is answered with {str(reply)!r}, where 250 was expected")
     else:
         extensions = sorted(line.partition(" ")[0].upper() for line in reply.lines[1:])
-    course.facts["extensions"] = extensions
+    course.facts["extensions"] = [printable(each, 50) for each in extensions]
     return extensions
 
 

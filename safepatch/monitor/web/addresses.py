@@ -54,9 +54,14 @@ def is_for_us(request: Request, settings: Settings) -> bool:
 
 
 def is_local(request: Request) -> bool:
-    """Whether it comes from this machine, and not by a proxy on it, as far as that can be told."""
+    """Whether it comes from this machine, and not by a proxy on it, as far as that can be told.
+
+    A proxy that is told nothing else (nginx before 1.29) names itself in no header and has our own
+    address as Host, but asks by HTTP/1.0, as no browser and no client of today does.
+    """
     return (
-        is_loopback(request.remote_addr or "")
+        request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
+        and is_loopback(request.remote_addr or "")
         and is_loopback(host_of(request.headers.get("Host", "")))
         and not any(name in request.headers for name in _FORWARDED)
     )
@@ -70,7 +75,12 @@ def client(request: Request) -> str:
     address = request.remote_addr or ""
     if is_loopback(address) and "X-Forwarded-For" in request.headers:
         address = request.headers["X-Forwarded-For"].rpartition(",")[2].strip()
-    parsed = address_of(address)
+    return network_of(address)
+
+
+def network_of(address: str) -> str:
+    """An IPv4 address, or the network of a customer with an IPv6 address."""
+    parsed = address_of(address.partition("%")[0])
     if parsed is None:
         return address[:64]
     if parsed.version == 6:

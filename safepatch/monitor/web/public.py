@@ -6,6 +6,7 @@ kind of trouble there is.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,7 +34,11 @@ ROWS, SLICE = 50, 200
 #: So many seconds a page is shown to all who ask for it.
 KEPT = 5.0
 
-_INSIDE = (".internal", ".intranet", ".lan", ".local", ".localdomain", ".home.arpa")
+_INSIDE = (
+    *(".internal", ".intranet", ".lan", ".local", ".localdomain", ".localhost", ".home.arpa"),
+    *(".corp", ".home", ".private"),
+)
+_PORT = re.compile(r"[a-z_-][a-z0-9_-]*:[0-9]+", re.IGNORECASE)
 
 
 def is_public(endpoint: Endpoint) -> bool:
@@ -59,8 +64,12 @@ def _is_private(word: str) -> bool:
         host = parts.hostname or ""
     except ValueError:
         return True
-    if parts.scheme and parts.username is not None:  # and perhaps a password
+    host = host.rstrip(".")
+    if "://" in word and (parts.query or parts.username is not None):  # and perhaps a secret
         return True
+    is_address = ("://" in word and parts.scheme != "beat") or _PORT.fullmatch(word)
+    if is_address and "." not in host and ":" not in host:
+        return True  # a name that only a network of ours resolves
     return host == "localhost" or host.endswith(_INSIDE) or bool(_is_inside(host))
 
 

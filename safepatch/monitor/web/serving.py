@@ -13,7 +13,7 @@ from gevent import socket as gevent_socket
 from gevent.pool import Pool
 
 from safepatch.monitor.web import access
-from safepatch.monitor.web.addresses import host_of, is_loopback
+from safepatch.monitor.web.addresses import host_of, is_loopback, network_of
 from safepatch.monitor.web.making import make
 
 log = logging.getLogger(__name__)
@@ -79,8 +79,8 @@ class _Server(pywsgi.WSGIServer):
         super().__init__(*args, **options)
 
     def handle(self, sock: Any, address: Any) -> None:
-        client = address[0]
-        if self.clients[client] >= EACH and not is_loopback(client):
+        client = network_of(address[0])
+        if self.clients[client] >= EACH and not is_loopback(address[0]):
             return
         self.clients[client] += 1
         try:

@@ -228,8 +228,13 @@ class Vantages:
         if endpoint is None:
             self.quorum.forget(result.name)
             return
-        if not endpoint.kind and "found" in result.facts:
-            self._found(endpoint, result.facts.pop("found"))
+        found = str(result.facts.pop("found", ""))
+        # Another host would be one that nobody has written, and asked as if somebody had.
+        if not endpoint.kind and found.partition("://")[2] in (
+            endpoint.address,
+            f"[{endpoint.address}]",
+        ):
+            self._found(endpoint, found)
         every, again = self._take(endpoint, result)
         if again is not None and again < every:
             self.check(endpoint.name, again)
