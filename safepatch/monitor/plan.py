@@ -28,7 +28,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     headers: dict[str, str] = {}
     headers_env: dict[str, str] = {}  # header -> the environment variable that has its value
     body: str = ""
-    status: tuple[str, ...] = ()  # "200", "2xx", "200-299"; (): what was learned, or below 400
+    status: tuple[str, ...] = ()  # "200", "2xx", "200-299"; (): below 400, and 401
     contains: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
     matches: str = ""  # a regular expression that is found in the body

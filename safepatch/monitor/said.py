@@ -16,8 +16,8 @@ SAID: dict[str, dict[str, str]] = {
         "headers": "headers that are sent",
         "headers_env": "headers whose values are in environment variables, by their names",
         "body": "the body that is sent",
-        "status": 'which statuses are good: `200`, `"2xx"`, `"200-299"`; what was learned, or '
-        "below 400",
+        "status": 'which statuses are good: `200`, `"2xx"`, `"200-299"`; below 400, '
+        "and 401 where there are no secrets to show",
         "contains": "texts that must be in the body",
         "lacks": "texts that must not be in the body",
         "matches": "a regular expression that must be found in the body",

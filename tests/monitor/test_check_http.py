@@ -83,6 +83,13 @@ def test_it_asks_as_a_client_does_that_wants_one_answer(checked, site):
     ]
 
 
+def test_a_password_that_is_not_taken_is_a_failure(site):
+    site.pages["/"] = page(status="401 Who")
+    options = Options(username="me", password_env="PASSWORD")
+    with Tools(environ={"PASSWORD": "old"}) as tools:
+        assert run(Endpoint("shop", site.at(), options), tools).error == "status"
+
+
 @pytest.mark.parametrize(
     ("status", "expected", "is_up"),
     [
@@ -91,6 +98,8 @@ def test_it_asks_as_a_client_does_that_wants_one_answer(checked, site):
         ("301 Moved", (), True),  # with no Location it leads nowhere
         ("304 Not Modified", (), True),
         ("400 Bad", (), False),
+        ("401 Who", (), True),  # it works, and asks for what nobody has given us
+        ("403 No", (), False),
         ("404 Not Found", (), False),
         ("500 Oops", (), False),
         ("404 Not Found", ("404",), True),
