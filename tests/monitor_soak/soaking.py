@@ -170,7 +170,7 @@ class Soak:
     def _see_nothing(self, case):
         gevent.sleep(12)
         assert self._states(case) == {}
-        assert self.downs(set(case.bad)) == []
+        assert (told := self.downs(set(case.bad))) == [], told
 
     def _states(self, case):
         down = self.now()["down"]
