@@ -49,6 +49,8 @@ def _slow_step(
     status: Status, result: Result, options: Options, now: float, blind: bool, seeing_since: float
 ) -> str:
     if blind or status.checked < seeing_since:
+        if status.passing if status.state == "down" else status.failing:
+            status.turns = status.turns[:-1]  # with which began what is not counted any more
         status.failing = status.passing = 0
     was_bad, bad = _was_bad(status), bool(result.error)
     status.checked, status.result, status.warnings = result.at, result, result.warnings

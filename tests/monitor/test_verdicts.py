@@ -239,3 +239,17 @@ def test_a_good_result_of_what_is_up_takes_less_than_three_microseconds():
     seconds = min(timeit.repeat(lambda: step(status, found, PLAIN, NOW), number=2000, repeat=20))
 
     assert seconds / 2000 < 3e-6
+
+
+def test_a_line_that_is_cut_again_and_again_is_no_flapping():
+    """Each time some fail before it is clear that the monitor is blind."""
+    status, options, now = Status(), Options(), 1_790_000_000.0
+    changes = []
+    for _ in range(10):
+        for error, blind in (("", False), ("timeout", False), ("timeout", True), ("", False)):
+            now += 10
+            found = result("it", now, error)
+            changes.append(step(status, found, options, now, blind=blind))
+
+    assert changes == ["first", *[""] * 39]
+    assert (status.state, status.flapping, status.turns) == ("up", False, ())
