@@ -18,6 +18,8 @@ from safepatch.monitor.courses import Course, printable
 _EXPIRED, _NOT_YET, _SELF_SIGNED, _SELF_SIGNED_ROOT = 10, 9, 18, 19
 _NO_ISSUER, _UNVERIFIABLE, _OTHER_HOST, _OTHER_ADDRESS = 20, 21, 62, 64
 _MOST = 65536  # certificates that are remembered
+#: What `cryptography` raises for extensions that are not as they are to be; no ValueErrors.
+_MALFORMED = (x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 #: How many of a certificate's names, and of those above it, are told.
 MOST_NAMES, MOST_ABOVE = 100, 10
 
@@ -68,7 +70,7 @@ def parsed(der: bytes) -> dict[str, Any]:
             "expires": int(certificate.not_valid_after_utc.timestamp()),
             "fingerprint": fingerprint,
         }
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         return {"fingerprint": fingerprint}
 
 
@@ -87,7 +89,7 @@ def _name(name: x509.Name) -> str:
 def _names(certificate: x509.Certificate) -> list[str]:
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, ValueError, *_MALFORMED):
         return []
     addresses = map(str, found.get_values_for_type(x509.IPAddress))
     names = [*found.get_values_for_type(x509.DNSName), *addresses]

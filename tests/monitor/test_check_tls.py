@@ -11,6 +11,9 @@ trustme = pytest.importorskip("trustme", reason="makes the certificates")
 pytest.importorskip("httptools", reason="checks need the extra `monitor`")
 
 import gevent.ssl  # noqa: E402
+from cryptography import x509  # noqa: E402
+from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 from faulty import Site, deaf, moved, page, serving, silent  # noqa: E402
 
 from safepatch.monitor import certificates  # noqa: E402
@@ -194,6 +197,34 @@ def test_unverified_certificates_are_seen_all_the_same(checked, ca):
     assert result.ok
     assert result.facts["certificate"]["subject"] == "Shop"
     assert result.warnings[0].startswith("its certificate for Shop expired on ")
+
+
+def odd_certificates():
+    """Certificates that OpenSSL takes, and that are not as they are to be."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
+
+    def made(*extensions):
+        builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+        builder = builder.not_valid_before(days(-1)).not_valid_after(days(1))
+        for oid, value in extensions:
+            odd = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
+            builder = builder.add_extension(odd, critical=False)
+        signed = builder.public_key(key.public_key()).sign(key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.DER)
+
+    twice = made(("2.5.29.98", b"\5\0"), ("2.5.29.99", b"\5\0"))
+    yield twice.replace(b"\x55\x1d\x62", b"\x55\x1d\x63")
+    yield made().replace(b"\xa0\3\2\1\2", b"\xa0\3\2\1\7", 1)  # of version 8
+    yield made(("2.5.29.17", b"\x30\5\xa3\3\2\1\1"))  # a name of X.400
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_certificate_that_is_odd_is_no_mistake_of_ours(number):
+    facts = certificates.parsed([*odd_certificates()][number])
+
+    assert len(facts["fingerprint"]) == 64
+    assert not facts.get("names")
 
 
 # Warnings.

@@ -4,6 +4,7 @@ import socket
 import time
 from types import SimpleNamespace
 
+import gevent
 import hubs
 import pytest
 from dnslib import RCODE, RR, DNSRecord
@@ -282,3 +283,38 @@ def test_what_records_say_cannot_move_a_cursor_nor_fill_memory(server):
     assert len(result.message) <= 2000
     assert all(each.isprintable() for each in result.facts["answers"])
     assert len(result.facts["answers"]) == 50
+
+
+def many_labels(request, records):
+    """An answer of records with one name of 120 labels, which dnspython takes long to read."""
+    head = request.header.id.to_bytes(2) + bytes((0x81, 0x80, 0, 1, 0, records, 0, 0, 0, 0))
+    question, name = b"\1e\4test\0\0\x0f\0\1", b"\1a" * 120 + b"\xc0\x0c"
+    record = b"\xc0\x0c\0\x0f\0\1\0\0\0\x3c"
+    first = record + (2 + len(name)).to_bytes(2) + b"\0\0" + name
+    at = 0xC000 | len(head + question + record) + 4
+    others = [
+        record + b"\0\4" + number.to_bytes(2) + at.to_bytes(2) for number in range(1, records)
+    ]
+    return head + question + first + b"".join(others)
+
+
+def test_an_answer_that_takes_long_to_read_keeps_nobody_waiting(server):
+    server.answer = lambda request, transport: many_labels(request, 100)
+    began, last, longest = time.perf_counter(), time.perf_counter(), 0.0
+    checking = gevent.spawn(checked, server, "e.test?type=MX", timeout=5.0)
+    while not checking.ready():
+        gevent.sleep(0.001)
+        now = time.perf_counter()
+        last, longest = now, max(longest, now - last)
+
+    assert checking.get().error == ""
+    assert longest < (last - began) / 2
+
+
+def test_an_answer_of_more_records_than_anybody_needs_is_not_read(server):
+    server.answer = lambda request, transport: many_labels(request, 201)
+
+    result = checked(server, "e.test?type=MX")
+
+    assert result.error == "protocol"
+    assert "more than 200 records" in result.message
