@@ -233,8 +233,11 @@ def _plain(endpoint: Any, result: Any) -> dict[str, Any]:
 def _print_wrong(found: list[tuple[Any, Any]], down: int, left_out: int) -> None:
     for endpoint, result in found:
         if not result.ok:
+            # What is the monitor's own failure says nothing of the endpoint.
+            ours = result.error == "internal"
+            verb, state = (" cannot be ", "checked") if ours else (" is ", "down")
             printing.line(
-                (endpoint.name, "bold"), " is ", ("down", "bold red"),
+                (endpoint.name, "bold"), verb, (state, "bold red"),
                 f" ({result.error}): {result.message}",
             )  # fmt: skip
         for warning in result.warnings:

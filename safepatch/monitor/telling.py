@@ -22,6 +22,8 @@ _WHERE = {
     "issuer": "their certificates are issued by {}",
     "error": "the same kind of error at the same time, and no place that is shared",
 }
+# What they mean is in their messages: "127.0.0.1:80: the connection is refused".
+_SAY_IT = frozenset({"refused", "reset", "unreachable", "certificate"})
 _SHORT = {
     "address": "at {}",
     "network": "in {}",
@@ -73,8 +75,10 @@ def began(document: dict[str, Any], failures: Sequence[Failure]) -> tuple[str, s
     """The title and the text of a new incident."""
     single, flaps = document["count"] == 1, document["type"] == "flapping"
     verb = ("is" if single else "are") + (" flapping" if flaps else " down")
-    title = f"{_of(document)} {verb}"
     first = failures[0]
+    if single and not flaps and first.error == "internal":
+        verb = "cannot be checked"  # it is the monitor that fails
+    title = f"{_of(document)} {verb}"
     if document["cause"].get("kind") == "error" and not flaps:
         error = document["cause"]["value"]
         title = f"{title}: {ERRORS.get(error, error)}"
@@ -92,10 +96,15 @@ def began(document: dict[str, Any], failures: Sequence[Failure]) -> tuple[str, s
 
 
 def _sentence(failure: Failure) -> str:
-    means = ERRORS.get(failure.error)
-    if not means:
-        return failure.message
-    return f"{means[0].upper()}{means[1:]}: {failure.message}" if failure.message else f"{means}."
+    """What was found, after what such an error means, where the message does not say that too."""
+    means, message = ERRORS.get(failure.error, ""), failure.message
+    if not message:
+        text = f"{means}." if means else ""
+    elif not means or failure.error in _SAY_IT:
+        text = message
+    else:
+        text = f"{means}: {message}"
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _first(failure: Failure) -> str:

@@ -64,6 +64,19 @@ def test_once_tells_what_is_down_and_ends_with_1(run):
 
 
 @in_hub
+def test_once_calls_nothing_down_that_it_failed_to_check(run, tmp_path):
+    (tmp_path / "a.pem").write_text("no certificate")
+    (tmp_path / "sites.toml").write_text(
+        '[endpoints.a]\naddress = "https://127.0.0.1:1/"\nca = "a.pem"\n'
+    )
+
+    code, printed, _ = run("once", tmp_path / "sites.toml", "--attempts", "1")
+
+    assert code == 1
+    assert printed.startswith("a cannot be checked (internal): cannot use the certificates of ")
+
+
+@in_hub
 def test_once_prints_json_in_the_order_of_the_sources(run, tmp_path):
     server, nobody = Server(), f"tcp://127.0.0.1:{port_of_nobody()}"
     (tmp_path / "sites.txt").write_text(f"{nobody}\nsite = {server.url}\n")

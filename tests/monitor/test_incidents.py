@@ -7,10 +7,11 @@ import pytest
 from verdict_helpers import QUICK, World
 
 from safepatch.monitor import records
+from safepatch.monitor.causes import Failure
 from safepatch.monitor.incidents import Incidents
 from safepatch.monitor.places import Places, domain_of, network_of
 from safepatch.monitor.plan import Endpoint, Options, Plan, Window
-from safepatch.monitor.telling import duration, listed
+from safepatch.monitor.telling import began, duration, listed
 from safepatch.store import Store
 
 
@@ -46,6 +47,33 @@ def test_one_endpoint_is_told_of_by_its_name_with_what_was_found():
         "It answers with another status than expected: status it is"
     )
     assert (event.endpoints, event.count, event.cause) == (("e1",), 1, {})
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "told"),
+    [
+        ("refused", "127.0.0.1:80: the connection is refused", None),
+        ("certificate", "its certificate expired", "Its certificate expired"),
+        ("content", "'a' is not in it", "It answers with something else than expected: 'a' is n"),
+        ("timeout", "", "No answer in time."),
+    ],
+)
+def test_what_a_message_says_itself_is_not_said_before_it(error, message, told):
+    failure = Failure(Endpoint("a", "https://a/", QUICK), "down", error, message, 0.0, 0.0)
+
+    _, text = began({"count": 1, "names": ["a"], "cause": {}, "type": "down"}, [failure])
+
+    assert text.splitlines()[1].startswith(told or message)
+
+
+def test_what_the_monitor_failed_to_check_is_not_called_down():
+    world = filled(1, "192.0.2.{}".format)
+    fail(world, [0], "internal")
+
+    (event,) = world.settle()
+
+    assert event.title == "e0 cannot be checked"
+    assert event.text.startswith("e0 (https://e0/) cannot be checked since ")
 
 
 def test_failures_are_gathered_first():

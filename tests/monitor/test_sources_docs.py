@@ -51,7 +51,8 @@ def test_the_error_that_it_shows_is_told(folder):
     with pytest.raises(sources.PlanError) as error:
         sources.read("monitor.toml")
 
-    assert f"$ safepatch monitor run monitor.toml\n{error.value}\n" == block("console")
+    told = f"safepatch: {error.value}"  # as the command line does
+    assert f"$ safepatch monitor run monitor.toml\n{told}\n" == block("console")
 
 
 @pytest.mark.parametrize("scheme", ["https", "tcp", "tls", "icmp", "smtp", "mx", "dns", "beat"])
