@@ -72,6 +72,8 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
     blind = blindness.covers(result)
     error = "blind" if blind and result.error else result.error
     monitor.history.add(name, result.at, result.phases.get("total", 0.0), error)
+    if result.error == "internal":
+        result.warnings += (f"cannot be checked: {result.message}",)
     if not result.error:
         if options.learn and (warnings := monitor.learned.take(endpoint, result)):
             result.warnings += warnings

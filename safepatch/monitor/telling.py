@@ -76,8 +76,6 @@ def began(document: dict[str, Any], failures: Sequence[Failure]) -> tuple[str, s
     single, flaps = document["count"] == 1, document["type"] == "flapping"
     verb = ("is" if single else "are") + (" flapping" if flaps else " down")
     first = failures[0]
-    if single and not flaps and first.error == "internal":
-        verb = "cannot be checked"  # it is the monitor that fails
     title = f"{_of(document)} {verb}"
     if document["cause"].get("kind") == "error" and not flaps:
         error = document["cause"]["value"]

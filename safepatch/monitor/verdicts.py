@@ -32,7 +32,8 @@ def step(
 
     Changes `status` in place, and nothing else. Times are those at which checks began. With `blind`
     the state stays, and counting begins anew; so it does for what was counted before
-    `seeing_since`, when the monitor was blind last. Between two "down" there is always an "up", or
+    `seeing_since`, when the monitor was blind last. A check that the monitor itself failed to make
+    ("internal") says nothing of the endpoint, and leaves all as it was. Between two "down" there is always an "up", or
     a "steady" with the state "up". Less than 3 us for a good result of what is up.
     """
     if status.state == "up" and not (result.error or status.failing or status.flapping or blind):
@@ -55,7 +56,7 @@ def _slow_step(
     was_bad, bad = _was_bad(status), bool(result.error)
     status.checked, status.result, status.warnings = result.at, result, result.warnings
     status.error, status.message = result.error, result.message if bad else ""
-    if blind:
+    if blind or result.error == "internal":
         return ""
     if bad != was_bad:
         recent = now - _seconds(options)

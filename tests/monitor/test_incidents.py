@@ -66,16 +66,6 @@ def test_what_a_message_says_itself_is_not_said_before_it(error, message, told):
     assert text.splitlines()[1].startswith(told or message)
 
 
-def test_what_the_monitor_failed_to_check_is_not_called_down():
-    world = filled(1, "192.0.2.{}".format)
-    fail(world, [0], "internal")
-
-    (event,) = world.settle()
-
-    assert event.title == "e0 cannot be checked"
-    assert event.text.startswith("e0 (https://e0/) cannot be checked since ")
-
-
 def test_failures_are_gathered_first():
     world = filled(1, "192.0.2.{}".format, gather=15.0)
     fail(world, [0])

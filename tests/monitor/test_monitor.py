@@ -681,6 +681,20 @@ def test_a_result_of_what_is_not_watched_any_more_is_nothing(tmp_path):
 
 
 @in_hub
+def test_what_cannot_be_checked_is_a_warning_and_not_down(tmp_path):
+    def check(endpoint, tools):
+        return Result(name=endpoint.name, at=1.0, error="internal", message="no sockets for pings")
+
+    given = source({"a": {"address": "icmp://127.0.0.1", "confirm_down": 1}})
+    with watching(given, tmp_path, check=check) as monitor:
+        wait_until(lambda: monitor.pace.done)
+        wait_until(lambda: monitor.statuses["a"].warnings)
+
+        assert monitor.statuses["a"].state == "new"
+        assert monitor.statuses["a"].warnings == ("cannot be checked: no sockets for pings",)
+
+
+@in_hub
 def test_somebody_is_told_of_a_warning_once_also_over_a_restart(tmp_path):
     def check(endpoint, tools):
         return Result(name=endpoint.name, at=1.0, warnings=("the certificate ends in 3 days",))

@@ -60,6 +60,16 @@ def test_a_state_began_with_the_first_check_of_the_row():
     assert (status.state, status.since) == ("up", NOW + 300)
 
 
+def test_what_the_monitor_failed_to_check_says_nothing_of_the_endpoint():
+    status = Status()
+    told = [step(status, result("it", at, "internal"), Options(), at) for at in range(5)]
+    assert (told, status.state, status.error) == ([""] * 5, "new", "internal")
+
+    for at, error in enumerate(["", "timeout", "timeout", "internal", "timeout"], 10):
+        told.append(step(status, result("it", at, error), Options(), at))
+    assert told[5:] == ["first", "", "", "", "down"]
+
+
 def test_the_error_is_that_of_the_last_check_while_it_failed():
     _, status = steps(".xx")
 
