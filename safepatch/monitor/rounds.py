@@ -111,7 +111,9 @@ def settle(monitor: Monitor) -> None:
 
 
 def tell(monitor: Monitor, event: Event) -> None:
-    """Tell those who look on."""
+    """Tell those who look on, and the log, which may be all that there is."""
+    level = logging.INFO if event.severity == "info" else logging.WARNING
+    logger.log(level, "%s: %s", event.title, " ".join(event.text.splitlines()[:2]))
     monitor.feed.put(
         type="event", event=event.type, title=event.title, severity=event.severity, at=event.at,
         incident=event.incident, endpoints=[*event.endpoints], count=event.count,
@@ -151,7 +153,6 @@ def look_at_pace(monitor: Monitor) -> None:
     else:
         text = f"checks begin in time again, {late['median'] * 1e3:.0f} ms late in the median"
     title = "The monitor is overloaded" if pace.overloaded else "The monitor keeps up again"
-    logger.warning("%s: %s", title, text)
     event = Event(
         id=f"pace-{now:.0f}", type="warning", at=now,
         severity="warning" if pace.overloaded else "info", title=title, text=text,

@@ -695,7 +695,7 @@ def test_what_cannot_be_checked_is_a_warning_and_not_down(tmp_path):
 
 
 @in_hub
-def test_somebody_is_told_of_a_warning_once_also_over_a_restart(tmp_path):
+def test_somebody_is_told_of_a_warning_once_also_over_a_restart(tmp_path, caplog):
     def check(endpoint, tools):
         return Result(name=endpoint.name, at=1.0, warnings=("the certificate ends in 3 days",))
 
@@ -709,6 +709,7 @@ def test_somebody_is_told_of_a_warning_once_also_over_a_restart(tmp_path):
                 rounds.settle(monitor)
 
     assert [each.json["title"] for each in hook.got] == ["a: the certificate ends in 3 days"]
+    assert caplog.text.count("a: the certificate ends in 3 days: ") == 1
 
 
 @in_hub
