@@ -33,8 +33,9 @@ def step(
     Changes `status` in place, and nothing else. Times are those at which checks began. With `blind`
     the state stays, and counting begins anew; so it does for what was counted before
     `seeing_since`, when the monitor was blind last. A check that the monitor itself failed to make
-    ("internal") says nothing of the endpoint, and leaves all as it was. Between two "down" there is always an "up", or
-    a "steady" with the state "up". Less than 3 us for a good result of what is up.
+    ("internal") says nothing of the endpoint, and leaves all as it was. Between two "down" there is
+    always an "up", or a "steady" with the state "up". Less than 3 us for a good result of what is
+    up.
     """
     if status.state == "up" and not (result.error or status.failing or status.flapping or blind):
         status.checked = result.at

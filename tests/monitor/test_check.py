@@ -41,10 +41,15 @@ def test_a_result_is_json():
 
 
 def test_options_that_there_are_not_are_refused():
-    with pytest.raises(msgspec.ValidationError, match="unknown field `retries`"):
-        check("http://127.0.0.1/", retries=3)
-    with pytest.raises(msgspec.ValidationError, match="Expected `float`"):
-        check("http://127.0.0.1/", timeout="10")
+    with pytest.raises(ValueError, match="there is no such key; did you mean 'timeout'"):
+        check("http://127.0.0.1/", tmeout=3)
+    with pytest.raises(ValueError, match="there is no kind of check 'htp'; did you mean 'http'"):
+        check("htp://127.0.0.1/")
+
+
+def test_options_are_spelled_as_in_a_file():
+    with serving(Site(otherwise=page("{}", "404 Gone", Content_Type="text/html"))) as port:
+        assert check(f"http://127.0.0.1:{port}/", status=404, timeout="5s").ok
 
 
 def test_a_thread_can_check_and_leaves_nothing_behind():

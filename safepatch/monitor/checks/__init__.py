@@ -6,11 +6,10 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import msgspec
 from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
-from safepatch.monitor.plan import Endpoint, Options
+from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
 from safepatch.monitor.tools import Tools
 
@@ -77,18 +76,21 @@ def _detect(endpoint: Endpoint, tools: Tools) -> Result:
 
 
 def check(address: str, **options: Any) -> Result:
-    """Check an address once, with the options of `plan.Options`, and say what it came to.
+    """Check an address once, with options as an endpoint has in a file, and say what it came to.
 
     ::
 
-        result = check("https://example.com/health", status=["200"], json={"ok": True})
+        result = check("https://example.com/health", status=200, timeout="5s", json={"ok": True})
         if not result.ok:
             print(result.message)
 
-    DNS is asked each time, and nothing is patched. Raises msgspec.ValidationError for options that
-    there are not; never because of what is checked. May be called from any thread or greenlet.
+    DNS is asked each time, and nothing is patched. Raises PlanError, a ValueError, for an address
+    or options that are wrong; never because of what is checked. May be called from any thread or
+    greenlet.
     """
-    endpoint = Endpoint(address, address, msgspec.convert(options, Options))
+    sources = importlib.import_module("safepatch.monitor.sources")
+    plan = sources.read({"endpoints": {address: {"address": address, **options}}})
+    endpoint = plan.endpoints[address]
     had_hub = get_hub_if_exists() is not None
     try:
         with Tools(dns_ttl=0) as tools:
