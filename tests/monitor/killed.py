@@ -12,7 +12,7 @@ import time
 import gevent
 from alerted import receiver
 from children import ROOT
-from watched import QUICK, Server
+from monitors import QUICK, Server
 
 # As `safepatch monitor run` does it, with rounds that come sooner than each second.
 _PROGRAM = """

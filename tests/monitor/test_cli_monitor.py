@@ -17,7 +17,7 @@ pytest.importorskip("httptools", reason="a monitor needs the extra `monitor`")
 import gevent
 from alerted import in_hub, wait_until
 from children import ROOT, child
-from watched import Server, port_of_nobody, source, watching
+from monitors import Server, port_of_nobody, source, watching
 
 from safepatch.__main__ import main
 from safepatch.cli import monitoring, monitoring_top

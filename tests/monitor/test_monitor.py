@@ -9,7 +9,7 @@ pytest.importorskip("httptools", reason="a monitor needs the extra `monitor`")
 
 import gevent
 from alerted import in_hub, receiver, wait_until
-from watched import QUICK, Server, port_of_nobody, source, states, watching
+from monitors import QUICK, Server, port_of_nobody, source, states, watching
 
 from safepatch.monitor import afar, keeping, lookups, rounds, taking
 from safepatch.monitor.keeping import MonitorError, Statuses

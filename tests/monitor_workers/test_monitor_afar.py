@@ -10,8 +10,8 @@ import hubs
 import pytest
 from alerted import receiver
 from children import ROOT
+from monitors import Server, port_of_nobody, states, watching
 from patience import ENOUGH, until
-from watched import Server, port_of_nobody, states, watching
 
 from safepatch.monitor.monitor import Monitor
 from safepatch.monitor.sources import PlanError
