@@ -8,6 +8,7 @@ a count that was returned survives a power cut; what was tried is said where it 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import pathlib
@@ -21,7 +22,8 @@ from typing import Any
 
 Increment = Callable[[], int]
 
-UNDURABLE, OURS, INLINE = "no durability", "safepatch, durable", "fdatasync inline"
+UNDURABLE, OURS = "no durability", "safepatch, durable"
+INLINE, FSYNC = "fdatasync inline", "fsync inline"
 
 
 @contextlib.contextmanager
@@ -45,8 +47,13 @@ def ours(directory: pathlib.Path) -> Iterator[Increment]:
 
 
 @contextlib.contextmanager
-def inline(directory: pathlib.Path) -> Iterator[Increment]:
-    """Appends each count to a file, and blocks the loop until it is on disk."""
+def inline(
+    directory: pathlib.Path, sync: Callable[[int], None] = os.fdatasync
+) -> Iterator[Increment]:
+    """Appends each count to a file, and blocks the loop until it is on disk.
+
+    With fsync, which most people write, when the file was changed is on disk too.
+    """
     path = directory / "counts"
     counts = path.read_text().split() if path.exists() else ["0"]
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -55,7 +62,7 @@ def inline(directory: pathlib.Path) -> Iterator[Increment]:
     def increment() -> int:
         root["count"] = count = root["count"] + 1
         os.write(file, b"%d\n" % count)
-        os.fdatasync(file)
+        sync(file)
         return count
 
     yield increment
@@ -176,6 +183,7 @@ COUNTERS: Mapping[str, Callable[[pathlib.Path], AbstractContextManager[Increment
     UNDURABLE: undurable,
     OURS: ours,
     INLINE: inline,
+    FSYNC: functools.partial(inline, sync=os.fsync),
     "Redis, AOF always": redis_aof,
     "SQLite, WAL, FULL": sqlite,
     "ZODB": zodb,
