@@ -501,7 +501,8 @@ store.close()
 
 
 def test_a_kill_in_the_middle_of_a_restart_does_not_have_it_done_twice(tmp_path):
-    path = os.pathsep.join([str(ROOT), os.path.dirname(__file__), str(ROOT / "tests")])
+    here = os.path.dirname(__file__)
+    path = os.pathsep.join([str(ROOT), here, os.path.dirname(here)])
     ran = [
         subprocess.run(
             [sys.executable, "-c", PROGRAM, str(tmp_path / "store"), str(tmp_path / "marks"), kill],
