@@ -501,7 +501,7 @@ def test_ipv6_addresses_are_asked(checked):
         with serving(Site(otherwise=page()), host="::1") as port:
             result = checked(f"http://[::1]:{port}/")
     except OSError:
-        pytest.skip("there is no IPv6 here")
+        pytest.skip("this machine has no IPv6")
 
     assert result.ok
     assert result.facts["address"] == "::1"

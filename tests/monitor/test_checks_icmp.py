@@ -51,7 +51,7 @@ def run():
         pytest.skip("unshare and ip are not installed, which make a network for a test")
     tried = in_network("true")
     if tried.returncode:
-        pytest.skip(f"this system lets nobody make a network of their own: {tried.stderr.strip()}")
+        pytest.skip(f"this machine lets nobody make a network of their own: {tried.stderr.strip()}")
 
     def run(source):
         done = in_network(sys.executable, "-c", BEGIN + textwrap.dedent(source))

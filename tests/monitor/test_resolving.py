@@ -178,7 +178,8 @@ def test_again_for_many_hosts_at_once_does_not_disturb_those_under_way(resolving
 
 
 @pytest.mark.skipif(
-    [int(n) for n in gevent.__version__.split(".")[:2]] < [24, 10], reason="its c-ares has no cache"
+    [int(n) for n in gevent.__version__.split(".")[:2]] < [24, 10],
+    reason="this version of gevent has a c-ares without a cache",
 )
 def test_the_ttl_of_records_is_heeded_below_ours(dns, clock):
     """What our cache forgot is still known to c-ares for as long as its record lives."""
