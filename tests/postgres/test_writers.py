@@ -58,10 +58,12 @@ def within(seconds, function):
 
 def stand_by(start, url, server, number=1):
     """Start a standby; it waits when this returns, and so do others."""
+    # Those who asked later than this, for others may have ended after they asked.
+    [(since,)] = server.execute("SELECT clock_timestamp()::text")
     standby = start(url, "standby")
     statement = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()"
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%'"
+        f" AND pid <> pg_backend_pid() AND query_start > '{since}'"
     )
     end = time.monotonic() + 30
     while server.execute(statement) < [(number,)]:
