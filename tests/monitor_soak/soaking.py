@@ -121,7 +121,7 @@ class Soak:
         """The alerts that some of these endpoints are down."""
         return [
             each for each in self.told
-            if each["type"] not in ("up", "steady") and not names.isdisjoint(each["endpoints"])
+            if each["type"] not in ("up", "steady", "warning") and not names.isdisjoint(each["endpoints"])
         ]  # fmt: skip
 
     def ups(self, incident):

@@ -88,9 +88,11 @@ class Runner:
             return self._check(endpoint, self._tools)
         address = self._found.get(endpoint.address)
         if address:
-            return self._check(msgspec.structs.replace(endpoint, address=address), self._tools)
-        detected, result = detecting.detect(endpoint, self._tools)
+            known = msgspec.structs.replace(endpoint, address=address)
+            result = self._check(known, self._tools)
+        else:
+            known, result = detecting.detect(endpoint, self._tools)
         if result.ok:
-            self._found[endpoint.address] = detected.address
-            result.facts["found"] = detected.address
+            # Each time, until the monitor asks for a kind: a result may be lost on its way.
+            result.facts["found"] = self._found[endpoint.address] = known.address
         return result
