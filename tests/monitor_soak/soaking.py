@@ -119,10 +119,12 @@ class Soak:
 
     def downs(self, names):
         """The alerts that some of these endpoints are down."""
+        calm = ("up", "steady", "warning")
         return [
-            each for each in self.told
-            if each["type"] not in ("up", "steady", "warning") and not names.isdisjoint(each["endpoints"])
-        ]  # fmt: skip
+            each
+            for each in self.told
+            if each["type"] not in calm and not names.isdisjoint(each["endpoints"])
+        ]
 
     def ups(self, incident):
         return [each for each in self.told if each["type"] == "up" and each["incident"] == incident]
