@@ -64,6 +64,29 @@ CONFIGURING = [
 RUNNING = ["commands", "figures", "reports", "runs", "bootstrap", "runner"]
 # What looks at patches from outside uses the public names, and what is configured.
 LOOKING = ["looks", "drifts", "until", "lock", "doctor"]
+# Of the monitor, the words that all its parts go by, and its parts.
+MONITOR = [
+    "results",
+    "plan",
+    "statuses",
+    "courses",
+    "urls",
+    "guarding",
+    "names",
+    "tools",
+    "checks",
+    "history",
+    "verdicts",
+    "sources",
+    "learning",
+    "alerts",
+    "restarts",
+    "web",
+    "workers",
+    "engine",
+    "monitor",
+    "once",
+]
 # What Python and pytest find without the package, and what of the package each leads to.
 LEADING = {
     "path/sitecustomize": {"bootstrap"},
@@ -114,7 +137,8 @@ def imported(path):
 
 def imported_beside(path, folder):
     """The files and folders of a package that a file imports."""
-    package = f"safepatch.{folder.name}"
+    package = ".".join(["safepatch", *folder.relative_to(PACKAGE).parts])
+    depth = package.count(".") + 1
     files = {file.stem for file in folder.iterdir()}
     for node in import_statements(path):
         named = [alias.name for alias in node.names]
@@ -122,7 +146,7 @@ def imported_beside(path, folder):
             yield from (name if name in files else "__init__" for name in named)
         for module in named if isinstance(node, ast.Import) else [str(node.module)]:
             if module.startswith(f"{package}."):
-                yield module.split(".")[2]
+                yield module.split(".")[depth]
 
 
 def test_every_file_of_the_core_has_a_layer():
@@ -169,7 +193,12 @@ def test_decorators_import_nothing_of_the_core():
 
 
 @pytest.mark.parametrize(
-    "package", ["cli", "decorators", "monitor", "pytest_plugin", "recipes", "store", "testing"]
+    "package",
+    [
+        path.parent.relative_to(PACKAGE).as_posix()
+        for name in ABOVE
+        for path in sorted((PACKAGE / name).rglob("__init__.py"))
+    ],
 )
 def test_no_file_imports_one_that_imports_it(package):
     """Nor by way of others: sorting them raises an error that names the circle."""
@@ -181,6 +210,15 @@ def test_no_file_imports_one_that_imports_it(package):
     in_order = [*graphlib.TopologicalSorter(below).static_order()]
 
     assert set(in_order) == {*files}
+
+
+def test_parts_of_the_monitor_import_only_what_lies_below():
+    folder = PACKAGE / "monitor"
+    for path in folder.rglob("*.py"):
+        part = path.relative_to(folder).with_suffix("").parts[0]
+        if part != "__init__":
+            below = {*MONITOR[: MONITOR.index(part)], part}
+            assert set(imported_beside(path, folder)) <= below, path
 
 
 def test_recipes_use_the_public_names_the_decorators_and_recipes_alone():

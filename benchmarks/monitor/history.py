@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Callable
 from pathlib import Path
 
-from safepatch.monitor.history import History
+from safepatch.monitor.history.history import History
 from safepatch.store.testing import without_syncs
 
 INTERVAL = 60

@@ -56,7 +56,7 @@ def monitor() -> None:
 def errors() -> Iterator[None]:
     """What is wrong with sources, state or ports is told in a few lines, with exit code 2."""
     try:
-        from safepatch.monitor.keeping import MonitorError
+        from safepatch.monitor.engine.keeping import MonitorError
         from safepatch.monitor.sources import PlanError
         from safepatch.store import StoreError
     except ModuleNotFoundError as error:
@@ -79,7 +79,7 @@ def interruptible() -> Iterator[None]:
     """Where greenlets work: control-C raises KeyboardInterrupt here, without a word of gevent's."""
     import gevent
 
-    from safepatch.monitor.stopping import signals
+    from safepatch.monitor.engine.stopping import signals
 
     here = gevent.getcurrent()
     with signals(lambda: gevent.kill(here, KeyboardInterrupt()), lambda: None):
@@ -143,7 +143,7 @@ def run(
         format="%(asctime)s %(levelname)s %(message)s",
     )
     with errors():
-        from safepatch.monitor.keeping import MonitorError
+        from safepatch.monitor.engine.keeping import MonitorError
         from safepatch.monitor.monitor import Monitor
 
         watching = Monitor(

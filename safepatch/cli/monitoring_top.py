@@ -141,7 +141,7 @@ def drawn(status: dict[str, Any], rows: list[dict[str, Any]]) -> Group:
 
 def fetched(url: str, token: str = "", seconds: float = 10.0) -> Seen:
     """What a monitor says of itself. Raises MonitorError, if none answers there."""
-    from safepatch.monitor.keeping import MonitorError
+    from safepatch.monitor.engine.keeping import MonitorError
 
     try:
         status = _fetch(f"{url.rstrip('/')}/api/v1/status", token, seconds)

@@ -49,7 +49,7 @@ def errors() -> Iterator[None]:
 def need_directory(path: str, command: str) -> None:
     """Raises StoreError for an address of an engine."""
     from safepatch.store import StoreError
-    from safepatch.store.engines import is_directory, shown
+    from safepatch.store.engines.addresses import is_directory, shown
 
     if not is_directory(path):
         raise StoreError(

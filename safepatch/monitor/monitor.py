@@ -16,28 +16,29 @@ import msgspec
 from gevent.event import Event as Flag
 from gevent.lock import RLock
 
-from safepatch.monitor import afar, checks, reloading, rounds, sources, taking
-from safepatch.monitor.alerting import Alerts
-from safepatch.monitor.blindness import Blindness
+from safepatch.monitor import checks, sources
+from safepatch.monitor.alerts.alerting import Alerts
 from safepatch.monitor.checks.beats import Beats
-from safepatch.monitor.feed import Feed, Subscription
-from safepatch.monitor.history import History
-from safepatch.monitor.incidents import Incidents
-from safepatch.monitor.keeping import MonitorError, Statuses, open_store
-from safepatch.monitor.learning import Learned
-from safepatch.monitor.lookups import Lookups
-from safepatch.monitor.pace import Pace
-from safepatch.monitor.places import Places
+from safepatch.monitor.engine import afar, reloading, rounds, taking
+from safepatch.monitor.engine.feed import Feed, Subscription
+from safepatch.monitor.engine.keeping import MonitorError, Statuses, open_store
+from safepatch.monitor.engine.pace import Pace
+from safepatch.monitor.engine.pool import Pool
+from safepatch.monitor.engine.schedule import Schedule
+from safepatch.monitor.engine.stopping import signals
+from safepatch.monitor.history.history import History
+from safepatch.monitor.learning.learning import Learned
+from safepatch.monitor.learning.warned import Warned
+from safepatch.monitor.names.lookups import Lookups
 from safepatch.monitor.plan import Endpoint, Plan
-from safepatch.monitor.pool import Pool
-from safepatch.monitor.restarting import Restarts
+from safepatch.monitor.restarts.restarting import Restarts
 from safepatch.monitor.results import Result
-from safepatch.monitor.schedule import Schedule
+from safepatch.monitor.sources.watching import Watch
 from safepatch.monitor.statuses import Status
-from safepatch.monitor.stopping import signals
 from safepatch.monitor.tools import Tools
-from safepatch.monitor.warned import Warned
-from safepatch.monitor.watching import Watch
+from safepatch.monitor.verdicts.blindness import Blindness
+from safepatch.monitor.verdicts.incidents import Incidents
+from safepatch.monitor.verdicts.places import Places
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
 

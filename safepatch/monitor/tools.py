@@ -10,8 +10,8 @@ from typing import Any
 
 from safepatch.monitor.courses import CheckError
 from safepatch.monitor.guarding import Network, networks
+from safepatch.monitor.names.resolving import Resolving
 from safepatch.monitor.plan import Options
-from safepatch.monitor.resolving import Resolving
 
 
 class Tools:

@@ -14,7 +14,7 @@ from safepatch.decorators.locks import give_lock
 from safepatch.decorators.waiting import hub
 from safepatch.store.documents import Collection, Root
 from safepatch.store.engines import postgres_reading as reading
-from safepatch.store.engines import shown
+from safepatch.store.engines.addresses import shown
 from safepatch.store.engines.postgres_connections import (
     Connection,
     Error,

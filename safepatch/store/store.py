@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store.engines import absolute, engine_for, is_directory, shown
+from safepatch.store.engines import engine_for
+from safepatch.store.engines.addresses import absolute, is_directory, shown
 from safepatch.store.errors import ClosedError
 from safepatch.store.handover import hand_over, need_whole
 from safepatch.store.keeping import Block, Kept, logger

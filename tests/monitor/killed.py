@@ -18,7 +18,7 @@ from monitors import QUICK, Server
 _PROGRAM = """
 import sys
 from gevent import monkey; monkey.patch_all()
-from safepatch.monitor import rounds
+from safepatch.monitor.engine import rounds
 from safepatch.monitor.monitor import Monitor
 rounds._SECOND = 0.05
 Monitor(sys.argv[1], state=sys.argv[2]).run()

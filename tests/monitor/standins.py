@@ -5,7 +5,7 @@ import random
 import time
 import types
 
-from safepatch.monitor.feed import Feed
+from safepatch.monitor.engine.feed import Feed
 from safepatch.monitor.plan import Endpoint, Options, Plan, Settings
 from safepatch.monitor.results import Result
 from safepatch.monitor.statuses import Status

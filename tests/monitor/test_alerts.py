@@ -8,8 +8,8 @@ import gevent
 import pytest
 from alerted import Clock, event, in_hub, plan, wait_until
 
-from safepatch.monitor.alerting import Alerts
-from safepatch.monitor.channels import DeliveryError
+from safepatch.monitor.alerts.alerting import Alerts
+from safepatch.monitor.alerts.channels import DeliveryError
 from safepatch.monitor.plan import Settings
 from safepatch.store import Store
 from safepatch.store.testing import without_syncs

@@ -18,9 +18,9 @@ from alerted import event, in_hub, plan, receiver
 from gevent import ssl
 
 from safepatch.decorators import replace
-from safepatch.monitor.channels import DeliveryError
-from safepatch.monitor.delivering import Deliveries, named
-from safepatch.monitor.messages import digest, message
+from safepatch.monitor.alerts.channels import DeliveryError
+from safepatch.monitor.alerts.delivering import Deliveries, named
+from safepatch.monitor.alerts.messages import digest, message
 
 # Of what Apprise imports.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

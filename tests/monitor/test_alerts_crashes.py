@@ -17,8 +17,8 @@ PROGRAM = """
 import os, signal, sys
 import gevent
 from alerted import event, plan
-from safepatch.monitor import delivering
-from safepatch.monitor.alerting import Alerts
+from safepatch.monitor.alerts import delivering
+from safepatch.monitor.alerts.alerting import Alerts
 from safepatch.store import Store
 
 directory, url, where, numbers = *sys.argv[1:4], [int(each) for each in sys.argv[4:]]
@@ -82,7 +82,7 @@ STREAM = """
 import sys
 import gevent
 from alerted import event, plan
-from safepatch.monitor.alerting import Alerts
+from safepatch.monitor.alerts.alerting import Alerts
 from safepatch.store import Store
 
 directory, url, first, count = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
@@ -139,7 +139,7 @@ from gevent import monkey; monkey.patch_all()
 import sys
 import gevent
 from alerted import event, plan
-from safepatch.monitor.alerting import Alerts
+from safepatch.monitor.alerts.alerting import Alerts
 from safepatch.monitor.plan import Settings
 from safepatch.store import Store
 

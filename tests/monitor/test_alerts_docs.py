@@ -10,8 +10,10 @@ import msgspec
 import pytest
 from alerted import event
 
-from safepatch.monitor import actions, delivering, messages, sources
-from safepatch.monitor.messages import Message
+from safepatch.monitor import sources
+from safepatch.monitor.alerts import delivering, messages
+from safepatch.monitor.alerts.messages import Message
+from safepatch.monitor.restarts import actions
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "monitor"
 ALERTS, RESTARTS = (DOCS / name for name in ("alerts.md", "restarts.md"))

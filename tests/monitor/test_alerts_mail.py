@@ -14,10 +14,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from alerted import event, in_hub, plan
 
-from safepatch.monitor.channels import DeliveryError
-from safepatch.monitor.delivering import Deliveries
-from safepatch.monitor.mailing import mail
-from safepatch.monitor.messages import message
+from safepatch.monitor.alerts.channels import DeliveryError
+from safepatch.monitor.alerts.delivering import Deliveries
+from safepatch.monitor.alerts.mailing import mail
+from safepatch.monitor.alerts.messages import message
 from safepatch.monitor.plan import Settings
 
 AUTHORITY = trustme.CA()

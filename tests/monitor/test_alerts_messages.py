@@ -2,7 +2,7 @@
 
 from alerted import event
 
-from safepatch.monitor.messages import clock, digest, message
+from safepatch.monitor.alerts.messages import clock, digest, message
 
 
 def of(*events):

@@ -8,8 +8,8 @@ from alerted import Clock, event, in_hub, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safepatch.monitor.alerting import Alerts
-from safepatch.monitor.channels import DeliveryError
+from safepatch.monitor.alerts.alerting import Alerts
+from safepatch.monitor.alerts.channels import DeliveryError
 from safepatch.store import Store
 from safepatch.store.testing import without_syncs
 

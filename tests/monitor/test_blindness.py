@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from verdict_helpers import NOW, fresh, result
 
-from safepatch.monitor.blindness import Blindness
-from safepatch.monitor.evidence import Evidence
-from safepatch.monitor.places import Places
 from safepatch.monitor.plan import Endpoint, Options, Plan, Settings
+from safepatch.monitor.verdicts.blindness import Blindness
+from safepatch.monitor.verdicts.evidence import Evidence
+from safepatch.monitor.verdicts.places import Places
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from faulty import Site, page, serving, unused
 
 import safepatch.monitor
 from safepatch.monitor import check, checks
-from safepatch.monitor.connecting import permitted
+from safepatch.monitor.checks.connecting import permitted
 from safepatch.monitor.courses import Course
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import ERRORS

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 from faulty import Site, deaf, moved, page, serving, silent  # noqa: E402
 
-from safepatch.monitor import certificates  # noqa: E402
+from safepatch.monitor.checks import certificates  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_hub")
 

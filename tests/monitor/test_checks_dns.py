@@ -12,8 +12,8 @@ from nameservers import Nameserver
 
 from safepatch.monitor.checks.dns import check
 from safepatch.monitor.courses import CheckError
+from safepatch.monitor.names.querying import query, servers_of
 from safepatch.monitor.plan import Endpoint, Options
-from safepatch.monitor.querying import query, servers_of
 
 TOOLS = SimpleNamespace(clock=time.perf_counter, time=time.time)
 

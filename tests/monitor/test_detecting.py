@@ -13,7 +13,8 @@ from faulty import page, serving, silent, unused
 from mailservers import mailserver
 from nameservers import Nameserver
 
-from safepatch.monitor import checks, detecting
+from safepatch.monitor import checks
+from safepatch.monitor.checks import detecting
 from safepatch.monitor.courses import CheckError
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.tools import Tools
@@ -65,7 +66,7 @@ def at(tools, monkeypatch):
 
     for module in (detecting.http, detecting.mx, detecting.smtp):
         monkeypatch.setattr(module, "reach", reach)
-    monkeypatch.setattr("safepatch.monitor.securing.reach", reach)
+    monkeypatch.setattr("safepatch.monitor.checks.securing.reach", reach)
     return leading
 
 

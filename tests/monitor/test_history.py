@@ -13,8 +13,8 @@ from children import child
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safepatch.monitor import packing, rollups
-from safepatch.monitor.history import History
+from safepatch.monitor.history import packing, rollups
+from safepatch.monitor.history.history import History
 from safepatch.monitor.results import ERRORS
 
 DAY0 = 1_789_948_800.0  # 2026-09-21 00:00 UTC
@@ -337,7 +337,7 @@ def test_adding_takes_less_than_three_microseconds(kept):
 def test_others_run_while_a_flush_waits_for_the_disk(tmp_path):
     printed = child(f"""
         import gevent, threading
-        from safepatch.monitor.history import History
+        from safepatch.monitor.history.history import History
 
         history = History({str(tmp_path / "history.db")!r}, clock=lambda: {DAY0 + 9})
         history.add("a", {DAY0 + 1}, 0.1, "")
@@ -462,7 +462,7 @@ def test_the_rank_is_that_of_a_sorted_list():
 
 PROGRAM = """
 import os, sys, time
-from safepatch.monitor.history import History
+from safepatch.monitor.history.history import History
 
 history = History(sys.argv[1])
 number = 0

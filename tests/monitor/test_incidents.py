@@ -6,12 +6,12 @@ import time
 import pytest
 from verdict_helpers import QUICK, World
 
-from safepatch.monitor import records
-from safepatch.monitor.causes import Failure
-from safepatch.monitor.incidents import Incidents
-from safepatch.monitor.places import Places, domain_of, network_of
 from safepatch.monitor.plan import Endpoint, Options, Plan, Window
-from safepatch.monitor.telling import began, duration, listed
+from safepatch.monitor.verdicts import records
+from safepatch.monitor.verdicts.causes import Failure
+from safepatch.monitor.verdicts.incidents import Incidents
+from safepatch.monitor.verdicts.places import Places, domain_of, network_of
+from safepatch.monitor.verdicts.telling import began, duration, listed
 from safepatch.store import Store
 
 

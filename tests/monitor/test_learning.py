@@ -13,8 +13,8 @@ pytest.importorskip("gevent", reason="what is learned is written by its threads"
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safepatch.monitor import profiles
-from safepatch.monitor.learning import Learned
+from safepatch.monitor.learning import profiles
+from safepatch.monitor.learning.learning import Learned
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
 

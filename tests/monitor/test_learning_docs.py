@@ -11,8 +11,8 @@ pytest.importorskip("gevent", reason="what is learned is written by its threads"
 import hubs
 from test_learning import CHANGES, endpoint, teach
 
-from safepatch.monitor import profiles
-from safepatch.monitor.learning import Learned
+from safepatch.monitor.learning import profiles
+from safepatch.monitor.learning.learning import Learned
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "monitor" / "learning.md"
 TEXT = PAGE.read_text(encoding="utf-8")

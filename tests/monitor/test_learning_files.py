@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_learning import endpoint, result, take, teach
 
-from safepatch.monitor import learned_files, learned_tables, profiles
-from safepatch.monitor.learning import LATENCIES, Learned
+from safepatch.monitor.learning import files, profiles, tables
+from safepatch.monitor.learning.learning import LATENCIES, Learned
+from safepatch.monitor.learning.profiles import Profile
 from safepatch.monitor.plan import Endpoint, Options
-from safepatch.monitor.profiles import Profile
 
 SHOP = """
 [shop]
@@ -256,7 +256,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_is_told(path, saved, monkey
     before = path.read_bytes()
 
     with monkeypatch.context() as patched:
-        patched.setattr(learned_files, "_finish", lambda file: 1 / 0)
+        patched.setattr(files, "_finish", lambda file: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             saved.save()
 
@@ -269,7 +269,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_is_told(path, saved, monkey
 def test_what_was_learned_anew_stays_so_if_it_could_not_be_written(path, saved, monkeypatch):
     saved.relearn("shop")
     with monkeypatch.context() as patched:
-        patched.setattr(learned_files, "_finish", lambda file: 1 / 0)
+        patched.setattr(files, "_finish", lambda file: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             saved.save()
     edit(path, 'title = "Shop"', 'title = "Index of /"')
@@ -317,11 +317,11 @@ TEXTS = st.text(min_size=1, max_size=20)
     ),
 )
 def test_any_profile_is_read_back_as_it_was_also_by_other_readers(name, profile):
-    text = learned_tables.table(name, profile)
+    text = tables.table(name, profile)
 
-    [(_, chunk)] = learned_tables.chunks(text)
-    read, said, is_ours = learned_tables.parse(chunk)
-    again, wrong = learned_tables.profile_of(read, said, is_ours)
+    [(_, chunk)] = tables.chunks(text)
+    read, said, is_ours = tables.parse(chunk)
+    again, wrong = tables.profile_of(read, said, is_ours)
 
     assert (read, wrong, again.is_saved) == (name, [], True)
     again.is_saved = False

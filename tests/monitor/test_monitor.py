@@ -11,9 +11,10 @@ import gevent
 from alerted import in_hub, receiver, wait_until
 from monitors import QUICK, Server, port_of_nobody, source, states, watching
 
-from safepatch.monitor import afar, keeping, lookups, rounds, taking
-from safepatch.monitor.keeping import MonitorError, Statuses
+from safepatch.monitor.engine import afar, keeping, rounds, taking
+from safepatch.monitor.engine.keeping import MonitorError, Statuses
 from safepatch.monitor.monitor import Monitor
+from safepatch.monitor.names import lookups
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
 from safepatch.monitor.sources import PlanError
@@ -166,7 +167,7 @@ def test_an_address_without_a_kind_is_found_out_once_and_kept_over_restarts(tmp_
         try:
             wait_until(lambda: monitor.pace.done >= 2)
         finally:
-            from safepatch.monitor import detecting
+            from safepatch.monitor.checks import detecting
 
             taking.detecting = detecting
         assert (monitor.endpoint("a").address, monitor.pace.failures) == (found, 0)

@@ -12,9 +12,9 @@ from gevent.resolver import AbstractResolver
 from nameserver import Nameserver, naming
 
 import safepatch
-from safepatch.monitor import ares
 from safepatch.monitor.courses import CheckError
-from safepatch.monitor.resolving import Resolving
+from safepatch.monitor.names import ares
+from safepatch.monitor.names.resolving import Resolving
 
 pytestmark = pytest.mark.usefixtures("own_hub")
 

@@ -11,10 +11,10 @@ import pytest
 from alerted import in_hub, receiver, wait_until
 from children import ROOT
 
-from safepatch.monitor.actions import act
-from safepatch.monitor.channels import DeliveryError
+from safepatch.monitor.alerts.channels import DeliveryError
 from safepatch.monitor.plan import Endpoint, Options, Plan, Restart, Settings
-from safepatch.monitor.restarting import Restarts
+from safepatch.monitor.restarts.actions import act
+from safepatch.monitor.restarts.restarting import Restarts
 from safepatch.monitor.statuses import Status
 from safepatch.store import Store
 from safepatch.store.testing import without_syncs

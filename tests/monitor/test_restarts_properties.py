@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_restarts import NOW, World
 
-from safepatch.monitor.channels import DeliveryError
+from safepatch.monitor.alerts.channels import DeliveryError
 from safepatch.monitor.plan import Restart
 from safepatch.store import Store
 from safepatch.store.testing import without_syncs

@@ -10,9 +10,9 @@ from alerted import in_hub
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from safepatch.monitor.pace import Pace
-from safepatch.monitor.pool import Pool
-from safepatch.monitor.schedule import Schedule, place
+from safepatch.monitor.engine.pace import Pace
+from safepatch.monitor.engine.pool import Pool
+from safepatch.monitor.engine.schedule import Schedule, place
 
 INTERVALS = (10.0, 30.0, 60.0, 3600.0)
 

@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from safepatch.monitor import checks, sources
-from safepatch.monitor.detecting import PORTS
+from safepatch.monitor.checks.detecting import PORTS
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS, RESULTS = ROOT / "docs" / "monitor", ROOT / "benchmarks" / "results"

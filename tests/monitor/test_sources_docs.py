@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("httptools", reason="paths into JSON need the extra `monitor`")
 
 
-from safepatch.monitor import fields, plan, sources, tables
-from safepatch.monitor.said import SAID
+from safepatch.monitor import plan, sources
+from safepatch.monitor.sources import fields, tables
+from safepatch.monitor.sources.said import SAID
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "monitor" / "configuration.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -13,8 +13,9 @@ pytest.importorskip("httptools", reason="paths into JSON need the extra `monitor
 from test_sources import WHOLE
 from test_sources_wrong import WRONG
 
-from safepatch.monitor import plan, schema, tables
-from safepatch.monitor.said import SAID
+from safepatch.monitor import plan
+from safepatch.monitor.sources import schema, tables
+from safepatch.monitor.sources.said import SAID
 
 SHIPPED = importlib.resources.files("safepatch") / "monitor.schema.json"
 
@@ -27,7 +28,7 @@ def validator():
 
 
 def test_the_schema_that_is_shipped_is_that_of_the_structs():
-    """If not: python -m safepatch.monitor.schema > safepatch/monitor.schema.json"""
+    """If not: python -m safepatch.monitor.sources.schema > safepatch/monitor.schema.json"""
     assert SHIPPED.read_text(encoding="utf-8") == schema.text()
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from safepatch.monitor.watching import Watch
+from safepatch.monitor.sources.watching import Watch
 
 
 @pytest.fixture

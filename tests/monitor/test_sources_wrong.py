@@ -9,7 +9,8 @@ pytest.importorskip("httptools", reason="paths into JSON need the extra `monitor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safepatch.monitor import documented, sources
+from safepatch.monitor import sources
+from safepatch.monitor.sources import documented
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from verdict_helpers import NOW, result
 
 from safepatch.monitor.plan import Options
 from safepatch.monitor.statuses import Status
-from safepatch.monitor.verdicts import due, step, wants_fresh_dns
+from safepatch.monitor.verdicts.verdicts import due, step, wants_fresh_dns
 
 PLAIN = Options(interval=60, retry_after=10, confirm_down=3, confirm_up=2)
 

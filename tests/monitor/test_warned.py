@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("msgspec", reason="a monitor needs the extra `monitor`")
 
+from safepatch.monitor.learning.warned import Warned
 from safepatch.monitor.plan import Endpoint, Options, Plan, Settings
 from safepatch.monitor.statuses import Status
-from safepatch.monitor.warned import Warned
 
 TITLE = "title was 'Shop', now 'Index of /'"
 

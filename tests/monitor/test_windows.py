@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from safepatch.monitor.plan import Endpoint, Options, Plan, Window
-from safepatch.monitor.windows import muted, next_change, problem, spans
+from safepatch.monitor.verdicts.windows import muted, next_change, problem, spans
 
 VIENNA = ZoneInfo("Europe/Vienna")
 

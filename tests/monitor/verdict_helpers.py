@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 
-from safepatch.monitor.incidents import Incidents
 from safepatch.monitor.plan import Endpoint, Options, Plan, Settings
 from safepatch.monitor.results import Result
 from safepatch.monitor.statuses import Status
-from safepatch.monitor.verdicts import step
+from safepatch.monitor.verdicts.incidents import Incidents
+from safepatch.monitor.verdicts.verdicts import step
 
 NOW = 1_790_000_000.0
 QUICK = Options(interval=60, confirm_down=1, confirm_up=1)

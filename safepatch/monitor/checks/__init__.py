@@ -70,7 +70,7 @@ def run(endpoint: Endpoint, tools: Tools) -> Result:
 
 
 def _detect(endpoint: Endpoint, tools: Tools) -> Result:
-    detecting = importlib.import_module("safepatch.monitor.detecting")
+    detecting = importlib.import_module("safepatch.monitor.checks.detecting")
     result: Result = detecting.detect(endpoint, tools)[1]
     return result
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import gevent
 import httptools
 
-from safepatch.monitor.connecting import Connection
+from safepatch.monitor.checks.connecting import Connection
 from safepatch.monitor.courses import CheckError, Course
 
 #: Bytes of a body that are read, and of what it is unpacked to; more is left unread.

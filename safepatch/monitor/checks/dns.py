@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from safepatch.monitor.courses import CheckError, Course, follow, printable
+from safepatch.monitor.names.querying import Answer, query, servers_of
 from safepatch.monitor.plan import Endpoint
-from safepatch.monitor.querying import Answer, query, servers_of
 from safepatch.monitor.results import Result
 from safepatch.monitor.urls import split
 

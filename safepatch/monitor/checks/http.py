@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from safepatch.monitor.checks.answers import Answer, read
 from safepatch.monitor.checks.bodies import decoded, expect, expects
+from safepatch.monitor.checks.connecting import Connection, failed, reach
 from safepatch.monitor.checks.pages import look
 from safepatch.monitor.checks.requests import is_ours, request
-from safepatch.monitor.connecting import Connection, failed, reach
+from safepatch.monitor.checks.securing import reach_tls, told
 from safepatch.monitor.courses import CheckError, Course, follow, printable
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
-from safepatch.monitor.securing import reach_tls, told
 from safepatch.monitor.urls import Url, join, split
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import gevent
 from gevent import get_hub
 from gevent.event import AsyncResult
 
-from safepatch.monitor.connecting import failed, permitted
+from safepatch.monitor.checks.connecting import failed, permitted
 from safepatch.monitor.courses import CheckError, Course, follow
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from safepatch.monitor.checks.connecting import reach
 from safepatch.monitor.checks.dns import MOST, expect, lookup, parameters
 from safepatch.monitor.checks.smtp import Talk, greet, leave
-from safepatch.monitor.connecting import reach
 from safepatch.monitor.courses import CheckError, Course, follow
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from safepatch.monitor.connecting import Connection, failed, reach
+from safepatch.monitor.checks.connecting import Connection, failed, reach
+from safepatch.monitor.checks.securing import secure
 from safepatch.monitor.courses import CheckError, Course, follow, printable
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
-from safepatch.monitor.securing import secure
 from safepatch.monitor.urls import split
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safepatch.monitor.checks.bodies import expect, expects
-from safepatch.monitor.connecting import Connection, failed, reach
+from safepatch.monitor.checks.connecting import Connection, failed, reach
 from safepatch.monitor.courses import CheckError, Course, follow, printable
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from safepatch.monitor.checks.securing import reach_tls
 from safepatch.monitor.checks.tcp import greeted, with_port
 from safepatch.monitor.courses import Course, follow
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
-from safepatch.monitor.securing import reach_tls
 
 if TYPE_CHECKING:
     from safepatch.monitor.tools import Tools

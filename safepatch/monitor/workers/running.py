@@ -9,8 +9,9 @@ from typing import Any
 import gevent
 import msgspec
 
-from safepatch.monitor import checks, detecting
-from safepatch.monitor.lookups import host_of
+from safepatch.monitor import checks
+from safepatch.monitor.checks import detecting
+from safepatch.monitor.names.lookups import host_of
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
 from safepatch.monitor.tools import Tools

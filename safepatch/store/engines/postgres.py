@@ -19,7 +19,7 @@ from safepatch.decorators.locks import give_lock
 from safepatch.store import directories
 from safepatch.store.documents import Root
 from safepatch.store.engines import postgres_tables as tables
-from safepatch.store.engines import shown
+from safepatch.store.engines.addresses import shown
 from safepatch.store.engines.journal import images
 from safepatch.store.engines.postgres_connections import (
     Connection,

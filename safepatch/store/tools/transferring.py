@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from safepatch.store import snapshots
-from safepatch.store.engines import is_directory, shown, sqlite_file
+from safepatch.store.engines.addresses import is_directory, shown, sqlite_file
 from safepatch.store.engines.journal.files import Told
 from safepatch.store.engines.journal.images import grouped
 from safepatch.store.errors import StoreError

@@ -1,0 +1,1 @@
+"""Telling somebody: messages, channels, and an outbox that loses nothing."""

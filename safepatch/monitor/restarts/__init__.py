@@ -1,0 +1,1 @@
+"""Bringing back what is down, where that is safe."""

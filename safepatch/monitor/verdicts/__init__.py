@@ -1,0 +1,1 @@
+"""Whether an endpoint is up or down, what fails together, and why."""
