@@ -11,10 +11,6 @@ from safepatch.monitor import checks, sources
 from safepatch.monitor.checks import dns
 from safepatch.monitor.checks.detecting import PORTS
 from safepatch.monitor.names import querying
-from safepatch.monitor.plan import Options
-from safepatch.monitor.results import Result
-from safepatch.monitor.statuses import Status
-from safepatch.monitor.verdicts.verdicts import due, step
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS, RESULTS = ROOT / "docs" / "monitor", ROOT / "benchmarks" / "results"
@@ -48,19 +44,6 @@ def test_every_port_that_is_settled_is_in_it():
 def test_what_is_read_of_an_answer_is_in_it():
     assert f"more than {querying._MOST_RECORDS} records" in TEXTS["services"]
     assert f"the first {dns.MOST}" in TEXTS["services"]
-
-
-def test_a_report_is_confirmed_within_the_time_that_it_says():
-    status, options, at = Status(state="up", passing=9), Options(interval=86400.0), 0.0
-    took = []
-    for error in ("status", ""):
-        began = at
-        while not step(status, Result(name="job", at=at, error=error), options, at):
-            at += due(status, options)
-        took.append(f"{at - began:.0f} seconds after")
-
-    told = re.findall(r"\d+ seconds after", TEXTS["services"])
-    assert took == told
 
 
 def test_the_costs_of_workers_are_those_that_were_measured():
