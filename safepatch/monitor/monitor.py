@@ -52,7 +52,7 @@ class Monitor:
 
     `source` is a file of lines, a .toml file, an address, a mapping as such a file has it, or
     several of these. `state` is a directory, of which the monitor is the only user; after a
-    restart, or after a kill, all is as it was. `settings` are keys of [monitor], `listen=""` say,
+    restart, or after a kill, all is as it was. `settings` are keys of [monitor], such as `listen`,
     and win over those of the sources. With `quiet` nobody is alerted and nothing is restarted.
     `clock` is monotonic and `wall` since 1970, both in seconds; `check(endpoint, tools)`, which
     returns a Result, takes the place of what checks.
