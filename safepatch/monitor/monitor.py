@@ -57,9 +57,9 @@ class Monitor:
     `clock` is monotonic and `wall` since 1970, both in seconds; `check(endpoint, tools)`, which
     returns a Result, takes the place of what checks.
 
-    Nothing is opened, read or checked before `start`. All is done by greenlets of the thread that
-    `start` is called in, and everything here is to be called by greenlets of that thread; gevent
-    need not have patched anything.
+    Nothing is opened, read or checked before `start`; `with` starts and stops it. All is done by
+    greenlets of the thread that `start` is called in, and everything here is to be called by
+    greenlets of that thread; gevent need not have patched anything.
     """
 
     def __init__(
@@ -242,7 +242,8 @@ class Monitor:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended because its state could not be written."""
+        """Whether it ended because its state could not be written, and not because of sources, a
+        directory or a port: what supervisors are to start again."""
         return self._failure is not None
 
     def fail(self, error: BaseException) -> None:
