@@ -146,7 +146,7 @@ def _tell(error: HTTPException) -> Response | tuple[str, int]:
 
 def _fail(error: Exception) -> Response | tuple[str, int]:
     """A mistake of ours: it goes to the log, and nothing of it to the page."""
-    log.error("cannot answer %r", request.path[:200], exc_info=error)
+    log.error("cannot answer %r", words.keyless(request.path)[:200], exc_info=error)
     internal = HTTPException("the monitor failed to answer; its log says why")
     internal.code = 500
     return _tell(internal)
