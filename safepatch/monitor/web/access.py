@@ -18,7 +18,8 @@ from werkzeug.wrappers import Response
 
 from safepatch.monitor.plan import Settings
 from safepatch.monitor.web import addresses, passwords
-from safepatch.monitor.web.current import settings
+from safepatch.monitor.web.current import logins, settings
+from safepatch.monitor.web.logins import LASTS
 
 #: Blueprints that answer everybody.
 OPEN = {"beats", "login", "public", "statics"}
@@ -89,7 +90,7 @@ def _digest(text: str) -> bytes:
 
 
 def mark(settings: Settings) -> str:
-    """What a login is remembered by; it changes with the password, which ends all logins."""
+    """What each login has to fit; it changes with the password, which ends all logins."""
     told = f"{settings.login}\n{password_hash(settings)}".encode()
     key = str(flask.current_app.secret_key).encode()
     return hmac.new(key, told, hashlib.sha256).hexdigest()[:32]
@@ -99,7 +100,8 @@ def logged_in(settings: Settings) -> bool:
     """Whether the request comes from a browser that logged in."""
     if not password_hash(settings):
         return False
-    return hmac.compare_digest(str(session.get("mark", "")), mark(settings))
+    fits = hmac.compare_digest(str(session.get("mark", "")), mark(settings))
+    return fits and logins().holds(str(session.get("login", "")))
 
 
 def may_see() -> bool:
@@ -184,7 +186,7 @@ def protect(app: Flask) -> None:
         SESSION_COOKIE_NAME="safepatch_monitor",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=14 * 86400,
+        PERMANENT_SESSION_LIFETIME=LASTS,
         MAX_CONTENT_LENGTH=64 * 1024,
         MAX_FORM_MEMORY_SIZE=64 * 1024,
         MAX_FORM_PARTS=50,
