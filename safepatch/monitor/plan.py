@@ -134,6 +134,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     headers: dict[str, str] = {}
     timeout: float = 30.0
     per_minute: float = 30.0  # what is more waits
+    private: tuple[str, ...] = ()  # networks that are private and its name may lead to
 
     __repr__ = _told
 
@@ -169,6 +170,7 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     url: str = ""
     command: tuple[str, ...] = ()
     headers: dict[str, str] = {}
+    private: tuple[str, ...] = ()  # networks that are private and its name may lead to
     timeout: float = 60.0
     wait: float = 60.0
     per_hour: int = 3
