@@ -15,13 +15,14 @@ import pytest
 pytest.importorskip("httptools", reason="a monitor needs the extra `monitor`")
 
 import gevent
-from alerted import in_hub, wait_until
+from alerted import in_hub, receiver, wait_until
 from children import ROOT, child
 from monitors import Server, port_of_nobody, source, watching
 
 from safepatch.__main__ import main
 from safepatch.cli import monitoring, monitoring_top
 from safepatch.monitor import monitor as monitor_module
+from safepatch.monitor.engine.keeping import MonitorError
 from safepatch.monitor.results import Result
 
 
@@ -354,6 +355,28 @@ def test_top_asks_a_monitor_that_runs(run, tmp_path):
     assert (code, complaints) == (0, "")
     assert printed.startswith("1 endpoint: 1 up; ")
     assert re.search(r"^up +a ", printed, re.MULTILINE)
+
+
+def test_top_moves_no_cursor_whatever_a_monitor_says(capsys):
+    bad = "\x1b[2J"
+    status = {**STATUS, "blind": bad}
+
+    monitoring_top.show(lambda: (status, [{**ROW, "name": bad, "message": bad}]), 1.0)
+
+    assert bad not in capsys.readouterr().out
+
+
+def test_top_gives_its_token_to_nobody_that_a_monitor_redirects_to():
+    def redirect(handler):
+        handler.send_response(302)
+        handler.send_header("Location", other.url)
+        handler.end_headers()
+
+    with receiver() as other, receiver(redirect) as there, pytest.raises(MonitorError):
+        monitoring_top.fetched(f"http://{there.host}", "s3cret")
+
+    assert there.got[0].headers["Authorization"] == "Bearer s3cret"
+    assert "Authorization" not in other.got[0].headers
 
 
 def test_top_says_what_to_do_where_no_monitor_answers(run):

@@ -29,9 +29,9 @@ _DROPPED = 60  # documents, each second
 class History:
     """What came of the checks of each endpoint: `add`, `flush` each second, and ask.
 
-    `path` is a file of SQLite, made if there is none; all answers come from it and from what is in
-    memory. After a kill what was added since the last `flush` is missing, and nothing else. For one
-    thread or hub; `flush` waits for the disk, and lets others run meanwhile.
+    `path` is a file of SQLite, made for its owner alone if there is none; all answers come from it
+    and from what is in memory. After a kill what was added since the last `flush` is missing, and
+    nothing else. For one thread or hub; `flush` waits for the disk, and lets others run meanwhile.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class History:
         keep_rollups: float = 366 * DAY,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite goes by the umask
         self.store = Store(f"sqlite:///{os.path.abspath(path)}", every=0, in_memory=500)
         self.clock = clock
         self.keep = {"hours": keep_raw, "days": keep_hours, "months": keep_rollups}

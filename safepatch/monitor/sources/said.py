@@ -85,6 +85,8 @@ SAID: dict[str, dict[str, str]] = {
         "headers": "headers that are sent",
         "timeout": "how long it may take",
         "per_minute": "how many it gets a minute; what is more waits",
+        "private": "private networks that the name in its address, or of the mail server, may lead "
+        'to: `"10.0.0.0/8"`, or `"any"`',
     },
     "Window": {
         "endpoints": 'names of endpoints, or `"#tag"`; if not said, all',
@@ -99,6 +101,8 @@ SAID: dict[str, dict[str, str]] = {
         "url": "a webhook that is posted to",
         "command": "a program and its arguments",
         "headers": "headers that are sent",
+        "private": "private networks that the name in its address may lead to: "
+        '`"10.0.0.0/8"`, or `"any"`',
         "timeout": "how long it may take",
         "wait": "how long it must be down before the first one; twice as long before each next",
         "per_hour": "how many there may be an hour, for one endpoint",
