@@ -568,9 +568,9 @@ def test_lookups_go_at_a_rate():
 def test_a_host_that_dns_does_not_know_is_a_warning_of_its_endpoints(tmp_path):
     with watching(source({"a": "tcp://a.example:1"}), tmp_path, check=ok) as monitor:
         until(monitor, a="up")
-        monitor.lookups.warnings["a.example"] = "it is not known"
+        monitor.lookups.warnings["a.example"] = "DNS knows nothing of it"
 
-        wait_until(lambda: monitor.statuses["a"].warnings == ("DNS: it is not known",))
+        wait_until(lambda: monitor.statuses["a"].warnings == ("DNS knows nothing of it",))
         monitor.lookups.warnings.clear()
         wait_until(lambda: monitor.statuses["a"].warnings == ())
 

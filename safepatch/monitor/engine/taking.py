@@ -80,7 +80,7 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
             result.warnings += warnings
         monitor.incidents.seen(name, result.facts.get("address", ""))
     if monitor.lookups.warnings and (message := monitor.lookups.warnings.get(host_of(endpoint))):
-        result.warnings += (f"DNS: {message}",)
+        result.warnings += (message,)
     change = verdicts.step(status, result, options, now, blind, blindness.seeing_since)
     if not muted.startswith("depends on "):  # which incidents know
         status.muted = why_muted(monitor, endpoint, now)
