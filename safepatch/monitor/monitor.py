@@ -43,6 +43,16 @@ from safepatch.monitor.verdicts.places import Places
 Source = str | os.PathLike[str] | Mapping[str, Any]
 
 
+def _named(state: str | os.PathLike[str]) -> Path:
+    """A state directory; "" would be the directory that the program happens to be in."""
+    if not os.fspath(state):
+        raise MonitorError(
+            "no state directory is named: `state` is ''; name one such as 'state', or leave it out",
+            state="",
+        )
+    return Path(state)
+
+
 class Monitor:
     """Watches what its sources say, until it is stopped.
 
@@ -55,7 +65,8 @@ class Monitor:
     restart, or after a kill, all is as it was. `settings` are those of plan.Settings, and win over
     those of the sources.
 
-    Nothing is opened before `start`. It raises PlanError for sources that are wrong, and
+    Nothing is opened before `start`; a `state` of "" is refused with MonitorError at once. `start`
+    raises PlanError for sources that are wrong, and
     MonitorError for a state directory or a port that is taken; nothing is left open then. All is
     done by greenlets of the hub that `start` is called in, and so everything here is to be called;
     gevent need not have patched anything. With `quiet` nobody is alerted and nothing is restarted.
@@ -76,7 +87,7 @@ class Monitor:
     ) -> None:
         is_one = isinstance(source, str | os.PathLike | Mapping)
         self.sources: list[Any] = [source] if is_one else list(cast(Sequence[Source], source))
-        self.state = Path(state)
+        self.state = _named(state)
         self.clock, self.wall = clock, wall
         self.said, self.quiet = settings, quiet
         self.check = check or checks.run

@@ -131,6 +131,14 @@ def test_help_of_each_command_tells_its_exit_codes(run, command):
     assert "2  an error" in printed
 
 
+def test_once_tells_its_exit_codes_in_words_of_its_own(run):
+    _, printed, _ = run("once", "--help")
+
+    for told in ("0  all is well", "1  something is down", "a wrong option or source", "130  "):
+        assert told in printed
+    assert "lock file" not in printed
+
+
 @pytest.mark.parametrize("command", ["run", "once", "top"])
 @in_hub
 def test_sources_that_are_wrong_are_told_with_exit_code_2(run, command, tmp_path):
@@ -211,6 +219,16 @@ def test_a_hangup_has_the_sources_read_again(started, tmp_path):
     assert monitor.poll() is None
     monitor.send_signal(signal.SIGINT)
     assert monitor.wait(timeout=10) == 0
+
+
+def test_run_refuses_a_state_directory_without_a_name(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    code, printed, complaints = run("run", "tcp://127.0.0.1:1", "--state", "")
+
+    assert (code, printed) == (2, "")
+    assert complaints.startswith("safepatch: no state directory is named")
+    assert [*tmp_path.iterdir()] == []
 
 
 @in_hub

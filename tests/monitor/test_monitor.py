@@ -211,7 +211,7 @@ def test_nobody_is_told_of_what_is_silenced_until_that_is_over(tmp_path):
         )
         with watching(given, tmp_path, wall=lambda: now[0]) as monitor:
             monitor.silence("a", 60)
-            assert monitor.statuses["a"].muted.startswith("silenced until ")
+            assert monitor.statuses["a"].muted == "silenced until 14:14 UTC"
             until(monitor, a="down")
             rounds.settle(monitor)
             gevent.sleep(0.05)
@@ -225,6 +225,15 @@ def test_nobody_is_told_of_what_is_silenced_until_that_is_over(tmp_path):
                 monitor.silence("b", 1)
 
     assert [each.json["type"] for each in hook.got] == ["down"]
+
+
+def test_a_state_directory_without_a_name_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(MonitorError, match="no state directory is named: `state` is ''"):
+        Monitor("tcp://127.0.0.1:1", state="")
+
+    assert [*tmp_path.iterdir()] == []
 
 
 @in_hub

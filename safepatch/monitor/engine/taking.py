@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from safepatch.monitor.alerts import messages
 from safepatch.monitor.checks import detecting
 from safepatch.monitor.names.lookups import host_of
 from safepatch.monitor.plan import Endpoint
@@ -119,7 +119,7 @@ def why_muted(monitor: Monitor, endpoint: Endpoint, now: float) -> str:
         return why
     silence = dict.get(monitor.silences, endpoint.name)
     if silence and (until := silence["until"]) > now:
-        return f"silenced until {time.strftime('%H:%M', time.localtime(until))}"
+        return f"silenced until {messages.clock(until, now)}"
     return ""
 
 
