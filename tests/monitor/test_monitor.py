@@ -248,9 +248,10 @@ def test_a_silence_that_is_ended_is_over(tmp_path):
 
 @in_hub
 def test_a_heartbeat_is_looked_at_when_it_reports(tmp_path):
-    given = source({"nightly": {"address": "beat://nightly", "interval": 3600, "confirm_down": 1}})
+    given = source(
+        {"nightly": {"address": "beat://nightly", "interval": 3600, "retry_after": 3600}}
+    )
     with watching(given, tmp_path) as monitor:
-        until(monitor, nightly="up")
         with monitor.store.transaction():
             key = monitor.beats.key
 
@@ -262,6 +263,33 @@ def test_a_heartbeat_is_looked_at_when_it_reports(tmp_path):
         assert [*monitor.store.root["beats"]] == ["nightly"]
         assert monitor.beat(key, "nightly")
         until(monitor, nightly="up")
+
+
+@in_hub
+def test_a_heartbeat_is_new_until_it_has_come_and_down_when_it_is_late(tmp_path):
+    now = [1_790_000_000.0]
+    options = {"interval": 3600, "grace": 60}
+    given = source({
+        "nightly": {"address": "beat://nightly", **options},
+        "never": {"address": "beat://never", **options},
+    })  # fmt: skip
+    with watching(given, tmp_path, wall=lambda: now[0]) as monitor:
+        never, nightly = monitor.statuses["never"], monitor.statuses["nightly"]
+        wait_until(lambda: never.checked and nightly.checked)
+        assert (never.state, nightly.state) == ("new", "new")
+        monitor.history.flush(now[0])
+        assert monitor.history.uptime("never", 86400) is None
+
+        with monitor.store.transaction():
+            key = monitor.beats.key
+        monitor.beat(key, "nightly")
+        wait_until(lambda: nightly.state == "up")
+        assert never.state == "new"
+
+        now[0] += 3661
+        monitor.recheck("never")
+        wait_until(lambda: never.state == "down")
+        assert never.message.startswith("'never' has not reported in 61 minutes")
 
 
 @in_hub

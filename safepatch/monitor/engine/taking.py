@@ -72,7 +72,8 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
     blindness.take(result, now)
     blind = blindness.covers(result)
     error = "blind" if blind and result.error else result.error
-    monitor.history.add(name, result.at, result.phases.get("total", 0.0), error)
+    if not (status.state == "new" and verdicts.is_awaited(result)):  # of which nothing is known
+        monitor.history.add(name, result.at, result.phases.get("total", 0.0), error)
     if result.error == "internal":
         result.warnings += (f"cannot be checked: {result.message}",)
     if not result.error:
