@@ -193,8 +193,10 @@ def _wait_for_results(watching: Monitor, seconds: float = 60.0) -> None:
     import gevent
 
     until = time.monotonic() + seconds
-    while watching.pace.done < len(watching.plan.endpoints) and time.monotonic() < until:
+    waiting = set(watching.plan.endpoints)
+    while waiting and time.monotonic() < until:
         gevent.sleep(0.05)
+        waiting = {name for name in waiting if not watching.statuses[name].checked}
 
 
 def own_look(watching: Any, most: int = 200) -> Seen:

@@ -399,6 +399,30 @@ def test_top_checks_sources_by_itself_and_leaves_nothing(run, monkeypatch, tmp_p
     server.down()
 
 
+@in_hub
+def test_top_without_a_terminal_waits_until_all_were_checked_once(run, tmp_path):
+    slow = Server()
+    slow.answers_after = 0.3
+    (tmp_path / "sites.toml").write_text(
+        f"""
+        [defaults]
+        interval = 1
+        timeout = 1
+        retry_after = 0.01   # what fails is checked many times meanwhile
+        [endpoints]
+        slow = "{slow.url}"
+        nobody = "tcp://127.0.0.1:{port_of_nobody()}"
+        """
+    )
+
+    code, printed, complaints = run("top", tmp_path / "sites.toml")
+
+    assert (code, complaints) == (0, "")
+    assert printed.count("2 endpoints: ") == 1
+    assert re.search(r"^up +slow ", printed, re.MULTILINE)
+    slow.down()
+
+
 def _until_up(look):
     until = time.monotonic() + 5
     while look()[0]["counts"]["up"] < 1 and time.monotonic() < until:
