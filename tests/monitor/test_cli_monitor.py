@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -238,6 +239,24 @@ def test_run_complains_of_a_state_directory_that_is_in_use(run, tmp_path):
 
     assert (code, printed) == (2, "")
     assert "another monitor does; stop that, or give this one a directory of its own" in complaints
+
+
+@in_hub
+def test_run_complains_of_a_port_that_is_taken_and_leaves_no_state(run, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listen = f"127.0.0.1:{port}"
+        code, printed, complaints = run(
+            "run", "tcp://127.0.0.1:1", "--state", tmp_path / "kept", "--listen", listen
+        )
+
+    assert (code, printed) == (2, "")
+    assert complaints == (
+        f"safepatch: cannot serve the pages at {listen!r}: port {port} is taken, perhaps by "
+        "another monitor; `ss -ltnp` tells by whom; give another address by --listen "
+        "or by `listen` in [monitor], such as '127.0.0.1:8788', or '' for no pages\n"
+    )
+    assert [*tmp_path.iterdir()] == []
 
 
 # worker

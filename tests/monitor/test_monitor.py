@@ -1,6 +1,7 @@
 """The monitor as a whole: verdicts, alerts and state, over restarts, reloads and mistakes."""
 
 import gc
+import os
 import shutil
 
 import pytest
@@ -227,6 +228,34 @@ def test_nobody_is_told_of_what_is_silenced_until_that_is_over(tmp_path):
     assert [each.json["type"] for each in hook.got] == ["down"]
 
 
+@pytest.mark.parametrize(
+    ("listen", "hashed", "told"),
+    [
+        ("127.0.0.1:0", "secret", "'PAGES_HASH' has is no hash of a password; make one with"),
+        ("192.0.2.7:8787", "scrypt:1", "this machine does not have that address"),
+        ("127.0.0.1:1", "scrypt:1", "port 1 is not for this user; those below 1024 are for root"),
+    ],
+)
+@in_hub
+def test_pages_that_cannot_be_served_are_one_kind_of_error(
+    tmp_path, monkeypatch, listen, hashed, told
+):
+    from safepatch.monitor.web import passwords
+
+    if listen == "127.0.0.1:1" and os.geteuid() == 0:
+        pytest.skip("root may take any port")
+    monkeypatch.setenv("PAGES_HASH", hashed)
+    monkeypatch.setattr(passwords, "is_hash", lambda text: text.startswith("scrypt:"))
+    login = {"login": "ops", "password_hash_env": "PAGES_HASH"}
+
+    with pytest.raises(MonitorError, match="cannot serve the pages") as error:
+        Monitor("tcp://127.0.0.1:1", state=tmp_path / "s", listen=listen, **login).start()
+
+    assert told in str(error.value)
+    assert error.value.facts == {"listen": listen}
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_state_directory_without_a_name_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -431,7 +460,7 @@ def test_a_port_that_is_taken_is_told_and_nothing_is_left_open(tmp_path):
     taken = f"127.0.0.1:{server.port}"
     monitor = Monitor("tcp://127.0.0.1:1", state=tmp_path, listen=taken, check=ok)
 
-    with pytest.raises(MonitorError, match=f"cannot serve the pages at '{taken}'.*in use"):
+    with pytest.raises(MonitorError, match=f"cannot serve the pages at '{taken}'.*is taken"):
         monitor.start()
 
     server.down()

@@ -117,7 +117,8 @@ def name_of(endpoint: Endpoint) -> str:
 def check(endpoint: Endpoint, tools: Any, *, clock: Callable[[], float] | None = None) -> Result:
     """Whether it reported in time, by the Beats and the clock of `tools`."""
     beats: Beats | None = getattr(tools, "beats", None)
-    now = (clock or getattr(tools, "time", time.time))()
+    tell: Callable[[], float] = getattr(tools, "time", time.time) if clock is None else clock
+    now = tell()
     if beats is None:
         message = f"{endpoint.address} can be checked by a running monitor only, which hears of it"
         return Result(name=endpoint.name, at=now, error="internal", message=message)
