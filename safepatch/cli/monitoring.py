@@ -19,7 +19,7 @@ from safepatch.cli.telling import counted
 if TYPE_CHECKING:
     from safepatch.monitor.monitor import Monitor
 
-_NEEDS = "a monitor needs {!r}; install it with pip install 'safepatch-py[monitor]'"
+NEEDS = "a monitor needs {!r}; install it with pip install 'safepatch-py[monitor]'"
 
 sources = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 interval = click.option(
@@ -70,7 +70,7 @@ def errors() -> Iterator[None]:
         if str(error.name).startswith("safepatch."):
             raise
 
-        printing.complain(_NEEDS.format(error.name))
+        printing.complain(NEEDS.format(error.name))
         sys.exit(2)
     try:
         yield
@@ -98,7 +98,7 @@ def patch() -> None:
     try:
         from gevent import monkey
     except ModuleNotFoundError as error:
-        printing.complain(_NEEDS.format(error.name))
+        printing.complain(NEEDS.format(error.name))
         sys.exit(2)
     monkey.patch_all()
 

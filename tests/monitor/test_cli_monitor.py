@@ -16,12 +16,12 @@ import pytest
 pytest.importorskip("httptools", reason="a monitor needs the extra `monitor`")
 
 import gevent
-from alerted import in_hub, wait_until
+from alerted import in_hub, receiver, wait_until
 from children import ROOT, child
 from monitors import Server, port_of_nobody, source, watching
 
 from safepatch.__main__ import main
-from safepatch.cli import monitoring, monitoring_top
+from safepatch.cli import monitoring, monitoring_top, monitoring_trying
 from safepatch.monitor import monitor as monitor_module
 from safepatch.monitor.results import Result
 
@@ -124,7 +124,7 @@ def _plan(*addresses):
 # All of them.
 
 
-@pytest.mark.parametrize("command", ["run", "once", "top", "worker"])
+@pytest.mark.parametrize("command", ["run", "once", "top", "worker", "test-alert", "password"])
 def test_help_of_each_command_tells_its_exit_codes(run, command):
     code, printed, complaints = run(command, "--help")
 
@@ -257,6 +257,77 @@ def test_run_complains_of_a_port_that_is_taken_and_leaves_no_state(run, tmp_path
         "or by `listen` in [monitor], such as '127.0.0.1:8788', or '' for no pages\n"
     )
     assert [*tmp_path.iterdir()] == []
+
+
+# test-alert, password
+
+
+@pytest.fixture
+def channels(tmp_path):
+    """A file with a webhook that takes alerts, or answers as it is told to."""
+    file = tmp_path / "sites.toml"
+    with receiver(200, 404) as hook:
+        file.write_text(
+            f'[endpoints]\na = "tcp://127.0.0.1:1"\n[channels.team]\nurl = "{hook.url}"\n'
+            '[channels.on-call]\ncommand = ["false"]\n'
+        )
+        yield file, hook
+
+
+@in_hub
+def test_a_test_alert_is_sent_once_and_what_came_of_it_is_told(run, channels):
+    file, hook = channels
+
+    taken, refused = run("test-alert", file, "team"), run("test-alert", file, "team")
+
+    assert taken == (0, "channel 'team' (webhook) took the test alert\n", "")
+    assert refused == (
+        1, "",
+        "safepatch: channel 'team' (webhook) did not take it: it answers with status 404\n",
+    )  # fmt: skip
+    assert [each.json["type"] for each in hook.got] == ["test", "test"]
+    code, _, complaints = run("test-alert", file, "on-call")
+    assert (code, "channel 'on-call' (command) did not take it" in complaints) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            ["FILE", "tem"],
+            "there is no channel 'tem'; name one of team, on-call, after the sources",
+        ),
+        (["FILE"], "no channel is named; name one of team, on-call, after the sources"),
+        (["tcp://127.0.0.1:1", "x"], "there is no channel 'x', and the sources have none; add a"),
+    ],
+)
+@in_hub
+def test_a_channel_that_there_is_not_is_told_with_those_that_are(run, channels, given, told):
+    file, hook = channels
+
+    code, printed, complaints = run("test-alert", *(str(file) if g == "FILE" else g for g in given))
+
+    assert (code, printed, hook.got) == (2, "", [])
+    assert complaints.startswith(f"safepatch: {told}")
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "told"),
+    [
+        (["correct horse", "correct horse"], 0, "scrypt:"),
+        (["correct horse", "battery"], 1, "these were two different passwords"),
+        (["short", "short"], 1, "a password of 5 letters; take 8 or more"),
+    ],
+)
+def test_a_password_is_made_a_hash(run, monkeypatch, answers, code, told):
+    from safepatch.monitor.web import passwords
+
+    monkeypatch.setattr(passwords.main, "__defaults__", (lambda prompt: answers.pop(0),))
+
+    ended, printed, complaints = run("password")
+
+    assert ended == code
+    assert (printed if code == 0 else complaints).startswith(told)
 
 
 # worker
@@ -455,12 +526,15 @@ DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "monitor" / "running.md"
 
 
 def test_the_document_has_every_command_and_every_exit_code():
-    rows = re.findall(r"^\| `(\w+)[^|]*\| [^|]*\| ([^|]*)\|$", DOCUMENT.read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([\w-]+)[^|]*\| [^|]*\| ([^|]*)\|$", DOCUMENT.read_text(), re.MULTILINE
+    )
 
-    assert {command for command, _ in rows} == {*monitoring_top.monitor.commands}
+    assert {command for command, _ in rows} == {*monitoring_trying.monitor.commands}
     codes = {command: re.findall(r"\b[0-3]\b", ends) for command, ends in rows}
     assert codes == {
         "run": ["0", "2", "3"], "once": ["0", "1", "2"], "top": ["0", "2"], "worker": ["0", "2"],
+        "test-alert": ["0", "1", "2"], "password": ["0", "1"],
     }  # fmt: skip
 
 
@@ -482,7 +556,7 @@ def test_the_unit_of_the_document_runs_what_there_is(run):
     )
     command, *arguments = line.split()
 
-    context = monitoring_top.monitor.commands[command].make_context(command, arguments)
+    context = monitoring_trying.monitor.commands[command].make_context(command, arguments)
 
     assert context.params["state"] == "/var/lib/monitor"
     assert context.params["sources"] == ("/etc/monitor/sites.toml",)

@@ -35,6 +35,18 @@ def message(event: Event) -> Message:
     return Message(**{name: getattr(event, name) for name in event.__struct_fields__})
 
 
+def trial(channel: str, at: float) -> Event:
+    """An event by which somebody sees that a channel works."""
+    return Event(
+        id=f"test-{channel}-{at:.3f}",
+        type="test",
+        at=at,
+        severity="info",
+        title=f"A test of the channel {channel}",
+        text="If you read this, alerts arrive here.",
+    )
+
+
 def digest(parts: Sequence[Message]) -> Message:
     """What says all that some messages say, of which some may be digests; oldest first."""
     types: Counter[str] = Counter()
