@@ -21,7 +21,7 @@ from safepatch.monitor.alerts.alerting import Alerts
 from safepatch.monitor.checks.beats import Beats
 from safepatch.monitor.engine import afar, reloading, rounds, taking
 from safepatch.monitor.engine.feed import Feed, Subscription
-from safepatch.monitor.engine.keeping import MonitorError, Statuses, open_store
+from safepatch.monitor.engine.keeping import MonitorError, Statuses, not_served, open_store
 from safepatch.monitor.engine.pace import Pace
 from safepatch.monitor.engine.pool import Pool
 from safepatch.monitor.engine.schedule import Schedule
@@ -41,6 +41,16 @@ from safepatch.monitor.verdicts.incidents import Incidents
 from safepatch.monitor.verdicts.places import Places
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
+
+
+def _named(state: str | os.PathLike[str]) -> Path:
+    """A state directory. Raises MonitorError for "", which would be wherever the program is."""
+    if not os.fspath(state):
+        raise MonitorError(
+            "no state directory is named: `state` is ''; name one such as 'state', or leave it out",
+            state="",
+        )
+    return Path(state)
 
 
 class Monitor:
@@ -75,7 +85,7 @@ class Monitor:
     ) -> None:
         is_one = isinstance(source, str | os.PathLike | Mapping)
         self.sources: list[Any] = [source] if is_one else list(cast(Sequence[Source], source))
-        self.state = Path(state)
+        self.state = _named(state)
         self.clock, self.wall = clock, wall
         self.said, self.quiet = settings, quiet
         self.check = check or checks.run
@@ -115,6 +125,7 @@ class Monitor:
     def _open(self, opened: contextlib.ExitStack) -> None:
         """Everything, from below; it is closed in reverse."""
         self.started = self.wall()
+        taken = self._listen(opened)  # first: where that fails, no state is left behind
         self.store = open_store(self.state)
         opened.callback(self.store.close)
         root = self.store.root
@@ -154,7 +165,7 @@ class Monitor:
         )  # fmt: skip
         self.vantages = afar.vantages(self)  # None where this process makes the checks
         reloading.begin(self)
-        self._serve(opened)
+        self._serve(opened, taken)
         self.alerts.start()
         opened.callback(self.alerts.stop)
         self.restarts.start()
@@ -181,22 +192,29 @@ class Monitor:
         self.incidents.resume(self.wall())
         self.warned.resume(self.wall())
 
-    def _serve(self, opened: contextlib.ExitStack) -> None:
-        """The pages, unless there are to be none."""
+    def _listen(self, opened: contextlib.ExitStack) -> Any:
+        """The socket of the pages, None where there are to be none."""
         listen = self.plan.settings.listen
         if not listen:
-            return
+            return None
         from safepatch.monitor import web  # Flask takes its time
 
         try:
-            self.server = web.serve(self)
+            taken = web.listening(self.plan.settings)
         except OSError as error:
-            raise MonitorError(
-                f"cannot serve the pages at {listen!r}: {error}; give another address by `listen`, "
-                "such as '127.0.0.1:8788', or '' for no pages",
-                listen=listen,
-            ) from error
-        opened.callback(self.server.stop, 1.0)
+            raise MonitorError(not_served(listen, error), listen=listen) from error
+        except ValueError as error:  # no host and port, or one where anybody could come in
+            message = f"cannot serve the pages: {error}"
+            raise MonitorError(message, listen=listen) from error
+        opened.callback(taken.close)
+        return taken
+
+    def _serve(self, opened: contextlib.ExitStack, taken: Any) -> None:
+        if taken is not None:
+            from safepatch.monitor import web
+
+            self.server = web.serve(self, taken)
+            opened.callback(self.server.stop, 1.0)
 
     def stop(self) -> None:
         """Begin no more checks, give those under way five seconds, write all that is known, and
