@@ -571,15 +571,3 @@ def test_the_document_greets_as_the_command_does(tmp_path, monkeypatch):
     watched.plan = watched.read()
 
     assert monitoring.greeting(watched) == shown[1]
-
-
-def test_the_unit_of_the_document_runs_what_there_is(run):
-    [line] = re.findall(
-        r"^ExecStart=\S+/safepatch monitor (.*)$", DOCUMENT.read_text(), re.MULTILINE
-    )
-    command, *arguments = line.split()
-
-    context = monitoring_trying.monitor.commands[command].make_context(command, arguments)
-
-    assert context.params["state"] == "/var/lib/monitor"
-    assert context.params["sources"] == ("/etc/monitor/sites.toml",)

@@ -244,7 +244,7 @@ def test_pages_that_cannot_be_served_are_one_kind_of_error(
     from safepatch.monitor.web import passwords
 
     if listen == "127.0.0.1:1" and os.geteuid() == 0:
-        pytest.skip("root may take any port")
+        pytest.skip("this machine gives root any port")
     monkeypatch.setenv("PAGES_HASH", hashed)
     monkeypatch.setattr(passwords, "is_hash", lambda text: text.startswith("scrypt:"))
     login = {"login": "ops", "password_hash_env": "PAGES_HASH"}
