@@ -236,7 +236,8 @@ def test_run_refuses_a_state_directory_without_a_name(run, tmp_path, monkeypatch
 @in_hub
 def test_run_complains_of_a_state_directory_that_is_in_use(run, tmp_path):
     with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path):
-        code, printed, complaints = run("run", "tcp://127.0.0.1:1", "--state", tmp_path)
+        asked = ("run", "tcp://127.0.0.1:1", "--state", tmp_path, "--listen", "127.0.0.1:0")
+        code, printed, complaints = run(*asked)
 
     assert (code, printed) == (2, "")
     assert "another monitor does; stop that, or give this one a directory of its own" in complaints
