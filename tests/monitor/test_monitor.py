@@ -451,7 +451,7 @@ def test_a_state_directory_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(MonitorError, match=r"cannot keep state in .*file/state.*permissions"):
-        Monitor("tcp://127.0.0.1:1", state=tmp_path / "file" / "state").start()
+        Monitor("tcp://127.0.0.1:1", state=tmp_path / "file" / "state", listen="").start()
 
 
 @pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning")  # gevent's socket
