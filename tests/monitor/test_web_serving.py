@@ -14,7 +14,7 @@ from gevent import socket as gevent_socket
 from standins import many, shop
 
 from safepatch.monitor import web
-from safepatch.monitor.web import live, making, serving
+from safepatch.monitor.web import access, live, making, serving
 
 
 @pytest.fixture(autouse=True)
@@ -393,6 +393,17 @@ def test_streams_give_signs_of_life(served):
 
     with listen(server) as made:
         lines_until(made, b": alive")
+
+
+def test_a_stream_ends_with_the_login(served, monkeypatch):
+    server = served()
+    live_of(server).alive = 0.02
+    with listen(server) as made:
+        lines_until(made, b": alive")
+        monkeypatch.setattr(access, "may_see", lambda: False)
+        lines_until(made, b"0\r\n\r\n")  # the last chunk
+
+    assert live_of(server).waiting == {}
 
 
 def test_so_many_streams_are_open_at_once_and_no_more(served, monkeypatch):
