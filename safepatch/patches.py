@@ -308,7 +308,12 @@ class Patch(Generic[W_co]):
         self._set("applied", None)
 
     def _skipped(self, disabled: list[str], is_meant: Callable[[str], bool]) -> bool:
-        skipped = kill_switch.disables(disabled, self.name, self.text, is_meant)
+        name, target = self.name, self.text
+        if self.handle is not self and not {"*", self.handle.name}.isdisjoint(disabled):
+            # Said once for all of a group, as a recipe of eleven parts is.
+            name, parts = self.handle.name, self.handle.parts
+            target = parts[0].text + (f" and {len(parts) - 1} more" if len(parts) > 1 else "")
+        skipped = kill_switch.disables(disabled, name, target, is_meant)
         if skipped:
             self._skip("SAFEPATCH_DISABLE names it")
         return skipped

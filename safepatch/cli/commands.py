@@ -13,7 +13,7 @@ from safepatch import lock as locking
 from safepatch.cli import (
     annotating,
     completing,
-    monitoring_worker,
+    monitoring_trying,
     options,
     others,
     printing,
@@ -266,5 +266,5 @@ def _print_drift(drift: Drift) -> None:
     )  # fmt: skip
 
 
-program.add_command(monitoring_worker.monitor)
+program.add_command(monitoring_trying.monitor)
 program.add_command(storing_documents.store)

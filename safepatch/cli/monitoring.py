@@ -19,12 +19,7 @@ from safepatch.cli.telling import counted
 if TYPE_CHECKING:
     from safepatch.monitor.monitor import Monitor
 
-_NEEDS = "a monitor needs {!r}; install it with pip install 'safepatch-py[monitor]'"
-_EXITS = (
-    "\b\nExit codes:\n  0  it was stopped, by SIGTERM, SIGINT or control-C\n"
-    "  2  an error: a wrong source, a state directory or a port that is taken\n"
-    "  3  the state cannot be written any more; start it again"
-)
+NEEDS = "a monitor needs {!r}; install it with pip install 'safepatch-py[monitor]'"
 
 sources = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 interval = click.option(
@@ -42,7 +37,19 @@ concurrency = click.option(
 )  # fmt: skip
 
 
-@click.group(epilog=options.exits("something is down, of `once`"))
+def exits(*codes: str) -> str:
+    """The exit codes of a command, below its help."""
+    return "\b\nExit codes:\n  " + "\n  ".join(codes)
+
+
+@click.group(
+    epilog=exits(
+        "0  all is well",
+        "1  something is down, of `once`",
+        "2  an error: a wrong option or source",
+        "3  the state cannot be written any more, of `run`",
+    )
+)
 def monitor() -> None:
     """Watch sites and other endpoints.
 
@@ -63,7 +70,7 @@ def errors() -> Iterator[None]:
         if str(error.name).startswith("safepatch."):
             raise
 
-        printing.complain(_NEEDS.format(error.name))
+        printing.complain(NEEDS.format(error.name))
         sys.exit(2)
     try:
         yield
@@ -91,7 +98,7 @@ def patch() -> None:
     try:
         from gevent import monkey
     except ModuleNotFoundError as error:
-        printing.complain(_NEEDS.format(error.name))
+        printing.complain(NEEDS.format(error.name))
         sys.exit(2)
     monkey.patch_all()
 
@@ -110,7 +117,13 @@ def settings(**said: Any) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-@monitor.command(epilog=_EXITS)
+@monitor.command(
+    epilog=exits(
+        "0  it was stopped, by SIGTERM, SIGINT or control-C",
+        "2  an error: a wrong source, a state directory or a port that is taken",
+        "3  the state cannot be written any more; start it again",
+    )
+)
 @sources
 @click.option("--state", default="state", metavar="DIRECTORY", show_default=True,
               help="Where the monitor keeps what it must not forget.")  # fmt: skip
@@ -174,7 +187,14 @@ def greeting(watching: Monitor) -> str:
     return f"watching {counted(len(endpoints), 'endpoint')} ({few}); {page}; {kept}"
 
 
-@monitor.command(epilog=options.exits("something is down"))
+@monitor.command(
+    epilog=exits(
+        "0  all is well, warnings apart",
+        "1  something is down, or cannot be checked",
+        "2  an error: a wrong option or source",
+        "130  it was interrupted by control-C",
+    )
+)
 @sources
 @timeout
 @concurrency

@@ -18,8 +18,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from safepatch.cli import monitoring, options, printing
-from safepatch.cli.monitoring import monitor
+from safepatch.cli import monitoring, printing
+from safepatch.cli.monitoring import exits, monitor
 from safepatch.cli.telling import counted
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ _WHERE = "http://127.0.0.1:8787"
 Seen = tuple[dict[str, Any], list[dict[str, Any]]]  # as /api/v1/status and /api/v1/endpoints say
 
 
-@monitor.command(epilog=options.exits())
+@monitor.command(
+    epilog=exits("0  it was ended", "2  an error: a wrong option or source, or no monitor answers")
+)
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]")
 @click.option("--url", default=_WHERE, show_default=True, help="Where the pages of a monitor are.")
 @click.option("--token-env", metavar="NAME", help="The environment variable with a token for it.")
@@ -198,8 +200,10 @@ def _wait_for_results(watching: Monitor, seconds: float = 60.0) -> None:
     import gevent
 
     until = time.monotonic() + seconds
-    while watching.pace.done < len(watching.plan.endpoints) and time.monotonic() < until:
+    waiting = set(watching.plan.endpoints)
+    while waiting and time.monotonic() < until:
         gevent.sleep(0.05)
+        waiting = {name for name in waiting if not watching.statuses[name].checked}
 
 
 def own_look(watching: Any, most: int = 200) -> Seen:

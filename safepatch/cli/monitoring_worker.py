@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from safepatch.cli import monitoring, options
+from safepatch.cli import monitoring
+from safepatch.cli.monitoring import exits
 from safepatch.cli.monitoring_top import monitor
 
 if TYPE_CHECKING:
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["monitor"]  # with this command, too
 
 
-@monitor.command(epilog=options.exits())
+@monitor.command(
+    epilog=exits(
+        "0  it was stopped", "2  an error: a wrong option or source, or no broker is named"
+    )
+)
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]")
 @click.option("--broker", metavar="URL", envvar="SAFEPATCH_MONITOR_BROKER", show_envvar=True,
               help="The Redis of the monitor, redis://HOST:PORT/NUMBER.")  # fmt: skip

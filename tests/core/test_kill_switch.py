@@ -242,6 +242,21 @@ def test_each_disabled_patch_is_said(shop, disable, caplog):
     assert f"{shop.__name__}:two" in text
 
 
+@pytest.mark.parametrize("by", ["name", "everything"])
+def test_a_disabled_group_is_said_once(shop, patches, disable, caplog, by):
+    name = f"group-{uuid.uuid4().hex}"
+    disable(name if by == "name" else "*")
+    group = patches.register(
+        name, [patches.patch(f"{shop.__name__}:{each}", pass_through) for each in ("one", "two")]
+    )
+
+    with caplog.at_level(logging.INFO):
+        group.apply()
+
+    said = f"patch {name!r} of '{shop.__name__}:one and 1 more' is skipped"
+    assert [each.getMessage() for each in caplog.records] == [f"{said}: SAFEPATCH_DISABLE names it"]
+
+
 def test_two_patches_of_one_name_are_both_said(shop, patches, disable, caplog):
     """A name is one registry's own; the log tells which target is left alone."""
     name = f"first-{uuid.uuid4().hex}"

@@ -23,6 +23,7 @@ class Server:
 
     def __init__(self, answer=ANSWER):
         self.answer, self.port, self.asked = answer, port_of_nobody(), 0
+        self.answers_after = 0.0  # seconds
         self._server = None
         self.up()
 
@@ -41,6 +42,7 @@ class Server:
         with contextlib.suppress(OSError), contextlib.closing(sock):
             sock.recv(65536)
             self.asked += 1
+            gevent.sleep(self.answers_after)
             sock.sendall(self.answer)
 
 

@@ -1,5 +1,6 @@
 """What people read."""
 
+import pytest
 from alerted import event
 
 from safepatch.monitor.alerts.messages import clock, digest, message
@@ -38,6 +39,41 @@ def test_a_digest_of_digests_counts_all_and_lists_the_first_and_the_last():
     assert whole.id == "digest-e0-down-301"
     assert whole.text.splitlines()[50] == "... 201 more ..."
     assert whole.severity == "critical"
+
+
+@pytest.mark.parametrize(
+    ("kind", "title", "text", "line"),
+    [
+        ("down", "a is down", "a (b) is down since 1.\nIt is refused.", "a is down: It is refused"),
+        ("down", "a is down", "a is down since 1.", "a is down"),
+        ("down", "a is down", f"a\n{'x' * 300}\nz", f"a is down: {'x' * 159}…"),
+        (
+            "flapping",
+            "a is flapping",
+            "a\nIt changed 8 times.",
+            "a is flapping: It changed 8 times",
+        ),
+        ("up", "a is up again, after 1 min", "a is\nIt began.", "a is up again, after 1 min"),
+        ("warning", "a: expires soon", "a: expires soon", "a: expires soon"),
+        ("warning", "2 are not as usual", "a: x\nb: y", "2 are not as usual: a: x"),
+        (
+            "restart",
+            "a is restarted",
+            "a is restarted. No way to it",
+            "a is restarted: No way to it",
+        ),
+        (
+            "blind",
+            "The monitor is blind: no way",
+            "Since 1 no way.",
+            "The monitor is blind: no way",
+        ),
+    ],
+)
+def test_each_line_of_a_digest_has_its_reason_in_few_words(kind, title, text, line):
+    whole = of(event(1, kind, title=title, text=text), event(2, "test"))
+
+    assert whole.text.splitlines()[0].partition(" UTC ")[2] == line
 
 
 def test_a_digest_names_the_endpoints_and_tags_of_what_it_lists():

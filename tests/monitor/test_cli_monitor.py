@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from children import ROOT, child
 from monitors import Server, port_of_nobody, source, watching
 
 from safepatch.__main__ import main
-from safepatch.cli import monitoring, monitoring_top
+from safepatch.cli import monitoring, monitoring_top, monitoring_trying
 from safepatch.monitor import monitor as monitor_module
 from safepatch.monitor.engine.keeping import MonitorError
 from safepatch.monitor.results import Result
@@ -124,12 +125,20 @@ def _plan(*addresses):
 # All of them.
 
 
-@pytest.mark.parametrize("command", ["run", "once", "top", "worker"])
+@pytest.mark.parametrize("command", ["run", "once", "top", "worker", "test-alert", "password"])
 def test_help_of_each_command_tells_its_exit_codes(run, command):
     code, printed, complaints = run(command, "--help")
 
     assert (code, complaints) == (0, "")
     assert "2  an error" in printed
+
+
+def test_once_tells_its_exit_codes_in_words_of_its_own(run):
+    _, printed, _ = run("once", "--help")
+
+    for told in ("0  all is well", "1  something is down", "a wrong option or source", "130  "):
+        assert told in printed
+    assert "lock file" not in printed
 
 
 @pytest.mark.parametrize("command", ["run", "once", "top"])
@@ -214,13 +223,113 @@ def test_a_hangup_has_the_sources_read_again(started, tmp_path):
     assert monitor.wait(timeout=10) == 0
 
 
+def test_run_refuses_a_state_directory_without_a_name(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    code, printed, complaints = run("run", "tcp://127.0.0.1:1", "--state", "")
+
+    assert (code, printed) == (2, "")
+    assert complaints.startswith("safepatch: no state directory is named")
+    assert [*tmp_path.iterdir()] == []
+
+
 @in_hub
 def test_run_complains_of_a_state_directory_that_is_in_use(run, tmp_path):
     with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path):
-        code, printed, complaints = run("run", "tcp://127.0.0.1:1", "--state", tmp_path)
+        asked = ("run", "tcp://127.0.0.1:1", "--state", tmp_path, "--listen", "127.0.0.1:0")
+        code, printed, complaints = run(*asked)
 
     assert (code, printed) == (2, "")
     assert "another monitor does; stop that, or give this one a directory of its own" in complaints
+
+
+@in_hub
+def test_run_complains_of_a_port_that_is_taken_and_leaves_no_state(run, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listen = f"127.0.0.1:{port}"
+        code, printed, complaints = run(
+            "run", "tcp://127.0.0.1:1", "--state", tmp_path / "kept", "--listen", listen
+        )
+
+    assert (code, printed) == (2, "")
+    assert complaints == (
+        f"safepatch: cannot serve the pages at {listen!r}: port {port} is taken, perhaps by "
+        "another monitor; `ss -ltnp` tells by whom; give another address by --listen "
+        "or by `listen` in [monitor], such as '127.0.0.1:8788', or '' for no pages\n"
+    )
+    assert [*tmp_path.iterdir()] == []
+
+
+# test-alert, password
+
+
+@pytest.fixture
+def channels(tmp_path):
+    """A file with a webhook that takes alerts, or answers as it is told to."""
+    file = tmp_path / "sites.toml"
+    with receiver(200, 404) as hook:
+        file.write_text(
+            f'[endpoints]\na = "tcp://127.0.0.1:1"\n[channels.team]\nurl = "{hook.url}"\n'
+            '[channels.on-call]\ncommand = ["false"]\n'
+        )
+        yield file, hook
+
+
+@in_hub
+def test_a_test_alert_is_sent_once_and_what_came_of_it_is_told(run, channels):
+    file, hook = channels
+
+    taken, refused = run("test-alert", file, "team"), run("test-alert", file, "team")
+
+    assert taken == (0, "channel 'team' (webhook) took the test alert\n", "")
+    assert refused == (
+        1, "",
+        "safepatch: channel 'team' (webhook) did not take it: it answers with status 404\n",
+    )  # fmt: skip
+    assert [each.json["type"] for each in hook.got] == ["test", "test"]
+    code, _, complaints = run("test-alert", file, "on-call")
+    assert (code, "channel 'on-call' (command) did not take it" in complaints) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            ["FILE", "tem"],
+            "there is no channel 'tem'; name one of team, on-call, after the sources",
+        ),
+        (["FILE"], "no channel is named; name one of team, on-call, after the sources"),
+        (["tcp://127.0.0.1:1", "x"], "there is no channel 'x', and the sources have none; add a"),
+    ],
+)
+@in_hub
+def test_a_channel_that_there_is_not_is_told_with_those_that_are(run, channels, given, told):
+    file, hook = channels
+
+    code, printed, complaints = run("test-alert", *(str(file) if g == "FILE" else g for g in given))
+
+    assert (code, printed, hook.got) == (2, "", [])
+    assert complaints.startswith(f"safepatch: {told}")
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "told"),
+    [
+        (["correct horse", "correct horse"], 0, "scrypt:"),
+        (["correct horse", "battery"], 1, "these were two different passwords"),
+        (["short", "short"], 1, "a password of 5 letters; take 8 or more"),
+    ],
+)
+def test_a_password_is_made_a_hash(run, monkeypatch, answers, code, told):
+    from safepatch.monitor.web import passwords
+
+    monkeypatch.setattr(passwords.main, "__defaults__", (lambda prompt: answers.pop(0),))
+
+    ended, printed, complaints = run("password")
+
+    assert ended == code
+    assert (printed if code == 0 else complaints).startswith(told)
 
 
 # worker
@@ -404,6 +513,30 @@ def test_top_checks_sources_by_itself_and_leaves_nothing(run, monkeypatch, tmp_p
     server.down()
 
 
+@in_hub
+def test_top_without_a_terminal_waits_until_all_were_checked_once(run, tmp_path):
+    slow = Server()
+    slow.answers_after = 0.3
+    (tmp_path / "sites.toml").write_text(
+        f"""
+        [defaults]
+        interval = 1
+        timeout = 1
+        retry_after = 0.01   # what fails is checked many times meanwhile
+        [endpoints]
+        slow = "{slow.url}"
+        nobody = "tcp://127.0.0.1:{port_of_nobody()}"
+        """
+    )
+
+    code, printed, complaints = run("top", tmp_path / "sites.toml")
+
+    assert (code, complaints) == (0, "")
+    assert printed.count("2 endpoints: ") == 1
+    assert re.search(r"^up +slow ", printed, re.MULTILINE)
+    slow.down()
+
+
 def _until_up(look):
     until = time.monotonic() + 5
     while look()[0]["counts"]["up"] < 1 and time.monotonic() < until:
@@ -417,12 +550,15 @@ DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "monitor" / "running.md"
 
 
 def test_the_document_has_every_command_and_every_exit_code():
-    rows = re.findall(r"^\| `(\w+)[^|]*\| [^|]*\| ([^|]*)\|$", DOCUMENT.read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([\w-]+)[^|]*\| [^|]*\| ([^|]*)\|$", DOCUMENT.read_text(), re.MULTILINE
+    )
 
-    assert {command for command, _ in rows} == {*monitoring_top.monitor.commands}
+    assert {command for command, _ in rows} == {*monitoring_trying.monitor.commands}
     codes = {command: re.findall(r"\b[0-3]\b", ends) for command, ends in rows}
     assert codes == {
         "run": ["0", "2", "3"], "once": ["0", "1", "2"], "top": ["0", "2"], "worker": ["0", "2"],
+        "test-alert": ["0", "1", "2"], "password": ["0", "1"],
     }  # fmt: skip
 
 
@@ -436,15 +572,3 @@ def test_the_document_greets_as_the_command_does(tmp_path, monkeypatch):
     watched.plan = watched.read()
 
     assert monitoring.greeting(watched) == shown[1]
-
-
-def test_the_unit_of_the_document_runs_what_there_is(run):
-    [line] = re.findall(
-        r"^ExecStart=\S+/safepatch monitor (.*)$", DOCUMENT.read_text(), re.MULTILINE
-    )
-    command, *arguments = line.split()
-
-    context = monitoring_top.monitor.commands[command].make_context(command, arguments)
-
-    assert context.params["state"] == "/var/lib/monitor"
-    assert context.params["sources"] == ("/etc/monitor/sites.toml",)

@@ -7,11 +7,12 @@ import pytest
 from verdict_helpers import QUICK, World
 
 from safepatch.monitor.plan import Endpoint, Options, Plan, Window
+from safepatch.monitor.results import ERRORS
 from safepatch.monitor.verdicts import records
 from safepatch.monitor.verdicts.causes import Failure
 from safepatch.monitor.verdicts.incidents import Incidents
 from safepatch.monitor.verdicts.places import Places, domain_of, network_of
-from safepatch.monitor.verdicts.telling import began, duration, listed
+from safepatch.monitor.verdicts.telling import began, duration, ended, grew, listed
 from safepatch.store import Store
 
 
@@ -42,10 +43,7 @@ def test_one_endpoint_is_told_of_by_its_name_with_what_was_found():
     (event,) = world.settle()
 
     assert (event.type, event.severity, event.title) == ("down", "critical", "e1 is down")
-    assert event.text == (
-        "e1 (https://e1/) is down since 2026-09-21 14:13:20 UTC.\n"
-        "It answers with another status than expected: status it is"
-    )
+    assert event.text == ("e1 (https://e1/) is down since 2026-09-21 14:13:20 UTC.\nStatus it is")
     assert (event.endpoints, event.count, event.cause) == (("e1",), 1, {})
 
 
@@ -56,6 +54,8 @@ def test_one_endpoint_is_told_of_by_its_name_with_what_was_found():
         ("certificate", "its certificate expired", "Its certificate expired"),
         ("content", "'a' is not in it", "It answers with something else than expected: 'a' is n"),
         ("timeout", "", "No answer in time."),
+        ("silent", "'job' has not reported in 2 days", None),
+        ("status", "GET https://a/ answers 502 Bad Gateway", None),
     ],
 )
 def test_what_a_message_says_itself_is_not_said_before_it(error, message, told):
@@ -64,6 +64,48 @@ def test_what_a_message_says_itself_is_not_said_before_it(error, message, told):
     _, text = began({"count": 1, "names": ["a"], "cause": {}, "type": "down"}, [failure])
 
     assert text.splitlines()[1].startswith(told or message)
+
+
+def told_of(count, cause, *failures, type_="down"):
+    """What is told of an incident of so many, when it begins, grows and ends."""
+    names = [f"e{number}" for number in range(count)]
+    document = {"count": count, "names": names, "cause": cause, "type": type_, "opened": 0.0}
+    failures = [
+        Failure(Endpoint(name, f"https://{name}/", QUICK), type_, *each, 0.0, 0.0)
+        for name, each in zip(names, failures, strict=False)
+    ]
+    document["title"], text = began(document, failures)
+    grown = grew({**document, "told": count}, 2 * count)
+    return (document["title"], text), grown, ended(document, 60.0)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_titles_of_many_are_in_the_plural(error):
+    cause = {"kind": "error", "value": error}
+
+    (title, text), (more, _), _ = told_of(6, cause, (error, ""), (error, ""))
+
+    means = title.partition("6 endpoints are down: ")[2]
+    assert means
+    assert not {"its", "it"} & {*means.split()}
+    assert more == f"Now 12 endpoints are down: {means}"
+    assert f"Errors: {means} (2)." in text.splitlines()
+
+
+def test_what_flaps_and_is_well_at_the_moment_is_no_error():
+    (_, text), (_, more), (title, _) = told_of(
+        3, {"kind": "address", "value": "192.0.2.1"}, ("flapping", ""), ("dns", "no"),
+        type_="flapping",
+    )  # fmt: skip
+
+    assert text.splitlines()[1:4] == [
+        "They have in common: the address 192.0.2.1, where nothing else was found well.",
+        "Errors: up at this moment (1), its name cannot be resolved (1).",
+        "The first was e0: up at this moment",
+    ]
+    assert text.splitlines()[-1] == "There are no more messages until they are steady."
+    assert more.startswith("6 endpoints are flapping now; there were 3 at the last message.")
+    assert title == "3 endpoints at 192.0.2.1 are up and steady, after 1 min"
 
 
 def test_failures_are_gathered_first():
@@ -275,11 +317,11 @@ def test_three_thousand_failures_at_once_are_one_alert():
     (event,) = world.settle()
 
     assert time.process_time() - begun < 0.5
-    assert event.title == "2,800 endpoints are down: no answer in time"
+    assert event.title == "2,800 endpoints are down: no answers in time"
     assert event.count == 2800
     assert len(event.endpoints) == 50
     assert "e0, e1, e2, e3, e4, e5, e6, e7, e8, e9 and 2,790 more." in event.text.splitlines()
-    assert "Errors: no answer in time (2,800)." in event.text.splitlines()
+    assert "Errors: no answers in time (2,800)." in event.text.splitlines()
     assert len(event.text) < 1000
     assert {status.incident for status in world.statuses.values()} == {"", event.incident}
 
@@ -318,7 +360,7 @@ def test_an_incident_that_doubles_is_told_again_but_not_within_minutes():
     (again,) = world.settle(300)
 
     assert (again.type, again.incident, again.count) == ("down", event.incident, 25)
-    assert again.title == "now 25 endpoints at 192.0.2.1 are down"
+    assert again.title == "Now 25 endpoints at 192.0.2.1 are down"
     assert again.id != event.id
 
     fail(world, range(25, 40))

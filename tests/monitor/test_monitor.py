@@ -213,7 +213,7 @@ def test_nobody_is_told_of_what_is_silenced_until_that_is_over(tmp_path):
         )
         with watching(given, tmp_path, wall=lambda: now[0]) as monitor:
             monitor.silence("a", 60)
-            assert monitor.statuses["a"].muted.startswith("silenced until ")
+            assert monitor.statuses["a"].muted == "silenced until 14:14 UTC"
             until(monitor, a="down")
             rounds.settle(monitor)
             gevent.sleep(0.05)
@@ -229,6 +229,43 @@ def test_nobody_is_told_of_what_is_silenced_until_that_is_over(tmp_path):
     assert [each.json["type"] for each in hook.got] == ["down"]
 
 
+@pytest.mark.parametrize(
+    ("listen", "hashed", "told"),
+    [
+        ("127.0.0.1:0", "secret", "'PAGES_HASH' has is no hash of a password; make one with"),
+        ("192.0.2.7:8787", "scrypt:1", "this machine does not have that address"),
+        ("127.0.0.1:1", "scrypt:1", "port 1 is not for this user; those below 1024 are for root"),
+    ],
+)
+@in_hub
+def test_pages_that_cannot_be_served_are_one_kind_of_error(
+    tmp_path, monkeypatch, listen, hashed, told
+):
+    from safepatch.monitor.web import passwords
+
+    if listen == "127.0.0.1:1" and os.geteuid() == 0:
+        pytest.skip("this machine gives root any port")
+    monkeypatch.setenv("PAGES_HASH", hashed)
+    monkeypatch.setattr(passwords, "is_hash", lambda text: text.startswith("scrypt:"))
+    login = {"login": "ops", "password_hash_env": "PAGES_HASH"}
+
+    with pytest.raises(MonitorError, match="cannot serve the pages") as error:
+        Monitor("tcp://127.0.0.1:1", state=tmp_path / "s", listen=listen, **login).start()
+
+    assert told in str(error.value)
+    assert error.value.facts == {"listen": listen}
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_state_directory_without_a_name_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(MonitorError, match="no state directory is named: `state` is ''"):
+        Monitor("tcp://127.0.0.1:1", state="")
+
+    assert [*tmp_path.iterdir()] == []
+
+
 @in_hub
 def test_a_silence_that_is_ended_is_over(tmp_path):
     with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
@@ -241,9 +278,10 @@ def test_a_silence_that_is_ended_is_over(tmp_path):
 
 @in_hub
 def test_a_heartbeat_is_looked_at_when_it_reports(tmp_path):
-    given = source({"nightly": {"address": "beat://nightly", "interval": 3600, "confirm_down": 1}})
+    given = source(
+        {"nightly": {"address": "beat://nightly", "interval": 3600, "retry_after": 3600}}
+    )
     with watching(given, tmp_path) as monitor:
-        until(monitor, nightly="up")
         with monitor.store.transaction():
             key = monitor.beats.key
 
@@ -255,6 +293,33 @@ def test_a_heartbeat_is_looked_at_when_it_reports(tmp_path):
         assert [*monitor.store.root["beats"]] == ["nightly"]
         assert monitor.beat(key, "nightly")
         until(monitor, nightly="up")
+
+
+@in_hub
+def test_a_heartbeat_is_new_until_it_has_come_and_down_when_it_is_late(tmp_path):
+    now = [1_790_000_000.0]
+    options = {"interval": 3600, "grace": 60}
+    given = source({
+        "nightly": {"address": "beat://nightly", **options},
+        "never": {"address": "beat://never", **options},
+    })  # fmt: skip
+    with watching(given, tmp_path, wall=lambda: now[0]) as monitor:
+        never, nightly = monitor.statuses["never"], monitor.statuses["nightly"]
+        wait_until(lambda: never.checked and nightly.checked)
+        assert (never.state, nightly.state) == ("new", "new")
+        monitor.history.flush(now[0])
+        assert monitor.history.uptime("never", 86400) is None
+
+        with monitor.store.transaction():
+            key = monitor.beats.key
+        monitor.beat(key, "nightly")
+        wait_until(lambda: nightly.state == "up")
+        assert never.state == "new"
+
+        now[0] += 3661
+        monitor.recheck("never")
+        wait_until(lambda: never.state == "down")
+        assert never.message.startswith("'never' has not reported in 61 minutes")
 
 
 @in_hub
@@ -386,7 +451,7 @@ def test_a_state_directory_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(MonitorError, match=r"cannot keep state in .*file/state.*permissions"):
-        Monitor("tcp://127.0.0.1:1", state=tmp_path / "file" / "state").start()
+        Monitor("tcp://127.0.0.1:1", state=tmp_path / "file" / "state", listen="").start()
 
 
 @pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning")  # gevent's socket
@@ -396,7 +461,7 @@ def test_a_port_that_is_taken_is_told_and_nothing_is_left_open(tmp_path):
     taken = f"127.0.0.1:{server.port}"
     monitor = Monitor("tcp://127.0.0.1:1", state=tmp_path, listen=taken, check=ok)
 
-    with pytest.raises(MonitorError, match=f"cannot serve the pages at '{taken}'.*in use"):
+    with pytest.raises(MonitorError, match=f"cannot serve the pages at '{taken}'.*is taken"):
         monitor.start()
 
     server.down()
@@ -570,9 +635,9 @@ def test_lookups_go_at_a_rate():
 def test_a_host_that_dns_does_not_know_is_a_warning_of_its_endpoints(tmp_path):
     with watching(source({"a": "tcp://a.example:1"}), tmp_path, check=ok) as monitor:
         until(monitor, a="up")
-        monitor.lookups.warnings["a.example"] = "it is not known"
+        monitor.lookups.warnings["a.example"] = "DNS knows nothing of it"
 
-        wait_until(lambda: monitor.statuses["a"].warnings == ("DNS: it is not known",))
+        wait_until(lambda: monitor.statuses["a"].warnings == ("DNS knows nothing of it",))
         monitor.lookups.warnings.clear()
         wait_until(lambda: monitor.statuses["a"].warnings == ())
 

@@ -364,6 +364,21 @@ def test_two_at_once_work_and_are_closed_in_any_order(dns, clock, order):
     assert patched() == unpatched
 
 
+def test_all_goes_on_without_the_patch_where_it_is_disabled(dns, clock, monkeypatch):
+    monkeypatch.setenv("SAFEPATCH_DISABLE", "dns-cache")
+    made = Resolving(servers=[dns.address], clock=clock)
+    try:
+        before = AbstractResolver.getaddrinfo
+        made.addresses("a.test", 80)
+        made.again("a.test")
+
+        assert made.stats()["lookups"] == 1
+        assert (made.stats()["hits"], made.stats()["kept"]) == (0, 0)
+        assert AbstractResolver.getaddrinfo is before
+    finally:
+        made.close()
+
+
 def test_dns_servers_at_several_ports_are_refused():
     with pytest.raises(ValueError, match="c-ares knows one port"):
         Resolving(servers=["127.0.0.1:53", "127.0.0.1:54"])

@@ -85,9 +85,13 @@ def test_parameters_are_as_the_document_says(path):
             if parameter["in"] == "query" and parameter.get("required"):
                 bare = ASKED[path].partition("?")[0]
                 assert visitor.open(bare, method=method.upper()).status_code == 404
-            if parameter["schema"].get("minimum") == 1 and parameter["name"] != "page":
+            if parameter["schema"].get("minimum") == 1:
                 wrong = ASKED[path].partition("?")[0] + f"?{parameter['name']}=0"
                 assert visitor.open(wrong, method=method.upper()).status_code == 400
+                assert "400" in operation["responses"]
+            for word in parameter["schema"].get("enum", ()):
+                right = f"?name=Mail&{parameter['name']}={word}"
+                assert visitor.get(ASKED[path].partition("?")[0] + right).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -114,6 +118,43 @@ def test_mistakes_are_told_as_the_document_says(method, path, status):
     told = checked(answer, {"$ref": "#/components/schemas/ErrorAnswer"})
     assert told["status"] == status
     assert told["error"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        (
+            "endpoints?state=dwn",
+            "state is one of down, warning, unknown, new, up, muted, not 'dwn'",
+        ),
+        ("endpoints?page=0", "page is a whole number from 1 to 3, not '0'"),
+        ("endpoints?page=4", "page is a whole number from 1 to 3, not '4'"),
+        ("endpoints?page=last", "page is a whole number from 1 to 3, not 'last'"),
+        ("endpoints?per_page=2.5", "per_page is a whole number from 1 to 1000, not '2.5'"),
+        ("endpoints?per_page=1001", "per_page is a whole number from 1 to 1000, not '1001'"),
+        ("incidents?limit=-1", "limit is a whole number from 1 to 1000, not '-1'"),
+        ("incidents?open=yes", "open is one of true, false, 1, 0, not 'yes'"),
+        ("alerts?limit=all", "limit is a whole number from 1 to 1000, not 'all'"),
+        ("rollups?name=site-00000.example.com&step=week", "step is one of hour, day, not 'week'"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_with_what_it_may_be(asked, error):
+    answer = client(many(250)).get(f"/api/v1/{asked}")
+
+    assert (answer.status_code, answer.json) == (400, {"error": error, "status": 400})
+
+
+def test_parameters_without_a_value_are_as_if_not_given():
+    answer = client(many(250)).get("/api/v1/endpoints?state=&page=&per_page=")
+
+    assert (answer.json["page"], len(answer.json["endpoints"])) == (1, 100)
+
+
+def test_a_span_that_ends_before_it_begins_is_refused():
+    answer = client().get("/api/v1/results?name=Mail&since=200&until=100")
+
+    assert answer.status_code == 400
+    assert "since is a number from 0 to 100" in answer.json["error"]
 
 
 def test_endpoints_are_paged_and_chosen_as_on_the_page():

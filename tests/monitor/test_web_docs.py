@@ -113,7 +113,7 @@ def test_the_numbers_are_those_of_the_code():
 
 
 def test_the_console_makes_a_hash_as_it_says(capsys):
-    console = next(block for block in blocks("console") if "passwords" in block)
+    console = next(block for block in blocks("console") if "password" in block)
     command, first, second, printed = console.splitlines()
     answers = iter(["correct horse", "correct horse"])
     asked = []
@@ -124,7 +124,7 @@ def test_the_console_makes_a_hash_as_it_says(capsys):
 
     passwords.main(ask)
 
-    assert command == f"$ python -m {passwords.__name__}"
+    assert command == "$ safepatch monitor password"
     assert asked == [first, second]
     assert capsys.readouterr().out.startswith(printed.removesuffix("..."))
 

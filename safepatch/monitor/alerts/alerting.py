@@ -142,15 +142,7 @@ class Alerts:
         Raises KeyError for a channel that does not exist, and what sending raises.
         """
         channel, at = self._plan().channels[name], self._now()
-        event = Event(
-            id=f"test-{name}-{at:.3f}",
-            type="test",
-            at=at,
-            severity="info",
-            title=f"A test of the channel {name}",
-            text="If you read this, alerts arrive here.",
-        )
-        self._deliver(named(name, channel), messages.message(event))
+        self._deliver(named(name, channel), messages.message(messages.trial(name, at)))
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """By channel: its kind, how many wait, were sent and failed; what is wrong since when."""

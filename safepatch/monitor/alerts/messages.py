@@ -13,6 +13,8 @@ from safepatch.monitor.statuses import Event
 
 _LISTED = 100  # events of a digest: the first half and the last one
 _NAMED = 50  # endpoints
+_REASON = 160  # characters of why, in a line of a digest
+_SAID = frozenset({"up", "steady", "blind", "seeing"})  # all of it in the title
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -31,6 +33,18 @@ class Message(Event, frozen=True, kw_only=True):
 def message(event: Event) -> Message:
     """What says a single event."""
     return Message(**{name: getattr(event, name) for name in event.__struct_fields__})
+
+
+def trial(channel: str, at: float) -> Event:
+    """An event by which somebody sees that a channel works."""
+    return Event(
+        id=f"test-{channel}-{at:.3f}",
+        type="test",
+        at=at,
+        severity="info",
+        title=f"A test of the channel {channel}",
+        text="If you read this, alerts arrive here.",
+    )
 
 
 def digest(parts: Sequence[Message]) -> Message:
@@ -80,6 +94,20 @@ def ended(event: Event, later: Iterable[Event]) -> Event | None:
     return next((up for up in later if up.type == "up" and up.incident == event.incident), None)
 
 
+def reason(event: Event) -> str:
+    """Why, for the line of an event in a digest: ": " and what its text says beyond its title.
+
+    Of incidents that is the second line, since the first has names and times.
+    """
+    if event.type in _SAID:
+        return ""
+    lines = event.text.splitlines()[event.type in ("down", "flapping") :]
+    said = lines[0].removeprefix(event.title).strip(". ") if lines else ""
+    if not said:
+        return ""
+    return f": {said if len(said) <= _REASON else said[: _REASON - 1] + '…'}"
+
+
 def clock(at: float, now: float) -> str:
     """A time to be read by people: "02:10 UTC", with the day if it is another one."""
     there, here = time.gmtime(at), time.gmtime(now)
@@ -125,7 +153,7 @@ def _lines(events: Sequence[Event], total: int) -> Iterator[str]:
             yield f"... {total - len(events)} more ..."
         if id(event) in told:
             continue
-        line = f"{clock(event.at, events[-1].at)} {event.title}"
+        line = f"{clock(event.at, events[-1].at)} {event.title}{reason(event)}"
         up = ended(event, events[at + 1 :])
         if up is not None:
             told.add(id(up))

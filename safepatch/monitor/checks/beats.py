@@ -32,7 +32,8 @@ class Beats:
     `key` and `arrived()` change documents, so they are called within a transaction, and what they
     tell is on disk when that ends. `check()` reads only. A job that has never reported is missed
     `interval + grace` seconds after `expect()`, which is called, in a transaction, for each
-    endpoint of that kind when it is new; without that, after the first check since the start.
+    endpoint of that kind when it is new; without that, after the first check since the start. Until
+    then its results are good, but `facts["reported"]` is None.
     """
 
     def __init__(self, root: Root, *, make: Callable[[], str] = secrets.token_urlsafe) -> None:
@@ -113,10 +114,11 @@ def name_of(endpoint: Endpoint) -> str:
     return endpoint.address.partition("://")[2].rstrip("/") or endpoint.name
 
 
-def check(endpoint: Endpoint, tools: Any, *, clock: Callable[[], float] = time.time) -> Result:
-    """Whether it reported in time, by the Beats of `tools`."""
+def check(endpoint: Endpoint, tools: Any, *, clock: Callable[[], float] | None = None) -> Result:
+    """Whether it reported in time, by the Beats and the clock of `tools`."""
     beats: Beats | None = getattr(tools, "beats", None)
-    now = clock()
+    tell: Callable[[], float] = getattr(tools, "time", time.time) if clock is None else clock
+    now = tell()
     if beats is None:
         message = f"{endpoint.address} can be checked by a running monitor only, which hears of it"
         return Result(name=endpoint.name, at=now, error="internal", message=message)

@@ -79,15 +79,15 @@ def look(monitor: Monitor) -> None:
 
 
 def _blind(reason: str, now: float) -> Event:
-    text = f"Of {reason}.\nUntil enough report, what was known of endpoints stays as it is."
+    text = f"{reason}.\nUntil enough report, what was known of endpoints stays as it is."
     return Event(
         id=f"vantages-silent-{int(now * 1000)}", type="blind", at=now, severity="critical",
-        title="too few vantages report", text=text,
+        title="Too few vantages report", text=text,
     )  # fmt: skip
 
 
 def _seeing(reason: str, now: float) -> Event:
     return Event(
         id=f"vantages-report-{int(now * 1000)}", type="seeing", at=now, severity="info",
-        title="enough vantages report again", text=f"Before, of {reason}.",
+        title="Enough vantages report again", text=f"Before that: {reason}.",
     )  # fmt: skip

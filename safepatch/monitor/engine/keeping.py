@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +18,8 @@ _UNSAID = {field.name: field.default for field in msgspec.structs.fields(Status)
 
 
 class MonitorError(Exception):
-    """A monitor cannot do what it was asked to; `facts` has what it is about."""
+    """A monitor cannot do what it was asked to; `.facts` is a dict of what it is about, such as
+    "state" or "listen"."""
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
@@ -51,6 +53,21 @@ def open_store(directory: str | os.PathLike[str]) -> Store:
             state=str(path),
         ) from error
     return store
+
+
+def not_served(listen: str, error: OSError) -> str:
+    """Why the pages cannot be served there, and what to do."""
+    port, told = listen.rpartition(":")[2], error.strerror or str(error)
+    if error.errno == errno.EADDRINUSE:
+        told = f"port {port} is taken, perhaps by another monitor; `ss -ltnp` tells by whom"
+    elif error.errno == errno.EACCES:
+        told = f"port {port} is not for this user; those below 1024 are for root"
+    elif error.errno == errno.EADDRNOTAVAIL or (error.errno or 0) < 0:  # those of getaddrinfo
+        told = "this machine does not have that address"
+    return (
+        f"cannot serve the pages at {listen!r}: {told}; give another address by --listen or by "
+        "`listen` in [monitor], such as '127.0.0.1:8788', or '' for no pages"
+    )
 
 
 def _close_to_others(path: Path) -> None:

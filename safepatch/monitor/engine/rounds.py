@@ -146,12 +146,12 @@ def look_at_pace(monitor: Monitor) -> None:
     now, late = monitor.wall(), pace.lateness
     if pace.overloaded:
         text = (
-            f"checks begin {pace.behind:.0f} s after they were due, so each endpoint is checked "
+            f"Checks begin {pace.behind:.0f} s after they were due, so each endpoint is checked "
             f"less often; {pace.per_second:.0f} checks a second, {pace.in_flight} of at most "
             f"{settings.concurrency} at the same time; watch less, less often, or by more processes"
         )
     else:
-        text = f"checks begin in time again, {late['median'] * 1e3:.0f} ms late in the median"
+        text = f"Checks begin in time again, {late['median'] * 1e3:.0f} ms late in the median"
     title = "The monitor is overloaded" if pace.overloaded else "The monitor keeps up again"
     event = Event(
         id=f"pace-{now:.0f}", type="warning", at=now,

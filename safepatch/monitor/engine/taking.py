@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from safepatch.monitor.alerts import messages
 from safepatch.monitor.checks import detecting
 from safepatch.monitor.names.lookups import host_of
 from safepatch.monitor.plan import Endpoint
@@ -72,7 +72,8 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
     blindness.take(result, now)
     blind = blindness.covers(result)
     error = "blind" if blind and result.error else result.error
-    monitor.history.add(name, result.at, result.phases.get("total", 0.0), error)
+    if not (status.state == "new" and verdicts.is_awaited(result)):  # of which nothing is known
+        monitor.history.add(name, result.at, result.phases.get("total", 0.0), error)
     if result.error == "internal":
         result.warnings += (f"cannot be checked: {result.message}",)
     if not result.error:
@@ -80,7 +81,7 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
             result.warnings += warnings
         monitor.incidents.seen(name, result.facts.get("address", ""))
     if monitor.lookups.warnings and (message := monitor.lookups.warnings.get(host_of(endpoint))):
-        result.warnings += (f"DNS: {message}",)
+        result.warnings += (message,)
     change = verdicts.step(status, result, options, now, blind, blindness.seeing_since)
     if not muted.startswith("depends on "):  # which incidents know
         status.muted = why_muted(monitor, endpoint, now)
@@ -91,11 +92,17 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
     if result.error:
         _doubted(monitor, endpoint, status, result)
     elif len(monitor.statuses) < _FEW:
-        result.facts = _NOTHING  # what was learned has them; they would take more than all else
+        result.facts = _expiry(result.facts)  # what was learned has all else, in less memory
     else:
         status.result = None
     every = interval(endpoint)
     return every, min(every, verdicts.due(status, options, blind))
+
+
+def _expiry(facts: dict[str, Any]) -> dict[str, Any]:
+    """Of the facts of a good check, when the certificate ends, which metrics tell."""
+    certificate = facts.get("certificate")
+    return {"certificate": {"expires": certificate.get("expires")}} if certificate else _NOTHING
 
 
 def _doubted(monitor: Monitor, endpoint: Endpoint, status: Status, result: Result) -> None:
@@ -119,7 +126,7 @@ def why_muted(monitor: Monitor, endpoint: Endpoint, now: float) -> str:
         return why
     silence = dict.get(monitor.silences, endpoint.name)
     if silence and (until := silence["until"]) > now:
-        return f"silenced until {time.strftime('%H:%M', time.localtime(until))}"
+        return f"silenced until {messages.clock(until, now)}"
     return ""
 
 

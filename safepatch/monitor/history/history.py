@@ -233,8 +233,8 @@ class History:
         """How many percent of the checks of the last so many seconds were good.
 
         Those that say nothing, as the monitor was blind or failed itself, are left out; None if
-        there are no others. For more than two days it is made of whole days in UTC, of which the
-        first began up to a day earlier.
+        there are no others. For longer than results are kept it is made of whole days in UTC, of
+        which the first began up to a day earlier.
         """
         series = self.series.get(name)
         if series is None:

@@ -37,7 +37,8 @@ class Resolving:
     seconds more it is given while another is looked up, and where DNS fails; that a host does not
     exist is kept for `negative_ttl`. `servers` are those to be asked ("192.0.2.1", or with a port
     that is the same for all, "192.0.2.1:5353"); () is the system's. `clock` is monotonic, in
-    seconds. Raises ValueError for servers at several ports.
+    seconds. SAFEPATCH_DISABLE=dns-cache is as `ttl=0`. Raises ValueError for servers at several
+    ports.
     """
 
     def __init__(
@@ -95,8 +96,8 @@ class Resolving:
         # Where several monitors share a process, a cache of one lies over that of the other.
         for each in list(_ALIVE):
             each._resolver.forget()
-            if each._patch is not None:
-                each._patch.wrapper.cache_invalidate(host)
+            if (cache := each._cache()) is not None:
+                cache.cache_invalidate(host)
 
     def look(self, host: str, seconds: float = 10.0) -> str:
         """Ask DNS past all caches: "", or what is wrong. Takes no longer than `seconds`."""
@@ -121,7 +122,8 @@ class Resolving:
         that is less than an hour ago.
         """
         took = list(self._resolver.took)
-        info = None if self._patch is None else self._patch.wrapper.cache_info()
+        cache = self._cache()
+        info = None if cache is None else cache.cache_info()
         return {
             "lookups": self._lookups,
             "hits": info.hits if info else 0,
@@ -131,6 +133,11 @@ class Resolving:
             "failing": self._resolver.count_failing(),
             "seconds": median(took) if took else 0.0,
         }
+
+    def _cache(self) -> Any:
+        """What the patch keeps; None where there is none, or SAFEPATCH_DISABLE has left nothing."""
+        patch = self._patch
+        return patch.wrapper if patch is not None and patch.wrappers else None
 
     def close(self) -> None:
         """Undo the patch, and end what is being looked up. May be called twice."""

@@ -82,7 +82,7 @@ def read(text: str, where: str, tell: Tell, pause: Callable[[], None]) -> Lines:
         try:
             if line.lower() == "allow":
                 raise ValueError("it allows nothing; write a network, 'allow 10.0.0.0/8'")
-            if " " not in line and "\t" not in line:
+            if " " not in line and "\t" not in line and line != "=":
                 entries.append(unnamed(line, number))
             elif (allow := _ALLOW.fullmatch(line)) and "=" not in line:
                 allowed += map(network, re.split(r"[\s,]+", allow[1]))
@@ -120,6 +120,9 @@ def _named(line: str, number: int) -> Line:
     named = _NAMED.fullmatch(line)
     if named:
         return Line(named[1], normal(named[2]), number, True)
+    if line.startswith("=") or line.endswith("="):
+        what, side = ("name", "before") if line.startswith("=") else ("address", "after")
+        raise ValueError(f"{shown(line)} has no {what} {side} the '='; write 'name = address'")
     word, rest = line.split(None, 1)
     if word.lower() in ("alow", "allows", "allowed", "permit"):
         raise ValueError(f"{shown(line)} is no address; did you mean 'allow {rest}'?")

@@ -230,7 +230,7 @@ class Blindness:
         )
         return Event(
             id=f"blind-{int(self._since * 1000)}", type="blind", at=now, severity="critical",
-            title=f"the monitor is blind: {self._reason}", text=text,
+            title=f"The monitor is blind: {self._reason}", text=text,
         )  # fmt: skip
 
     def _tell_seeing(self) -> Event:
@@ -243,5 +243,5 @@ class Blindness:
         )
         return Event(
             id=f"seeing-{int(state['since'] * 1000)}", type="seeing", at=self.seeing_since,
-            severity="info", title=f"the monitor sees again, after {lasted}", text=text,
+            severity="info", title=f"The monitor sees again, after {lasted}", text=text,
         )  # fmt: skip

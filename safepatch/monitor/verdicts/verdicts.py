@@ -33,7 +33,8 @@ def step(
     Changes `status` in place, and nothing else. Times are those at which checks began. With `blind`
     the state stays, and counting begins anew; so it does for what was counted before
     `seeing_since`, when the monitor was blind last. A check that the monitor itself failed to make
-    ("internal") says nothing of the endpoint, and leaves all as it was. Between two "down" there is
+    ("internal") says nothing of the endpoint, and leaves all as it was. A heartbeat that is still
+    waited for makes nothing up that was not. Between two "down" there is
     always an "up", or a "steady" with the state "up". Less than 3 us for a good result of what is
     up.
     """
@@ -57,7 +58,7 @@ def _slow_step(
     was_bad, bad = _was_bad(status), bool(result.error)
     status.checked, status.result, status.warnings = result.at, result, result.warnings
     status.error, status.message = result.error, result.message if bad else ""
-    if blind or result.error == "internal":
+    if blind or result.error == "internal" or (status.state == "new" and is_awaited(result)):
         return ""
     if bad != was_bad:
         recent = now - _seconds(options)
@@ -66,7 +67,12 @@ def _slow_step(
         status.failing, status.passing = status.failing + 1, 0
     else:
         status.failing, status.passing = 0, status.passing + 1
-    return _damped(status, _verdict(status, options), options, now, bad != was_bad)
+    return _damped(status, _verdict(status, result, options), options, now, bad != was_bad)
+
+
+def is_awaited(result: Result) -> bool:
+    """Whether it is of a heartbeat that never came, and need not have come yet."""
+    return not result.error and result.facts.get("reported", 0.0) is None
 
 
 def _was_bad(status: Status) -> bool:
@@ -74,15 +80,19 @@ def _was_bad(status: Status) -> bool:
     return status.failing > 0 or (status.state == "down" and not status.passing)
 
 
-def _verdict(status: Status, options: Options) -> str:
-    """Change the state if enough checks agree; "down", "up", "first" or ""."""
+def _verdict(status: Status, result: Result, options: Options) -> str:
+    """Change the state if enough checks agree; "down", "up", "first" or "".
+
+    Of a heartbeat one is enough: looking again at what was reported tells nothing new.
+    """
+    is_sure = "reported" in result.facts
     if status.failing:
-        if status.state == "down" or status.failing < options.confirm_down:
+        if status.state == "down" or status.failing < (1 if is_sure else options.confirm_down):
             return ""
         status.state, status.since = "down", _row_began(status)
         return "down"
     if status.state == "down":
-        if status.passing < options.confirm_up:
+        if status.passing < (1 if is_sure else options.confirm_up):
             return ""
         status.state, status.since = "up", _row_began(status)
         return "up"

@@ -18,13 +18,19 @@ def app(monitor: Any) -> Any:
     return _need("making").make(monitor)
 
 
-def serve(monitor: Any) -> WSGIServer:
+def listening(settings: Any) -> Any:
+    """The socket where the settings have the pages, for `serve`, whose errors it raises."""
+    return _need("serving").listening(settings)
+
+
+def serve(monitor: Any, taken: Any = None) -> WSGIServer:
     """Serve them where the settings say; greenlets answer. Returns the server; `.stop()` ends it.
+    `taken` is a socket of `listening`, if there is one already.
 
     Raises ValueError where anybody could come in (`setting` says why), OSError where the port is
     taken, and ModuleNotFoundError without Flask.
     """
-    server: WSGIServer = _need("serving").serve(monitor)
+    server: WSGIServer = _need("serving").serve(monitor, taken)
     return server
 
 

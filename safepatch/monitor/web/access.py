@@ -60,13 +60,13 @@ def need_safe(settings: Settings) -> None:
                 "password_hash_env",
                 f"login = {settings.login!r} has no password: password_hash_env = "
                 f"{settings.password_hash_env!r}, and no such environment variable; make a hash "
-                "with `python -m safepatch.monitor.web.passwords`, and put it there",
+                "with `safepatch monitor password`, and put it there",
             )
         if not passwords.is_hash(hashed):
             raise UnsafeError(
                 "password_hash_env",
                 f"what the environment variable {settings.password_hash_env!r} has is no hash of a "
-                "password; make one with `python -m safepatch.monitor.web.passwords`",
+                "password; make one with `safepatch monitor password`",
             )
     elif not addresses.listens_on_loopback(settings):
         raise UnsafeError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import flask
@@ -11,12 +12,17 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from safepatch.monitor.web import answers, openapi, reading
+from safepatch.monitor.web.board import GROUPS
 from safepatch.monitor.web.current import board, endpoint, monitor, settings
 
 blueprint = Blueprint("api", __name__)
 
 #: The most rows on a page, and the most results or rollups in an answer.
 MOST, MOST_RESULTS = 1000, 20_000
+
+#: What endpoints are chosen by, and how long nobody is alerted of one at most, in seconds.
+STATES = (*GROUPS, "muted")
+LONGEST = 366 * 86400.0
 
 encode = msgspec.json.Encoder().encode
 
@@ -54,10 +60,11 @@ def status() -> Response:
 def endpoints() -> Response:
     """A page of them."""
     seen = board()
-    state, tag, text = (request.args.get(key, "")[:200] for key in ("state", "tag", "q"))
-    names = seen.select(state, tag, text)
-    size = int(_number("per_page", 100, 1, MOST))
-    page = reading.page_of(names, request.args.get("page", ""), size)
+    tag, text = (request.args.get(key, "")[:200] for key in ("tag", "q"))
+    names = seen.select(_one_of("state", "", STATES), tag, text)
+    size = _whole("per_page", 100, 1, MOST)
+    number = _whole("page", 1, 1, max(1, -(-len(names) // size)))
+    page = reading.page_of(names, str(number), size)
     statuses, plan = monitor().statuses, seen.words.plan
     found = [
         answers.of_endpoint(plan.endpoints[name], statuses.get(name) or reading.NEW)
@@ -89,9 +96,7 @@ def results() -> Response:
 def rollups() -> Response:
     """Hours or days of ?name=."""
     found, _ = endpoint(request.args.get("name", ""))
-    step = request.args.get("step", "hour")
-    if step not in ("hour", "day"):
-        flask.abort(400, "step is 'hour' or 'day'")
+    step = _one_of("step", "hour", ("hour", "day"))
     since, until = _span(30 * 86400.0)
     rows = list(monitor().history.rollups(found.name, since, until, step))[-MOST_RESULTS:]
     return _json(answers.RollupsAnswer(found.name, step, rows))
@@ -100,8 +105,8 @@ def rollups() -> Response:
 @blueprint.get("/api/v1/incidents")
 def incidents() -> Response:
     """The latest, or those that are open."""
-    count = int(_number("limit", 100, 1, MOST))
-    if request.args.get("open", "") in ("1", "true"):
+    count = _whole("limit", 100, 1, MOST)
+    if _one_of("open", "", ("true", "false", "1", "0")) in ("true", "1"):
         return _json(answers.IncidentsAnswer(reading.open_incidents()[:count]))
     return _json(answers.IncidentsAnswer(reading.recent_incidents(count)))
 
@@ -118,7 +123,7 @@ def incident(key: str) -> Response:
 @blueprint.get("/api/v1/alerts")
 def alerts() -> Response:
     """The latest."""
-    return _json(answers.AlertsAnswer(reading.alerts(int(_number("limit", 100, 1, MOST)))))
+    return _json(answers.AlertsAnswer(reading.alerts(_whole("limit", 100, 1, MOST))))
 
 
 @blueprint.post("/api/v1/recheck")
@@ -141,7 +146,7 @@ def relearn() -> Response:
 def silence() -> Response:
     """Alert nobody of it for ?seconds=."""
     name = _named()
-    monitor().silence(name, _number("seconds", 3600.0, 0.0, 366 * 86400.0))
+    monitor().silence(name, _number("seconds", 3600.0, 0.0, LONGEST))
     return _json(answers.DoneAnswer("silence", name))
 
 
@@ -171,6 +176,20 @@ def _number(name: str, otherwise: float, least: float, most: float) -> float:
     return number
 
 
+def _whole(name: str, otherwise: int, least: int, most: int) -> int:
+    text = str(_given().get(name, "")) or str(otherwise)
+    if not text.isdecimal() or len(text) > 9 or not least <= int(text) <= most:
+        flask.abort(400, f"{name} is a whole number from {least} to {most}, not {text[:50]!r}")
+    return int(text)
+
+
+def _one_of(name: str, otherwise: str, words: Sequence[str]) -> str:
+    text = request.args.get(name) or otherwise
+    if text not in (otherwise, *words):
+        flask.abort(400, f"{name} is one of {', '.join(words)}, not {text[:50]!r}")
+    return text
+
+
 def _span(seconds: float) -> tuple[float, float]:
     until = _number("until", time.time(), 0, 1e11)
-    return _number("since", max(0.0, until - seconds), 0, 1e11), until
+    return _number("since", max(0.0, until - seconds), 0, until), until

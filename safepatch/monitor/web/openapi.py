@@ -44,7 +44,7 @@ ROUTES: list[tuple[str, str, str, list[dict[str, Any]], type]] = [
             ),
             _query("tag", "string", "Those with a tag only."),
             _query("q", "string", "Those with this text in name or address only."),
-            _query("page", "integer", "The first is 1.", minimum=1),
+            _query("page", "integer", "The first is 1, the last is `pages`.", minimum=1),
             _query("per_page", "integer", "100 otherwise.", minimum=1, maximum=1000),
         ],
         answers.EndpointsAnswer,
@@ -97,7 +97,7 @@ ROUTES: list[tuple[str, str, str, list[dict[str, Any]], type]] = [
         "post",
         "/api/v1/silence",
         "Alert nobody of an endpoint for some time; 0 ends that.",
-        [_NAME, _query("seconds", "number", "3600 otherwise.", minimum=0)],
+        [_NAME, _query("seconds", "number", "3600 otherwise.", minimum=0, maximum=31_622_400)],
         answers.DoneAnswer,
     ),
 ]
@@ -134,12 +134,15 @@ def _operation(
     method: str, path: str, told: str, parameters: list[dict[str, Any]], answer: type
 ) -> dict[str, Any]:
     words = [part.strip("{}") for part in path.split("/")[3:]]
+    chosen = any(each["in"] == "query" for each in parameters)
+    wrong = {"400": _answer("A parameter is wrong; `error` names what it may be.", "ErrorAnswer")}
     return {
         "operationId": "_".join([method, *words]),
         "summary": told,
         "parameters": parameters,
         "responses": {
             "200": _answer("As asked.", answer.__name__),
+            **(wrong if chosen else {}),
             "default": _answer("What was wrong.", "ErrorAnswer"),
         },
     }

@@ -2,6 +2,7 @@
 
 ::
 
+    safepatch monitor password      # or, without the command line:
     python -m safepatch.monitor.web.passwords
 """
 

@@ -13,6 +13,7 @@ from gevent import pywsgi
 from gevent import socket as gevent_socket
 from gevent.pool import Pool
 
+from safepatch.monitor.plan import Settings
 from safepatch.monitor.web import access
 from safepatch.monitor.web.addresses import host_of, is_loopback, network_of
 from safepatch.monitor.web.making import make
@@ -124,15 +125,23 @@ class _Server(pywsgi.WSGIServer):
             self.clients += Counter()  # drops those that are 0
 
 
-def serve(monitor: Any) -> pywsgi.WSGIServer:
-    """Start to serve the pages of a monitor where its settings say; `.stop()` ends it.
+def listening(settings: Settings) -> gevent_socket.socket:
+    """The socket of the pages, where the settings say; who comes waits until they are served.
 
     Raises UnsafeError where anybody could come in, and OSError where the port is taken.
     """
-    settings = monitor.plan.settings
     access.need_safe(settings)
+    return listener(*place(settings.listen))
+
+
+def serve(monitor: Any, taken: gevent_socket.socket | None = None) -> pywsgi.WSGIServer:
+    """Start to serve the pages of a monitor at a socket; `.stop()` ends it.
+
+    Without one it raises what `listening` raises.
+    """
+    settings = monitor.plan.settings
     server = _Server(
-        listener(*place(settings.listen)),
+        listening(settings) if taken is None else taken,
         make(monitor),
         spawn=Pool(CONNECTIONS),
         log=None,  # paths have the keys of heartbeats
