@@ -210,6 +210,19 @@ def test_logins_are_limited_for_each_address(monkeypatch):
     assert log_in(visitor).status_code == 303
 
 
+def test_the_log_says_from_where_somebody_logs_in_or_fails_to(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    visitor = far(with_login(monkeypatch))
+
+    log_in(visitor, "s3cret", name="s3cret")
+    log_in(visitor)
+
+    assert caplog.messages == [
+        "a login failed, from '203.0.113.9'",
+        "somebody logged in, from '203.0.113.9'",
+    ]
+
+
 def guesses(visitor, count, first=1):
     """What so many addresses are told that try one password each."""
     seen = []
