@@ -1,6 +1,7 @@
 """The monitor as a whole: verdicts, alerts and state, over restarts, reloads and mistakes."""
 
 import gc
+import logging
 import os
 import shutil
 
@@ -12,7 +13,7 @@ import gevent
 from alerted import in_hub, receiver, wait_until
 from monitors import QUICK, Server, port_of_nobody, source, states, watching
 
-from safepatch.monitor.engine import afar, keeping, rounds, taking
+from safepatch.monitor.engine import afar, journal, keeping, rounds, taking
 from safepatch.monitor.engine.keeping import MonitorError, Statuses
 from safepatch.monitor.monitor import Monitor
 from safepatch.monitor.names import lookups
@@ -263,6 +264,50 @@ def test_a_state_directory_without_a_name_is_refused(tmp_path, monkeypatch):
         Monitor("tcp://127.0.0.1:1", state="")
 
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "line"),
+    [
+        (
+            "down",
+            Status(state="down", error="refused", message="a:1: no"),
+            "a: down (refused): a:1: no",
+        ),
+        ("down", Status(error="dns", message="x\n\x1b[1my"), "a: down (dns): x ?[1my"),
+        ("up", Status(state="up"), "a: up"),
+        ("flapping", Status(state="up"), "a: flapping"),
+        ("steady", Status(state="up"), "a: steady, up"),
+        (
+            "up",
+            Status(state="up", muted="maintenance m"),
+            "a: up; nobody is alerted: maintenance m",
+        ),
+        ("first", Status(state="up"), None),
+        ("", Status(state="up"), None),
+    ],
+)
+def test_each_change_of_a_state_is_a_line_in_the_log(caplog, change, status, line):
+    caplog.set_level(logging.INFO)
+
+    journal.note("a", status, change)
+
+    assert [each.getMessage() for each in caplog.records] == ([line] if line else [])
+
+
+@in_hub
+def test_a_restart_is_told_to_the_log_and_to_who_looks_on(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    given = source(
+        {"a": {"address": f"tcp://127.0.0.1:{port_of_nobody()}", "restart": "again"}},
+        restarts={"again": {"command": ["true"], "wait": 0.01}},
+    )
+    with watching(given, tmp_path) as monitor, monitor.events() as happening:
+        wait_until(lambda: "a is restarted (attempt 1)" in caplog.text)
+        told = iter(lambda: happening.get(timeout=0), None)
+        events = [each["event"] for each in told if each["type"] == "event"]
+
+    assert "restart" in events
 
 
 @in_hub
@@ -664,7 +709,8 @@ class Vantages:
 
 
 @in_hub
-def test_with_a_broker_workers_check_all_but_heartbeats(tmp_path, monkeypatch):
+def test_with_a_broker_workers_check_all_but_heartbeats(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
     workers = pytest.importorskip("safepatch.monitor.workers")
     monkeypatch.setattr(workers, "Vantages", Vantages)
     given = source(
@@ -685,9 +731,20 @@ def test_with_a_broker_workers_check_all_but_heartbeats(tmp_path, monkeypatch):
         vantages.options["found"](monitor.plan.endpoints["b"], "https://b.example/")
         assert monitor.endpoint("b").address == "https://b.example/"
         vantages.silent = "1 of 2 vantages report"
-        afar.look(monitor)
-        rounds.settle(monitor)
-        assert monitor.blind == "1 of 2 vantages report"
+        with monitor.events() as happening:
+            afar.look(monitor)
+            rounds.settle(monitor)
+            assert monitor.blind == "1 of 2 vantages report"
+            told = [happening.get(timeout=0)]
+            vantages.silent = ""
+            afar.look(monitor)
+            told.append(happening.get(timeout=0))
+    assert [(each["event"], each["title"]) for each in told] == [
+        ("blind", "Too few vantages report"), ("seeing", "Enough vantages report again"),
+    ]  # fmt: skip
+    assert "WARNING  safepatch.monitor:journal.py" in caplog.text
+    assert "Too few vantages report" in caplog.text
+    assert "a: down (refused): no" in caplog.text
 
 
 # What is kept of statuses.
@@ -776,7 +833,7 @@ def test_somebody_is_told_of_a_warning_once_also_over_a_restart(tmp_path, caplog
                 rounds.settle(monitor)
 
     assert [each.json["title"] for each in hook.got] == ["a: the certificate ends in 3 days"]
-    assert caplog.text.count("a: the certificate ends in 3 days: ") == 1
+    assert caplog.text.count("a: the certificate ends in 3 days") == 1
 
 
 @in_hub
