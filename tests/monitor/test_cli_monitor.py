@@ -274,7 +274,9 @@ def test_run_refuses_a_state_directory_without_a_name(run, tmp_path, monkeypatch
 @in_hub
 def test_run_complains_of_a_state_directory_that_is_in_use(run, tmp_path):
     with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path):
-        code, printed, complaints = run("run", "tcp://127.0.0.1:1", "--state", tmp_path)
+        code, printed, complaints = run(
+            "run", "tcp://127.0.0.1:1", "--state", tmp_path, "--listen", ""
+        )
 
     assert (code, printed) == (2, "")
     assert "another monitor does; stop that, or give this one a directory of its own" in complaints

@@ -425,6 +425,20 @@ def test_a_file_that_is_wrong_changes_nothing_and_says_what_is_wrong_where(tmp_p
 
 
 @in_hub
+def test_each_mistake_in_a_file_is_a_line_of_its_own_in_the_log(tmp_path, caplog):
+    file = tmp_path / "sites.toml"
+    write(file, "[endpoints]", 'a = "tcp://127.0.0.1:1"')
+    with watching(file, tmp_path / "state", check=ok) as monitor:
+        write(file, "[endpoints]", 'a = "tpc://127.0.0.1:1"', 'b = "tpc://127.0.0.1:2"')
+        monitor.reload()
+
+    said = [each.getMessage() for each in caplog.records if "all goes on as before" in each.msg]
+    assert [line.partition("as before: ")[2].partition(": endpoints")[0] for line in said] == [
+        "2 things are wrong", f"{file}:11", f"{file}:12",
+    ]  # fmt: skip
+
+
+@in_hub
 def test_what_has_another_address_is_learned_anew_and_keeps_its_verdict(tmp_path):
     server = Server()
     file = tmp_path / "sites.toml"
@@ -495,7 +509,7 @@ def test_a_state_directory_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(MonitorError, match=r"cannot keep state in .*file/state.*permissions"):
-        Monitor("tcp://127.0.0.1:1", state=tmp_path / "file" / "state").start()
+        Monitor("tcp://127.0.0.1:1", state=tmp_path / "file" / "state", listen="").start()
 
 
 @pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning")  # gevent's socket
