@@ -26,10 +26,20 @@ python_maximum_signature_line_length = 80
 default_role = "code"
 
 
+NAMES = {
+    r"<(?:class|built-in function) '?(\w+)'?>": r"\1",
+    r"<function [\w.]*<lambda>>": "...",
+    # Of which the value is that of the machine where the documents are made, with its secrets.
+    r"environ\(\{.*\}\)": "os.environ",
+}
+
+
 def by_name(*given: Any) -> tuple[str | None, str | None]:
     """Show a default that is a class or function by its name, `Exception` or `monotonic`."""
     *_, shown, result = given
-    return shown and re.sub(r"<(?:class|built-in function) '?(\w+)'?>", r"\1", shown), result
+    for value, name in NAMES.items():
+        shown = shown and re.sub(value, name, shown, flags=re.DOTALL)
+    return shown, result
 
 
 def is_told_already(*given: Any) -> bool | None:

@@ -16,7 +16,9 @@ MODULES = [
     "safepatch.metrics",
     "safepatch.testing",
     "safepatch.recipes.dns",
+    "safepatch.store",
     "safepatch.store.testing",
+    "safepatch.monitor",
 ]
 # Objects made from docstrings by autodoc, and what is told by hand.
 DIRECTIVE = re.compile(r"^\.\. (auto\w+|py:data):: ([\w.]+)(?:\(\))?\n((?: +:.*\n)*)", re.MULTILINE)
@@ -33,6 +35,20 @@ def public(module):
 
 def _is_defined_in(thing, module):
     return callable(thing) and getattr(thing, "__module__", None) == module
+
+
+def thing_of(full):
+    """What a full name leads to."""
+    *path, last = full.split(".")
+    for at in range(len(path), 0, -1):
+        try:
+            found = importlib.import_module(".".join(path[:at]))
+        except ModuleNotFoundError:
+            continue
+        for name in [*path[at:], last]:
+            found = getattr(found, name)
+        return found
+    raise AssertionError(full)
 
 
 def shown():
@@ -63,6 +79,18 @@ def test_all_public_names_of_a_module_have_a_docstring_that_begins_with_a_senten
         thing = getattr(module, full.removeprefix(f"{name}."))
         if not isinstance(thing, dict):
             first = str(thing.__doc__).strip().partition("\n\n")[0]
+            assert first.endswith((".", ":")), f"{full}: {first}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_makes_of_docstrings_has_them(page):
+    for directive, name, options in DIRECTIVE.findall(page.read_text()):
+        if directive in ("automodule", "py:data"):
+            continue
+        listed = re.search(r":members: (.+)", options)
+        members = re.split(r",\s*", listed[1].strip()) if listed else []
+        for full in [name, *(f"{name}.{member}" for member in members)]:
+            first = str(thing_of(full).__doc__).strip().partition("\n\n")[0]
             assert first.endswith((".", ":")), f"{full}: {first}"
 
 

@@ -97,7 +97,7 @@ def headline(status: dict[str, Any]) -> str:
     said += ["OVERLOADED"] if pace.get("overloaded") else []
     said += [f"BLIND: {status['blind']}"] if status.get("blind") else []
     said += [f"the sources are wrong: {problem}" for problem in status.get("problems", [])[:1]]
-    return "; ".join(said)
+    return _plain("; ".join(said))
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -105,10 +105,16 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     said = row["message"] or "; ".join(row["warnings"])
     muted = f"({row['muted']}) " if row["muted"] else ""
     took = row["phases"].get("total")
-    return (
+    shown = (
         shown_state(row), row["name"], _ago(row["since"]),
         "" if took is None else f"{took * 1e3:.0f} ms", muted + said,
     )  # fmt: skip
+    return tuple(map(_plain, shown))
+
+
+def _plain(text: str) -> str:
+    """A text from elsewhere, without what would move the cursor."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def shown_state(row: dict[str, Any]) -> str:
@@ -164,8 +170,9 @@ def fetched(url: str, token: str = "", seconds: float = 10.0) -> Seen:
 def _fetch(url: str, token: str, seconds: float) -> Any:
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise ValueError("it is no address of http or https")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310
+    request = urllib.request.Request(url)  # noqa: S310
+    if token:  # which is for this host, and for none that it redirects to
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310
         return json.load(answer)
 

@@ -69,11 +69,11 @@ def inspect(context: click.Context, path: str, as_json: bool) -> None:
     and a directory may be open.
     """
     with errors(), printing.progress("reading") as told:
-        from safepatch.store import engines
+        from safepatch.store.engines import addresses
         from safepatch.store.tools import reading, surveying, transferring
 
         transferring.need_there(path)
-        if not engines.is_directory(path):
+        if not addresses.is_directory(path):
             with transferring.opened(path) as kept:
                 numbers = kept.stats()
             found = None
@@ -83,7 +83,7 @@ def inspect(context: click.Context, path: str, as_json: bool) -> None:
             found = surveying.survey(path, told)
             numbers = _numbers(found)
     if as_json:
-        printing.as_json({"store": engines.shown(path), **numbers})
+        printing.as_json({"store": addresses.shown(path), **numbers})
     elif found is None:
         if "written" in numbers:
             numbers["written"] = _time(numbers["written"])
@@ -151,18 +151,19 @@ def _time(seconds: float | None) -> str:
 def verify(context: click.Context, path: str, as_json: bool) -> None:
     """Read all of a store, and tell what is damaged."""
     with errors(), printing.progress("reading") as told:
-        from safepatch.store import CorruptError, engines, snapshots
+        from safepatch.store import CorruptError, snapshots
+        from safepatch.store.engines import addresses
         from safepatch.store.tools import reading, surveying, transferring
 
         transferring.need_there(path)
         wrong, found = [], None
-        if engines.is_directory(path) and not reading.has_snapshots(path):
+        if addresses.is_directory(path) and not reading.has_snapshots(path):
             with reading.held(path):
                 found = surveying.survey(path, told, held=True)
             wrong = [f"{file.path} at byte {file.intact}: {file.damage}" for file in found.damaged]
         else:
             try:
-                if engines.is_directory(path):
+                if addresses.is_directory(path):
                     with reading.held(path):
                         snapshots.read(path)
                 else:

@@ -165,7 +165,7 @@ def load(path: str, file: BinaryIO, overwrite: bool) -> None:
     All lines are read before the first one is written.
     """
     with errors(), contextlib.ExitStack() as stack:
-        from safepatch.store import engines
+        from safepatch.store.engines import addresses
         from safepatch.store.tools import transferring
 
         if not file.seekable():
@@ -177,7 +177,7 @@ def load(path: str, file: BinaryIO, overwrite: bool) -> None:
             transferring.need_lines(file, told)
         with printing.progress("loading") as told:
             many = transferring.fill(path, transferring.ops(file, told), overwrite=overwrite)
-    printing.line(f"loaded {counted(many, 'document')} into {engines.shown(path)}")
+    printing.line(f"loaded {counted(many, 'document')} into {addresses.shown(path)}")
 
 
 @store.command(epilog=options.exits())
@@ -187,9 +187,9 @@ def load(path: str, file: BinaryIO, overwrite: bool) -> None:
 def copy(source: str, target: str, overwrite: bool) -> None:
     """Copy all documents into a new or an empty store, which may be of another engine."""
     with errors(), printing.progress("copying") as told:
-        from safepatch.store import engines
+        from safepatch.store.engines import addresses
         from safepatch.store.tools import transferring
 
         many = transferring.copy(source, target, told=told, overwrite=overwrite)
-    names = f"from {engines.shown(source)} to {engines.shown(target)}"
+    names = f"from {addresses.shown(source)} to {addresses.shown(target)}"
     printing.line(f"copied {counted(many, 'document')} {names}")

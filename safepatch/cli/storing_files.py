@@ -35,12 +35,13 @@ def compact(path: str, keep: float | None) -> None:
     For directories --keep must be given, since what is removed cannot be restored any more.
     """
     with errors(), printing.working("compacting"):
-        from safepatch.store import StoreError, engines
+        from safepatch.store import StoreError
+        from safepatch.store.engines import addresses
         from safepatch.store.tools import transferring
 
         transferring.need_there(path)
         more = {}
-        if engines.is_directory(path):
+        if addresses.is_directory(path):
             if keep is None:
                 raise StoreError(
                     "say with --keep SECONDS of what time `restore` is to be possible still: as "

@@ -4,11 +4,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from safepatch.monitor.checks import check
+    from safepatch.monitor.engine.keeping import MonitorError
     from safepatch.monitor.monitor import Monitor
+    from safepatch.monitor.results import Result
+    from safepatch.monitor.sources import PlanError
 
-__all__ = ["Monitor", "check"]
+__all__ = ["Monitor", "MonitorError", "PlanError", "Result", "check"]
 
-_HOMES = {"Monitor": "safepatch.monitor.monitor", "check": "safepatch.monitor.checks"}
+_HOMES = {
+    "Monitor": "safepatch.monitor.monitor",
+    "MonitorError": "safepatch.monitor.engine.keeping",
+    "PlanError": "safepatch.monitor.sources",
+    "Result": "safepatch.monitor.results",
+    "check": "safepatch.monitor.checks",
+}
 _NEEDED = (
     "apprise",
     "cryptography",

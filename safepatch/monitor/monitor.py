@@ -62,15 +62,14 @@ class Monitor:
 
     `source` is a file of lines, a .toml file, an address, a mapping as such a file has it, or
     several of these. `state` is a directory, of which the monitor is the only user; after a
-    restart, or after a kill, all is as it was. `settings` are those of plan.Settings, and win over
-    those of the sources.
+    restart, or after a kill, all is as it was. `settings` are keys of [monitor], such as `listen`,
+    and win over those of the sources. With `quiet` nobody is alerted and nothing is restarted.
+    `clock` is monotonic and `wall` since 1970, both in seconds; `check(endpoint, tools)`, which
+    returns a Result, takes the place of what checks.
 
-    Nothing is opened before `start`. It raises PlanError for sources that are wrong, and
-    MonitorError for a state directory or a port that is taken; nothing is left open then. All is
-    done by greenlets of the hub that `start` is called in, and so everything here is to be called;
-    gevent need not have patched anything. With `quiet` nobody is alerted and nothing is restarted.
-    `clock` is monotonic, `wall` in seconds since 1970;
-    `check` takes the place of checks.run.
+    Nothing is opened, read or checked before `start`; `with` starts and stops it. All is done by
+    greenlets of the thread that `start` is called in, and everything here is to be called by
+    greenlets of that thread; gevent need not have patched anything.
     """
 
     def __init__(
@@ -106,7 +105,14 @@ class Monitor:
     # -- running
 
     def start(self) -> None:
-        """Open the state, serve the pages, and begin to check; no change if it runs already."""
+        """Read the sources, open the state, serve the pages, and begin to check; no change if it
+        runs already.
+
+        Returns at once; checks are made while the caller waits for something, by gevent. Raises
+        PlanError for sources that are wrong, MonitorError for a state directory or a port that is
+        taken, CorruptError of the store for damage, and ValueError where the pages would be open
+        to anybody; nothing is left open then.
+        """
         if self._opened is not None:
             return
         self._failure = None
@@ -211,7 +217,8 @@ class Monitor:
             opened.callback(self.server.stop, 1.0)
 
     def stop(self) -> None:
-        """Begin no more checks, let those under way come to their end, and close everything."""
+        """Begin no more checks, give those under way five seconds, write all that is known, and
+        close everything. Idempotent; `start` may be called again."""
         self._stopping.set()
         opened, self._opened = self._opened, None
         if opened is not None:
@@ -219,7 +226,7 @@ class Monitor:
 
     def run(self, begun: Callable[[], object] = lambda: None) -> None:
         """Start, call `begun`, and go on until SIGTERM, SIGINT or `stop`; SIGHUP has the sources
-        read again.
+        read again. Signals are heeded in the main thread only.
 
         Raises what `start` raises, and MonitorError where the state cannot be written any more;
         start the monitor again then, which is what systemd does.
@@ -242,7 +249,7 @@ class Monitor:
 
     @property
     def url(self) -> str:
-        """Where people find the pages, "" where there are none."""
+        """Where people find the pages of a monitor that runs, "" where there are none."""
         settings = self.plan.settings
         if not settings.listen or settings.url:
             return settings.url
@@ -253,7 +260,8 @@ class Monitor:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended because its state could not be written."""
+        """Whether it ended because its state could not be written, and not because of sources, a
+        directory or a port: what supervisors are to start again."""
         return self._failure is not None
 
     def fail(self, error: BaseException) -> None:
@@ -277,11 +285,12 @@ class Monitor:
 
     def reload(self) -> bool:
         """Read the sources again; False if they are wrong, which `problems` tells, and then all
-        goes on as before. What stays keeps its state."""
+        goes on as before. What stays keeps its state. Files that change are read again anyhow."""
         return self._opened is None or reloading.reload(self)
 
     def endpoint(self, name: str) -> Endpoint:
-        """An endpoint, with the address that was found for it. Raises KeyError."""
+        """What is said of an endpoint, with the address that was found for it, where none of a
+        kind was written. Raises KeyError."""
         return self.found.get(name) or self.plan.endpoints[name]
 
     # -- checks
@@ -307,7 +316,10 @@ class Monitor:
     # -- what pages and people do
 
     def beat(self, key: str, name: str, ok: bool = True, message: str = "") -> bool:
-        """A job reports; False if the key is wrong, or no heartbeat has that name."""
+        """A job reports, well or not; False if the key is wrong, or no heartbeat has that name.
+
+        It is on disk when this returns. `message` is cut to 500 characters.
+        """
         endpoint = self.plan.endpoints.get(name)
         if endpoint is None or endpoint.kind != "beat":
             return False
@@ -316,13 +328,14 @@ class Monitor:
         return known and self.recheck(name)
 
     def beat_url(self, name: str) -> str:
-        """Where the heartbeat of that name reports to; the key is in it, so it is a secret."""
+        """Where the heartbeat of that name reports to; the key is in it, so it is a secret. Where
+        no pages are served it is only the path, "/beat/KEY/NAME"."""
         with self.store.transaction():
             key = self.beats.key
         return f"{self.url.rstrip('/')}/beat/{key}/{quote(name)}"
 
     def recheck(self, name: str) -> bool:
-        """Have an endpoint checked now; False if there is none."""
+        """Have an endpoint checked now, without waiting for that; False if there is none."""
         endpoint = self.plan.endpoints.get(name)
         if self.vantages is not None and endpoint is not None and afar.is_afar(self, endpoint):
             self.vantages.check(name)
@@ -332,15 +345,22 @@ class Monitor:
         return known
 
     def relearn(self, name: str) -> None:
-        """Forget what was learned of an endpoint, and how it is checked where that was found."""
+        """Forget what was learned of an endpoint, and how it is checked where that was found; the
+        next good checks show what is normal. No change for a name that there is none of."""
         self.learned.relearn(name)
         self.found.pop(name, None)
         self.recheck(name)
 
     def silence(self, name: str, seconds: float) -> None:
-        """Have nobody told of an endpoint for so long; 0 ends it."""
+        """Have nobody told of an endpoint for so many seconds from now; 0 ends it. It is on disk
+        when this returns. Raises KeyError for a name that there is none of."""
         taking.silence(self, name, seconds)
 
     def events(self) -> Subscription:
-        """What happens from now on: an iterator of dicts, to be closed."""
+        """What happens from now on: an iterator of dicts, each with a "type", to be closed.
+
+        `with monitor.events() as happening: for told in happening: ...`; it ends when it is closed
+        or the monitor stops. `.get(timeout)` gives the next one, or None. Who is slower than a
+        thousand of them gets {"type": "missed"} in their place.
+        """
         return self.feed.subscribe()

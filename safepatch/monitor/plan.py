@@ -1,6 +1,8 @@
 """What is to be watched, and how: what sources are read into, and everything else goes by.
 
 Times are seconds. What is frozen is shared: thousands of endpoints have the same Options.
+
+What `repr` and Rich show comes into logs and tracebacks, so no secrets are in it.
 """
 
 from __future__ import annotations
@@ -8,6 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
+_Shown = list[tuple[str, Any]]
+#: Fields of Options whose values may be secrets.
+_SECRET = {"headers", "body", "username"}
+
+
+def _told(struct: Any) -> str:
+    pairs = (f"{name}={value!r}" for name, value in struct.__rich_repr__())
+    return f"{type(struct).__name__}({', '.join(pairs)})"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +79,16 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     public: bool = True  # on the public status page
     description: str = ""
 
+    __repr__ = _told
+
+    def __rich_repr__(self) -> _Shown:
+        said = ((field, getattr(self, field.name)) for field in msgspec.structs.fields(self))
+        return [
+            (field.name, "***" if field.name in _SECRET else value)
+            for field, value in said
+            if value not in (field.default, {})
+        ]
+
 
 class Endpoint(msgspec.Struct, frozen=True):
     """One thing that is watched.
@@ -88,6 +109,13 @@ class Endpoint(msgspec.Struct, frozen=True):
         scheme, found, _ = self.address.partition("://")
         return scheme if found else ""
 
+    __repr__ = _told
+
+    def __rich_repr__(self) -> _Shown:
+        parts = {name: getattr(self, name).partition("?") for name in ("name", "address")}
+        urls = [(name, text + (mark and "?***")) for name, (text, mark, _) in parts.items()]
+        return [*urls, ("options", self.options), ("where", self.where)]
+
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where alerts go: exactly one of `url`, `mail` and `command`.
@@ -106,9 +134,12 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     headers: dict[str, str] = {}
     timeout: float = 30.0
     per_minute: float = 30.0  # what is more waits
+    private: tuple[str, ...] = ()  # networks that are private and its name may lead to
 
-    def __repr__(self) -> str:
-        return f"Channel(name={self.name!r}, ...)"  # addresses and headers are secrets
+    __repr__ = _told
+
+    def __rich_repr__(self) -> _Shown:
+        return [("name", self.name)]  # addresses and headers are secrets
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,14 +170,17 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     url: str = ""
     command: tuple[str, ...] = ()
     headers: dict[str, str] = {}
+    private: tuple[str, ...] = ()  # networks that are private and its name may lead to
     timeout: float = 60.0
     wait: float = 60.0
     per_hour: int = 3
     verify: float = 120.0
     dry_run: bool = False
 
-    def __repr__(self) -> str:
-        return f"Restart(name={self.name!r}, ...)"  # addresses and headers are secrets
+    __repr__ = _told
+
+    def __rich_repr__(self) -> _Shown:
+        return [("name", self.name)]  # addresses and headers are secrets
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -49,7 +49,7 @@ class Result(msgspec.Struct, kw_only=True):
 
     @property
     def seconds(self) -> float:
-        """How long the check took."""
+        """How long the check took, in seconds; 0.0 where it took no time."""
         return self.phases.get("total", 0.0)
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ def shard_of(*names: str, shards: int) -> int:
 
     `shard_of(collection, shards=8)` keeps a collection together, `shard_of(key, shards=8)` what
     belongs to one user, say, in all collections. Documents of one transaction must be in one shard.
+    Raises ValueError for no name, and for fewer shards than one.
     """
     if not names or shards < 1:
         raise ValueError(f"got names={names!r}, shards={shards!r}; give a name, and 1 or more")

@@ -138,7 +138,11 @@ class Store:
         threading.Thread(target=run, name="safepatch-store", daemon=True).start()
 
     def transaction(self, *, reads_only: bool = False) -> Block:
-        """A block that is a transaction, as a call of a function under `durable` is."""
+        """A block that is a transaction, as a call of a function under `durable` is; see there.
+
+        With `reads_only=True` nothing may be assigned or removed. Raises ValueError for a store in
+        snapshot mode.
+        """
         self.need_transactions()
         return Block(self.opened, reads_only)
 
@@ -153,9 +157,10 @@ class Store:
     def sync(self) -> list[tuple[str, str]]:
         """Have all changes on disk, also those made outside of transactions.
 
-        Those are found by comparing all documents with what was last written: about a second for
+        Those are found by comparing all documents with what was last written: a second or two for
         a million. Returns their collections and keys. Raises NotStorableError for documents that
-        cannot be stored, after all others are on disk.
+        cannot be stored, after all others are on disk. In snapshot mode an image is written, and
+        nothing is found.
         """
         found: list[tuple[str, str]] = self.opened().sync()
         return found
@@ -163,7 +168,8 @@ class Store:
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write all that there is now to a new place, which can be opened as a store.
 
-        Raises FileExistsError if there is something already. The store goes on meanwhile.
+        It is one moment, with what was changed outside of transactions. Raises FileExistsError if
+        there is something already, and OSError. The store goes on meanwhile.
         """
         self.opened().backup(os.fspath(path))
 
@@ -192,19 +198,24 @@ class Store:
         self.opened().compact()
 
     def verify(self) -> dict[str, Any]:
-        """Read all that is on disk, and count it. Raises CorruptError."""
+        """Read all that is on disk, and count it: "files", "bytes", and "documents" by collection,
+        or "entries" in snapshot mode. Raises CorruptError. The store goes on meanwhile."""
         counted: dict[str, Any] = self.opened().verify()
         return counted
 
     def stats(self) -> dict[str, Any]:
-        """Numbers: documents, commits, batches, bytes; quickly."""
+        """Numbers, in no time: "documents" by collection, "commits", "batches" (writes that they
+        shared), "waiting" and "open" transactions, "rolled_back", "found_by_scrub" (changes outside
+        of transactions), "failure" (what stopped the store, or None), and what the engine has to
+        tell, such as bytes. In snapshot mode "entries", "images" and "image_bytes"."""
         numbers: dict[str, Any] = self.opened().stats()
         return numbers
 
     def close(self) -> None:
         """Have all changes on disk, as `sync` does, and let others open the store. Idempotent.
 
-        `with store:` opens it again. It is called when the program ends, too.
+        `with store:` opens it again; without that, using it raises ClosedError. It is called when
+        the program ends, too. Raises what `sync` raises, and the store is closed then as well.
         """
         self._close(last=False)
 

@@ -24,6 +24,7 @@ from monitors import Server, port_of_nobody, source, watching
 from safepatch.__main__ import main
 from safepatch.cli import monitoring, monitoring_top, monitoring_trying
 from safepatch.monitor import monitor as monitor_module
+from safepatch.monitor.engine.keeping import MonitorError
 from safepatch.monitor.results import Result
 
 
@@ -274,9 +275,8 @@ def test_run_refuses_a_state_directory_without_a_name(run, tmp_path, monkeypatch
 @in_hub
 def test_run_complains_of_a_state_directory_that_is_in_use(run, tmp_path):
     with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path):
-        code, printed, complaints = run(
-            "run", "tcp://127.0.0.1:1", "--state", tmp_path, "--listen", ""
-        )
+        asked = ("run", "tcp://127.0.0.1:1", "--state", tmp_path, "--listen", "127.0.0.1:0")
+        code, printed, complaints = run(*asked)
 
     assert (code, printed) == (2, "")
     assert "another monitor does; stop that, or give this one a directory of its own" in complaints
@@ -505,6 +505,28 @@ def test_top_asks_a_monitor_that_runs(run, tmp_path):
     assert re.search(r"^up +a ", printed, re.MULTILINE)
 
 
+def test_top_moves_no_cursor_whatever_a_monitor_says(capsys):
+    bad = "\x1b[2J"
+    status = {**STATUS, "blind": bad}
+
+    monitoring_top.show(lambda: (status, [{**ROW, "name": bad, "message": bad}]), 1.0)
+
+    assert bad not in capsys.readouterr().out
+
+
+def test_top_gives_its_token_to_nobody_that_a_monitor_redirects_to():
+    def redirect(handler):
+        handler.send_response(302)
+        handler.send_header("Location", other.url)
+        handler.end_headers()
+
+    with receiver() as other, receiver(redirect) as there, pytest.raises(MonitorError):
+        monitoring_top.fetched(f"http://{there.host}", "s3cret")
+
+    assert there.got[0].headers["Authorization"] == "Bearer s3cret"
+    assert "Authorization" not in other.got[0].headers
+
+
 def test_top_says_what_to_do_where_no_monitor_answers(run):
     url = f"http://127.0.0.1:{port_of_nobody()}"
 
@@ -589,15 +611,3 @@ def test_the_document_greets_as_the_command_does(tmp_path, monkeypatch):
     watched.plan = watched.read()
 
     assert monitoring.greeting(watched) == shown[1]
-
-
-def test_the_unit_of_the_document_runs_what_there_is(run):
-    [line] = re.findall(
-        r"^ExecStart=\S+/safepatch monitor (.*)$", DOCUMENT.read_text(), re.MULTILINE
-    )
-    command, *arguments = line.split()
-
-    context = monitoring_trying.monitor.commands[command].make_context(command, arguments)
-
-    assert context.params["state"] == "/var/lib/monitor"
-    assert context.params["sources"] == ("/etc/monitor/sites.toml",)

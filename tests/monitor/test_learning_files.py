@@ -1,5 +1,6 @@
 """What was learned is in a file that people read and edit, and that is never lost."""
 
+import os
 import time
 import tomllib
 
@@ -353,3 +354,24 @@ def test_a_long_file_is_read_and_written_in_slices_that_let_others_run(path):
     again = Learned(path)
     assert time.process_time() - began < 0.5
     assert again.facts("site999")
+
+
+def test_the_file_is_for_its_owner_alone_whatever_the_umask(path):
+    learned = Learned(path)
+    teach(learned)
+    before = os.umask(0)
+    try:
+        learned.save()
+    finally:
+        os.umask(before)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_file_stays_as_readable_as_somebody_made_it(saved, path):
+    path.chmod(0o640)
+    saved.relearn("shop")
+    saved.save()
+
+    assert SHOP not in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o640

@@ -15,6 +15,7 @@ from monitors import QUICK, Server, port_of_nobody, source, states, watching
 
 from safepatch.monitor.engine import afar, journal, keeping, rounds, taking
 from safepatch.monitor.engine.keeping import MonitorError, Statuses
+from safepatch.monitor.history.history import History
 from safepatch.monitor.monitor import Monitor
 from safepatch.monitor.names import lookups
 from safepatch.monitor.plan import Endpoint, Options
@@ -244,7 +245,7 @@ def test_pages_that_cannot_be_served_are_one_kind_of_error(
     from safepatch.monitor.web import passwords
 
     if listen == "127.0.0.1:1" and os.geteuid() == 0:
-        pytest.skip("root may take any port")
+        pytest.skip("this machine gives root any port")
     monkeypatch.setenv("PAGES_HASH", hashed)
     monkeypatch.setattr(passwords, "is_hash", lambda text: text.startswith("scrypt:"))
     login = {"login": "ops", "password_hash_env": "PAGES_HASH"}
@@ -872,3 +873,33 @@ def test_keys_are_for_the_owner_alone_whoever_made_the_state_directory(tmp_path)
 
     assert (tmp_path / "state" / "store").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o755
+
+
+@in_hub
+def test_nobody_else_reads_the_state_whatever_the_umask(tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made").chmod(0o755)
+    before = os.umask(0)
+    try:
+        for state in (tmp_path / "new", tmp_path / "made"):
+            with watching(source({"shop": "tcp://127.0.0.1:1"}), state, check=ok) as monitor:
+                wait_until(lambda: states(monitor) == {"shop": "up"}, 2)
+                modes = {each.name: each.stat().st_mode & 0o777 for each in state.iterdir()}
+
+            assert {"store", "history.db"} <= modes.keys()
+            modes.pop("history.db-lock")  # which is empty
+            assert not [name for name, mode in modes.items() if mode & 0o077]
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_history_that_is_there_keeps_its_mode(tmp_path):
+    (tmp_path / "history.db").touch()
+    (tmp_path / "history.db").chmod(0o640)
+
+    History(tmp_path / "history.db").close()
+
+    assert (tmp_path / "history.db").stat().st_mode & 0o777 == 0o640

@@ -8,7 +8,9 @@ import statistics
 import pytest
 
 from safepatch.monitor import checks, sources
+from safepatch.monitor.checks import dns
 from safepatch.monitor.checks.detecting import PORTS
+from safepatch.monitor.names import querying
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS, RESULTS = ROOT / "docs" / "monitor", ROOT / "benchmarks" / "results"
@@ -37,6 +39,11 @@ def test_every_kind_of_these_checks_is_in_it():
 def test_every_port_that_is_settled_is_in_it():
     for port in PORTS:
         assert f"`host:{port}`" in TEXTS["services"]
+
+
+def test_what_is_read_of_an_answer_is_in_it():
+    assert f"more than {querying._MOST_RECORDS} records" in TEXTS["services"]
+    assert f"the first {dns.MOST}" in TEXTS["services"]
 
 
 def test_the_costs_of_workers_are_those_that_were_measured():

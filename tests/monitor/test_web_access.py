@@ -8,12 +8,13 @@ import pytest
 pytest.importorskip("flask", reason="pages need the extra `monitor`")
 
 import flask
+import gevent
 import hubs
 from standins import shop
 from visitors import HASH, PASSWORD, client, csrf, far, log_in, with_login
 
 from safepatch.monitor import web
-from safepatch.monitor.web import access, addresses, login, passwords
+from safepatch.monitor.web import access, addresses, login, logins, passwords
 from safepatch.store import Store
 
 PRIVATE = ["/", "/endpoint?name=Mail", "/incidents", "/incidents/1", "/alerts", "/pace"]
@@ -203,6 +204,68 @@ def test_logins_are_limited_for_each_address(monkeypatch):
     assert log_in(visitor).status_code == 303
 
 
+def guesses(visitor, count, first=1):
+    """What so many addresses are told that try one password each."""
+    seen = []
+    for n in range(first, first + count):
+        visitor.environ_base["REMOTE_ADDR"] = f"198.51.{n // 256}.{n % 256}"
+        seen.append(log_in(visitor, "wrong").status_code)
+    return seen
+
+
+def test_very_many_addresses_have_few_tries_together(monkeypatch):
+    monkeypatch.setattr(passwords, "fits", lambda hashed, password: password == PASSWORD)
+    visitor = far(with_login(monkeypatch))
+
+    seen = guesses(visitor, 40)
+
+    assert seen[:20] == [403] * 20
+    assert seen[22:] == [429] * 18  # one each two seconds goes on
+
+
+def test_who_has_logged_in_from_an_address_can_while_others_try(monkeypatch):
+    monkeypatch.setattr(passwords, "fits", lambda hashed, password: password == PASSWORD)
+    visitor = far(with_login(monkeypatch))
+    log_in(visitor)
+    visitor.post("/logout", data={"csrf": csrf(visitor, "/pace")})
+
+    assert guesses(visitor, 30)[-1] == 429
+    visitor.environ_base["REMOTE_ADDR"] = "203.0.113.9"
+    assert log_in(visitor).status_code == 303
+
+
+def test_who_sits_at_the_machine_can_log_in_while_others_try(monkeypatch):
+    monkeypatch.setattr(passwords, "fits", lambda hashed, password: password == PASSWORD)
+    monitor = with_login(monkeypatch)
+    visitor, here = far(monitor), client(monitor, address="127.0.0.1")
+    here.application.extensions = visitor.application.extensions
+
+    assert guesses(visitor, 30)[-1] == 429
+    assert log_in(here).status_code == 303
+
+
+def test_one_password_is_compared_at_a_time(monkeypatch):
+    at_work, most = [], []
+
+    def fits(hashed, password):
+        at_work.append(1)
+        most.append(len(at_work))
+        gevent.sleep(0.01)
+        at_work.pop()
+        return False
+
+    monkeypatch.setattr(passwords, "fits", fits)
+    pages = far(with_login(monkeypatch)).application
+    visitors = [pages.test_client() for _ in range(4)]
+    for each in visitors:
+        each.environ_base["REMOTE_ADDR"] = "203.0.113.9"
+    tries = [gevent.spawn(log_in, each, "wrong") for each in visitors]
+    gevent.joinall(tries, timeout=5)
+
+    assert [each.value.status_code for each in tries] == [403] * 4
+    assert most == [1] * 4
+
+
 def test_addresses_are_told_apart_behind_a_proxy_on_this_machine_alone(monkeypatch):
     monkeypatch.setattr(passwords, "fits", lambda hashed, password: False)
     for address, expected in (("127.0.0.1", {403}), ("203.0.113.9", {403, 429})):
@@ -271,6 +334,63 @@ def test_a_login_ends_by_logging_out_and_by_another_password(monkeypatch):
 
     monkeypatch.setenv("PAGES_HASH", passwords.hash_of("another horse"))
     assert other.get("/").status_code == 303
+
+
+def copy_of(visitor, monitor):
+    """Somebody who has stolen the cookies of another."""
+    thief = far(monitor)
+    thief.application = visitor.application
+    thief._cookies = dict(visitor._cookies)
+    return thief
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_logout_ends_the_login_for_who_has_a_copy_of_its_cookie(monkeypatch, tmp_path, kept):
+    with Store(tmp_path / "store") as store:
+        monitor = with_login(monkeypatch)
+        if kept:
+            monitor.store = store
+        visitor = far(monitor)
+        log_in(visitor)
+        thief = copy_of(visitor, monitor)
+        assert thief.get("/").status_code == 200
+
+        visitor.post("/logout", data={"csrf": csrf(visitor, "/pace")})
+
+        assert thief.get("/").status_code == 303
+        assert thief.get("/api/v1/status").status_code == 401
+        if kept:  # and after a restart
+            again = far(monitor)
+            again._cookies = thief._cookies
+            assert again.get("/").status_code == 303
+
+
+def test_a_login_ends_after_14_days_however_much_it_is_used(monkeypatch):
+    visitor, days = far(with_login(monkeypatch)), 0.0
+    held = visitor.application.extensions["safepatch.monitor.logins"]
+    held.now = lambda: 1e9 + 86400 * days
+    log_in(visitor)
+
+    days = 13.9
+    assert visitor.get("/").status_code == 200
+    days = 14.1
+    assert visitor.get("/").status_code == 303
+
+
+def test_logins_that_are_over_are_dropped_and_so_are_the_oldest_of_very_many(monkeypatch):
+    monkeypatch.setattr(logins, "MOST", 3)
+    now = [0.0]
+    held = logins.Logins(now=lambda: now[0])
+    first, second = held.begin("192.0.2.1"), held.begin("192.0.2.2")
+    now[0] = 1.0
+    third = held.begin("192.0.2.3")
+    fourth = held.begin("192.0.2.4")
+
+    assert [held.holds(key) for key in (first, second, third, fourth)].count(True) == 3
+    assert held.holds(third)
+    now[0] = 1.5 + logins.LASTS
+    fifth = held.begin("192.0.2.5")
+    assert [*held._kept] == [fifth]
 
 
 def test_a_cookie_that_somebody_made_is_none(monkeypatch):

@@ -12,7 +12,17 @@ from standins import StandIn, shop
 from visitors import HASH, client
 
 from safepatch.monitor import sources
-from safepatch.monitor.web import access, api, board, live, login, pages, passwords, public, serving
+from safepatch.monitor.web import (
+    access,
+    api,
+    board,
+    live,
+    logins,
+    pages,
+    passwords,
+    public,
+    serving,
+)
 
 DOCUMENT = (pathlib.Path(__file__).parents[2] / "docs" / "monitor" / "pages.md").read_text()
 
@@ -87,11 +97,16 @@ def test_the_numbers_are_those_of_the_code():
     assert api.MOST == 1000
     assert (serving.EACH, serving.CONNECTIONS, serving.PATIENCE) == (64, 512, 20.0)
     assert "64 connections each at the same time, and 512 together" in DOCUMENT
-    limit = login.limit()
+    attempt = logins.limit()
     for _ in range(5):
-        limit("192.0.2.1")
+        attempt("192.0.2.1", True)
     with pytest.raises(Exception, match="12"):
-        limit("192.0.2.1")
+        attempt("192.0.2.1", True)
+    for n in range(20):
+        attempt(f"198.51.100.{n}", False)
+    with pytest.raises(Exception, match="2"):
+        attempt("198.51.100.99", False)
+    assert logins.LASTS == 14 * 86400
 
 
 def test_the_console_makes_a_hash_as_it_says(capsys):

@@ -1,6 +1,7 @@
 """The pages of a monitor that really checks."""
 
 import re
+import time
 
 import gevent
 import pytest
@@ -11,7 +12,7 @@ import hubs
 from gevent import pywsgi
 from test_web_serving import ask
 
-from safepatch.monitor import Monitor
+from safepatch.monitor import Monitor, Result
 from safepatch.monitor.sources import PlanError
 
 
@@ -88,6 +89,22 @@ def test_all_pages_and_answers_are_made_of_what_a_monitor_found(tmp_path, site):
             head, body = ask(monitor.server, path)
             assert "200 OK" in head, path
             assert expected in body, path
+
+
+def test_metrics_tell_when_the_certificate_of_a_site_that_is_well_ends(tmp_path):
+    def check(endpoint, tools):
+        facts = {"certificate": {"issuer": "X", "expires": 2_000_000_000}, "title": "A site"}
+        return Result(name=endpoint.name, at=time.time(), facts=facts)
+
+    source = {"endpoints": {"a": "https://a.example/"}}
+    with Monitor(source, state=tmp_path / "state", listen="127.0.0.1:0", check=check) as monitor:
+        until(lambda: monitor.statuses["a"].state == "up")
+
+        body = ask(monitor.server, "/metrics")[1].decode()
+
+    name = "safepatch_endpoint_certificate_expires_timestamp_seconds"
+    assert f'{name}{{endpoint="a"}} 2000000000' in body
+    assert monitor.statuses["a"].result.facts.keys() == {"certificate"}
 
 
 def test_the_page_of_a_heartbeat_has_the_address_that_its_job_reports_to(tmp_path, site):

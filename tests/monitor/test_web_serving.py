@@ -107,6 +107,27 @@ def test_keys_of_heartbeats_are_not_logged(served, caplog):
     assert "the-key" not in caplog.text
 
 
+def test_keys_of_heartbeats_are_not_logged_where_the_monitor_fails(served, caplog):
+    monitor = shop(listen="127.0.0.1:0")
+    monitor.beat = None
+
+    head, _ = ask(served(monitor), "/beat/the-key/nightly-backup")
+
+    assert "500" in head
+    assert "cannot answer '/beat/***/nightly-backup'" in caplog.text
+    assert "the-key" not in caplog.text
+
+
+def test_keys_of_heartbeats_are_not_logged_where_the_request_is_garbage(served, caplog):
+    caplog.set_level(logging.DEBUG)
+    with connect(served()) as made, gevent.Timeout(3):
+        made.sendall(b"GET /beat/the-key/nightly-backup FTP/1.1\r\n\r\n")
+        made.recv(65536)
+
+    assert "/beat/***/nightly-backup" in caplog.text
+    assert "the-key" not in caplog.text
+
+
 def test_one_customer_with_many_ipv6_addresses_cannot_take_all_connections(served, monkeypatch):
     monkeypatch.setattr(serving, "EACH", 2)
     server, seen = served(), []

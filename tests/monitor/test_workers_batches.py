@@ -1,6 +1,7 @@
 """Endpoints go to workers in batches by hash slot, and results come back as bytes."""
 
 import itertools
+import math
 import statistics
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
 from safepatch.monitor.workers.batches import Packet, opened, packed, sealed, slots, unpacked
+from safepatch.monitor.workers.cleaning import cleaned
 
 SHARED = Options()
 MANY = [Endpoint(f"site{n}", f"https://site{n}.test", SHARED) for n in range(10_000)]
@@ -82,3 +84,64 @@ def test_what_would_take_too_much_memory_is_refused():
     packet = Packet("v", 1.0, 2.0, [Result(name="x" * 10_000, at=1.0)])
     with pytest.raises(ValueError, match="more than 1000 bytes"):
         opened(sealed(packet), most=1000)
+
+
+NOW = 1_790_000_000.0
+
+
+def test_a_result_of_a_worker_stays_as_it_is():
+    facts = {
+        "address": "192.0.2.1", "status": 200, "certificate": {"expires": 1.8e9, "chain": ["a"]},
+        "words": ["basket", "prices"], "ping": None, "trusted": True,
+    }  # fmt: skip
+    result = Result(
+        name="shop", at=NOW - 5, error="timeout", message="no answer in 10 s",
+        phases={"dns": 0.0, "connect": 0.1, "total": 0.2}, facts=facts, warnings=("it is slow",),
+    )  # fmt: skip
+
+    assert cleaned(result, NOW) == result
+
+
+def test_a_result_of_a_worker_moves_no_cursor_and_ends_no_line():
+    bad = "\x1b[2J\nx"
+    result = Result(
+        name="shop", at=NOW, error="down\n", message=bad, warnings=(bad,),
+        phases={'dns"} 1\nevil 1': 0.1, "total": 0.2},
+        facts={bad: bad, "list": [bad, {bad: bad}]},
+    )  # fmt: skip
+
+    made = cleaned(result, NOW)
+
+    assert "\\x1b" not in repr(made)
+    assert "\\n" not in repr(made)
+    assert made.phases == {"total": 0.2}
+    assert made.error == "internal"
+    assert made.message == "?[2J?x"
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_numbers_of_a_worker_that_are_none_are_left_out(number):
+    result = Result(name="shop", at=number, phases={"total": number}, facts={"size": number})
+
+    made = cleaned(result, NOW)
+
+    assert (made.at, made.phases, made.facts) == (NOW, {}, {"size": None})
+
+
+def test_a_result_of_a_worker_is_no_larger_than_one_of_a_check():
+    deep = []
+    for _ in range(50):
+        deep = [deep]
+    result = Result(
+        name="shop", at=NOW, message="x" * 10**6, warnings=("w" * 10**5,) * 1000,
+        facts={"text": "x" * 10**6, "many": ["x"] * 10**5, "deep": deep, "bytes": b"x"},
+    )  # fmt: skip
+
+    made = cleaned(result, NOW)
+
+    assert len(made.message) == 2000
+    assert {len(each) for each in made.warnings} == {2000}
+    assert len(made.warnings) == len(made.facts["many"]) == 200
+    assert len(made.facts["text"]) == 8192
+    assert made.facts["deep"] == [[[[None]]]]
+    assert made.facts["bytes"] is None

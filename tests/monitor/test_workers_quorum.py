@@ -1,5 +1,7 @@
 """Down is what enough vantages see down; who is silent has no vote."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
 from safepatch.monitor.workers import Vantages
+from safepatch.monitor.workers.batches import Packet, sealed
 from safepatch.monitor.workers.quorum import Quorum, judged
 
 PLACES = ("vienna", "tokyo", "austin")
@@ -208,3 +211,56 @@ def test_a_worker_can_say_how_an_address_is_asked_and_not_which(written, found, 
         vantages.stop()
 
     assert told == ([found] if expected else [])
+
+
+@pytest.fixture
+def told():
+    """A monitor's side of workers, which notes what is agreed; at the time 100."""
+    pytest.importorskip("celery", reason="workers need the extra `workers`")
+    pytest.importorskip("redis", reason="workers need the extra `workers`")
+    agreed = []
+    vantages = Vantages(
+        "redis://127.0.0.1:1/0",
+        ["here"],
+        lambda: {"site": Endpoint("site", "https://site.test", Options())},
+        lambda endpoint, result: agreed.append(result) or (60.0, None),
+        clock=lambda: 100.0,
+    )
+    vantages.agreed = agreed
+    yield vantages
+    vantages.stop()
+
+
+def test_what_a_worker_says_is_made_plain(told):
+    told._open(sealed(Packet("here", 90.0, 150.0, [vote(facts={"title": "\x1b[2J"})])))
+
+    [result] = told.agreed
+    assert result.facts["title"] == "?[2J"
+
+
+def test_what_a_worker_says_of_others_than_endpoints_is_not_kept(told, quorum):
+    told.quorum = quorum  # which waits for others
+    told._open(sealed(Packet("vienna", 90.0, 150.0, [vote(name=f"n{n}") for n in range(100)])))
+
+    assert told.quorum._rounds == {}
+
+
+@pytest.mark.parametrize(
+    ("sent", "until"),
+    [
+        (1e12, 2e12),
+        (170.0, 200.0),
+        (math.nan, 150.0),
+        (90.0, math.nan),
+        (90.0, 80.0),
+        (90.0, math.inf),
+    ],
+)
+def test_a_worker_cannot_vote_for_a_time_to_come(told, caplog, sent, until):
+    """Which would have all others be too late, for ever."""
+    told._open(sealed(Packet("here", sent, until, [vote("timeout")])))
+    assert told.agreed == []
+    assert "of a time to come, or of none" in caplog.text
+
+    told._open(sealed(Packet("here", 90.0, 150.0, [vote()])))
+    assert len(told.agreed) == 1

@@ -37,5 +37,13 @@ def test_every_link_of_a_page_leads_to_a_file_and_an_id(page):
         assert not anchor or other.suffix != ".html" or anchor in ids(other), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(SITE)))
+def test_no_page_shows_what_machine_it_was_made_on(page):
+    text = page.read_text()
+
+    assert "environ({" not in re.sub(r"<[^>]*>", "", text)
+    assert str(ROOT) not in text
+
+
 def test_there_are_pages():
     assert len(PAGES) > 30

@@ -5,7 +5,8 @@ import json
 import pytest
 from histories import USERS
 
-from safepatch.store import Store, engines
+from safepatch.store import Store
+from safepatch.store.engines import addresses
 
 
 def _is_known(address):
@@ -66,6 +67,6 @@ def test_where_none_is_none_is_made(run, tmp_path, address, command):
 
 
 def test_a_password_is_not_shown():
-    assert engines.shown("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
-    assert engines.shown("postgresql://me@host:5432/db") == "postgresql://me@host:5432/db"
-    assert engines.shown("sqlite:////a:b@c") == "sqlite:////a:b@c"
+    assert addresses.shown("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
+    assert addresses.shown("postgresql://me@host:5432/db") == "postgresql://me@host:5432/db"
+    assert addresses.shown("sqlite:////a:b@c") == "sqlite:////a:b@c"

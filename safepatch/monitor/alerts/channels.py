@@ -12,7 +12,7 @@ import logging
 import re
 import ssl
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,11 +21,9 @@ import gevent.socket
 import gevent.ssl
 from gevent.monkey import get_original
 
+from safepatch.monitor.alerts import reaching
 from safepatch.monitor.alerts.messages import Message
-
-
-class DeliveryError(Exception):
-    """What was to be told did not arrive, or may not have; `str()` of it holds no secret."""
+from safepatch.monitor.alerts.reaching import DeliveryError
 
 
 def why(error: BaseException) -> str:
@@ -51,13 +49,21 @@ def why(error: BaseException) -> str:
 class _Connection(http.client.HTTPConnection):
     """One that waits as greenlets do, whether or not anything is patched."""
 
-    def __init__(self, host: str, port: int | None, seconds: float, tls: Any) -> None:
+    def __init__(
+        self, host: str, port: int | None, seconds: float, tls: Any, private: Sequence[str]
+    ) -> None:
         default = http.client.HTTPS_PORT if tls else http.client.HTTP_PORT
         super().__init__(host, default if port is None else port, timeout=seconds)
-        self._tls = tls
+        self._tls, self._private = tls, private
 
     def connect(self) -> None:
-        self.sock = gevent.socket.create_connection((self.host, self.port), self.timeout)
+        self.sock = reaching.connect(
+            self.host,
+            self.port,
+            self._private,
+            create=functools.partial(gevent.socket.create_connection, timeout=self.timeout),
+            resolve=gevent.socket.getaddrinfo,
+        )
         if self._tls is not None:
             self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
 
@@ -71,18 +77,25 @@ def _default_tls() -> Any:
 
 
 def post(
-    url: str, body: bytes, headers: Mapping[str, str], seconds: float, *, tls: Any = None
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    seconds: float,
+    *,
+    private: Sequence[str] = (),
+    tls: Any = None,
 ) -> None:
     """Post JSON to an address. Raises DeliveryError, also for an answer that is not a 2xx.
 
-    No redirect is followed: what is told is told to the address that somebody wrote, and to no
-    other. Waits as greenlets do; `seconds` are for each step of it.
+    `private` are networks that its name may lead to, though they are private. No redirect is
+    followed: what is told is told to the address that somebody wrote, and to no other. Waits as
+    greenlets do; `seconds` are for each step of it.
     """
     parts = urllib.parse.urlsplit(url)
     secure = (tls or _default_tls()) if parts.scheme == "https" else None
     path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
     try:
-        connection = _Connection(parts.hostname or "", parts.port, seconds, secure)
+        connection = _Connection(parts.hostname or "", parts.port, seconds, secure, private)
         try:
             connection.request("POST", path, body, {**_headers(parts), **headers})
             with connection.getresponse() as answer:
@@ -174,13 +187,17 @@ def plugin(url: str) -> Any:
     return made
 
 
-def notify(url: str, message: Message, seconds: float) -> None:
-    """Have Apprise tell a message, which blocks. Raises what `plugin` does, and DeliveryError."""
+def notify(url: str, message: Message, seconds: float, private: Sequence[str] = ()) -> None:
+    """Have Apprise tell a message, which blocks. Raises what `plugin` does, and DeliveryError.
+
+    `private` is as with `post`, also for redirects. What Apprise does by other means than
+    `requests` and Python's `socket.create_connection`, as for MQTT and IRC, is not looked at.
+    """
     way = plugin(url)
     _set_up(way, message, seconds)
     text = f"{message.text}\n{message.url}".strip() or message.title
     kind = {"notify_type": _kind(message), "body_format": "text"}  # so that it is escaped
-    with _unheard() as heard:
+    with _unheard() as heard, reaching.bound(private, reaching.SOCKET, reaching.URLLIB3):
         done = way.notify(body=text, title=message.title, **kind)
     if not done:
         raise DeliveryError(f"Apprise could not deliver it{_status(heard)}")

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import gevent
 from gevent.monkey import get_original
 
-from safepatch.monitor.alerts.channels import DeliveryError, why
+from safepatch.monitor.alerts.channels import why
+from safepatch.monitor.alerts.reaching import DeliveryError
 
 
 def run(command: Sequence[str], data: bytes, names: Mapping[str, str]) -> None:

@@ -17,8 +17,8 @@ from gevent.threadpool import ThreadPool
 
 from safepatch.decorators import rate_limit, timeout
 from safepatch.monitor.alerts import channels, commands, mailing
-from safepatch.monitor.alerts.channels import DeliveryError
 from safepatch.monitor.alerts.messages import Message
+from safepatch.monitor.alerts.reaching import DeliveryError
 from safepatch.monitor.plan import Channel, Plan
 from safepatch.monitor.statuses import Event
 
@@ -104,16 +104,24 @@ class Deliveries:
                     made,
                     settings,
                     channel.timeout,
+                    private=channel.private,
                     environ=self._environ,
                     tls=self._tls,
                 ),
             )
         elif urllib.parse.urlsplit(channel.url).scheme in ("http", "https"):
             headers = {"Idempotency-Key": mailing.word(message.id), **channel.headers}
-            channels.post(channel.url, encoded(message), headers, channel.timeout, tls=self._tls)
+            channels.post(
+                channel.url,
+                encoded(message),
+                headers,
+                channel.timeout,
+                private=channel.private,
+                tls=self._tls,
+            )
         else:
-            notify = functools.partial(channels.notify, channel.url, message, channel.timeout)
-            self._apart(channel, notify)
+            args = channel.url, message, channel.timeout, channel.private
+            self._apart(channel, functools.partial(channels.notify, *args))
 
     def _apart(self, channel: Channel, work: Callable[[], None]) -> None:
         """Do what blocks in a thread; or here, where gevent has seen to it that it does not."""

@@ -8,11 +8,12 @@ import smtplib
 import socket
 import ssl
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 
-from safepatch.monitor.alerts.channels import DeliveryError, why
+from safepatch.monitor.alerts.channels import why
 from safepatch.monitor.alerts.messages import Message
+from safepatch.monitor.alerts.reaching import SOCKET, DeliveryError, bound
 from safepatch.monitor.plan import Settings
 
 
@@ -54,17 +55,21 @@ def send(
     settings: Settings,
     seconds: float,
     *,
+    private: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
     tls: ssl.SSLContext | None = None,
 ) -> None:
-    """Give a mail to the server of the settings, which blocks the thread. Raises DeliveryError."""
+    """Give a mail to the server of the settings, which blocks the thread. Raises DeliveryError.
+
+    `private` are networks that the server's name may lead to, though they are private.
+    """
     if not settings.smtp:
         raise DeliveryError("no mail server is named; set smtp in [monitor]")
     parts = urllib.parse.urlsplit(settings.smtp)
     password = _password(settings, environ) if parts.username else ""
     tls = tls or ssl.create_default_context()
     try:
-        with _connected(parts, seconds, tls) as server:
+        with bound(private, SOCKET), _connected(parts, seconds, tls) as server:
             if parts.username:
                 server.login(urllib.parse.unquote(parts.username), password)
             server.send_message(made)

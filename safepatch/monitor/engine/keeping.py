@@ -18,7 +18,8 @@ _UNSAID = {field.name: field.default for field in msgspec.structs.fields(Status)
 
 
 class MonitorError(Exception):
-    """A monitor cannot do what it was asked to; `facts` has what it is about."""
+    """A monitor cannot do what it was asked to; `.facts` is a dict of what it is about, such as
+    "state" or "listen"."""
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)

@@ -93,11 +93,17 @@ def take(monitor: Monitor, endpoint: Endpoint, result: Result) -> tuple[float, f
     if result.error:
         _doubted(monitor, endpoint, status, result)
     elif len(monitor.statuses) < _FEW:
-        result.facts = _NOTHING  # what was learned has them; they would take more than all else
+        result.facts = _expiry(result.facts)  # what was learned has all else, in less memory
     else:
         status.result = None
     every = interval(endpoint)
     return every, min(every, verdicts.due(status, options, blind))
+
+
+def _expiry(facts: dict[str, Any]) -> dict[str, Any]:
+    """Of the facts of a good check, when the certificate ends, which metrics tell."""
+    certificate = facts.get("certificate")
+    return {"certificate": {"expires": certificate.get("expires")}} if certificate else _NOTHING
 
 
 def _doubted(monitor: Monitor, endpoint: Endpoint, status: Status, result: Result) -> None:

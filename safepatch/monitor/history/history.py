@@ -29,9 +29,9 @@ _DROPPED = 60  # documents, each second
 class History:
     """What came of the checks of each endpoint: `add`, `flush` each second, and ask.
 
-    `path` is a file of SQLite, made if there is none; all answers come from it and from what is in
-    memory. After a kill what was added since the last `flush` is missing, and nothing else. For one
-    thread or hub; `flush` waits for the disk, and lets others run meanwhile.
+    `path` is a file of SQLite, made for its owner alone if there is none; all answers come from it
+    and from what is in memory. After a kill what was added since the last `flush` is missing, and
+    nothing else. For one thread or hub; `flush` waits for the disk, and lets others run meanwhile.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class History:
         keep_rollups: float = 366 * DAY,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite goes by the umask
         self.store = Store(f"sqlite:///{os.path.abspath(path)}", every=0, in_memory=500)
         self.clock = clock
         self.keep = {"hours": keep_raw, "days": keep_hours, "months": keep_rollups}
@@ -232,8 +233,8 @@ class History:
         """How many percent of the checks of the last so many seconds were good.
 
         Those that say nothing, as the monitor was blind or failed itself, are left out; None if
-        there are no others. For more than two days it is made of whole days in UTC, of which the
-        first began up to a day earlier.
+        there are no others. For longer than results are kept it is made of whole days in UTC, of
+        which the first began up to a day earlier.
         """
         series = self.series.get(name)
         if series is None:

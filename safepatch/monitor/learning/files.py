@@ -84,11 +84,12 @@ def look(path: Path) -> Look:
 def write(path: Path, slices: Iterable[bytes]) -> Look:
     """Put a file into its place, whole or not at all, by threads of the hub's pool.
 
-    Others run while a slice is written. Raises OSError.
+    Others run while a slice is written. It is for its owner alone, unless somebody has given the
+    file before it to others. Raises OSError.
     """
     apply = gevent.get_hub().threadpool.apply
     beside = path.with_name(f"{path.name}.new")
-    file: IO[bytes] = apply(open, (beside, "wb"))
+    file: IO[bytes] = apply(_begin, (beside, path))
     try:
         for one in slices:
             apply(file.write, (one,))
@@ -100,6 +101,14 @@ def write(path: Path, slices: Iterable[bytes]) -> Look:
         raise
     apply(_note, (path.parent,))
     return look(path)
+
+
+def _begin(beside: Path, path: Path) -> IO[bytes]:
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.fchmod(descriptor, mode)
+    return os.fdopen(descriptor, "wb")
 
 
 def _finish(file: IO[bytes]) -> None:

@@ -9,8 +9,8 @@ import msgspec
 
 from safepatch.decorators import timeout
 from safepatch.monitor.alerts import channels, commands
-from safepatch.monitor.alerts.channels import DeliveryError
 from safepatch.monitor.alerts.mailing import word
+from safepatch.monitor.alerts.reaching import DeliveryError
 from safepatch.monitor.plan import Endpoint, Restart
 from safepatch.monitor.statuses import Status
 
@@ -62,7 +62,7 @@ def _act(restart: Restart, what: Action) -> None:
         commands.run(restart.command, body, names(what))
     else:
         headers = {"Idempotency-Key": word(what.id), **restart.headers}
-        channels.post(restart.url, body, headers, restart.timeout)
+        channels.post(restart.url, body, headers, restart.timeout, private=restart.private)
 
 
 def names(what: Action) -> dict[str, str]:

@@ -73,7 +73,7 @@ SAID: dict[str, dict[str, str]] = {
         "vantages": "names of the places that workers check from",
         "quorum": "how many vantages must see something down; 0 is more than half of them",
         "keep_raw": "how long single results are kept",
-        "keep_rollups": "how long the figures of each hour are kept",
+        "keep_rollups": "how long the figures of each day are kept; of each hour it is two weeks",
     },
     "Channel": {
         "url": "a webhook, which gets JSON, or an address that Apprise knows: "
@@ -85,6 +85,8 @@ SAID: dict[str, dict[str, str]] = {
         "headers": "headers that are sent",
         "timeout": "how long it may take",
         "per_minute": "how many it gets a minute; what is more waits",
+        "private": "private networks that the name in its address, or of the mail server, may lead "
+        'to: `"10.0.0.0/8"`, or `"any"`',
     },
     "Window": {
         "endpoints": 'names of endpoints, or `"#tag"`; if not said, all',
@@ -99,8 +101,10 @@ SAID: dict[str, dict[str, str]] = {
         "url": "a webhook that is posted to",
         "command": "a program and its arguments",
         "headers": "headers that are sent",
+        "private": "private networks that the name in its address may lead to: "
+        '`"10.0.0.0/8"`, or `"any"`',
         "timeout": "how long it may take",
-        "wait": "how long until the next one; each time twice as long",
+        "wait": "how long it must be down before the first one; twice as long before each next",
         "per_hour": "how many there may be an hour, for one endpoint",
         "verify": "how long it has to be up again",
         "dry_run": "whether it is only noted what would be done",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 
@@ -18,7 +19,12 @@ from werkzeug.wrappers import Response
 
 from safepatch.monitor.plan import Settings
 from safepatch.monitor.web import addresses, passwords
-from safepatch.monitor.web.current import settings
+from safepatch.monitor.web.current import logins, settings
+from safepatch.monitor.web.logins import LASTS
+
+log = logging.getLogger(__name__)
+
+_HIDDEN = "safepatch.monitor.hidden_proxy"
 
 #: Blueprints that answer everybody.
 OPEN = {"beats", "login", "public", "statics"}
@@ -89,7 +95,7 @@ def _digest(text: str) -> bytes:
 
 
 def mark(settings: Settings) -> str:
-    """What a login is remembered by; it changes with the password, which ends all logins."""
+    """What each login has to fit; it changes with the password, which ends all logins."""
     told = f"{settings.login}\n{password_hash(settings)}".encode()
     key = str(flask.current_app.secret_key).encode()
     return hmac.new(key, told, hashlib.sha256).hexdigest()[:32]
@@ -99,15 +105,41 @@ def logged_in(settings: Settings) -> bool:
     """Whether the request comes from a browser that logged in."""
     if not password_hash(settings):
         return False
-    return hmac.compare_digest(str(session.get("mark", "")), mark(settings))
+    fits = hmac.compare_digest(str(session.get("mark", "")), mark(settings))
+    return fits and logins().holds(str(session.get("login", "")))
 
 
 def may_see() -> bool:
     """Whether the request may see more than what is public."""
     now = settings()
-    if not now.login and addresses.listens_on_loopback(now) and addresses.is_local(request):
+    if _is_for_the_machine(now) and addresses.is_local(request) and not _hidden_proxy():
         return True
     return logged_in(now) or has_token(now)
+
+
+def _is_for_the_machine(now: Settings) -> bool:
+    """Whether who sits at the machine needs no login."""
+    return not now.login and addresses.listens_on_loopback(now)
+
+
+def _hidden_proxy() -> str:
+    """What gave away that others come by a proxy that cannot be told from this machine."""
+    return str(flask.current_app.extensions.get(_HIDDEN, ""))
+
+
+def notice_proxy() -> None:
+    """From the first request on that gives away such a proxy, let nobody in without a login."""
+    if not _is_for_the_machine(settings()) or _hidden_proxy():
+        return
+    if found := addresses.hidden_proxy(request):
+        flask.current_app.extensions[_HIDDEN] = found
+        log.warning(
+            "there is a proxy in front of the pages that sends no X-Forwarded-For, so that who "
+            "comes by it cannot be told from who sits at the machine: there was %s; until the "
+            "monitor is started again nobody sees more than the public page; set login and "
+            "password_hash_env in [monitor], or have the proxy send that header",
+            found,
+        )
 
 
 def csrf() -> str:
@@ -138,6 +170,12 @@ def check_access() -> Response | None:
         return None
     if is_for_programs():
         raise Unauthorized("give a token (Authorization: Bearer ...), or log in")
+    if _is_for_the_machine(settings()) and _hidden_proxy():
+        raise Forbidden(
+            "there is no login, and a proxy in front that sends no X-Forwarded-For, so that nobody "
+            "can be told from who sits at the machine; set login and password_hash_env in "
+            "[monitor], or have the proxy send that header, and start the monitor again"
+        )
     if not settings().login:
         raise Forbidden(
             "there is no login, so that this is only for who sits at the machine; "
@@ -184,13 +222,14 @@ def protect(app: Flask) -> None:
         SESSION_COOKIE_NAME="safepatch_monitor",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=14 * 86400,
+        PERMANENT_SESSION_LIFETIME=LASTS,
         MAX_CONTENT_LENGTH=64 * 1024,
         MAX_FORM_MEMORY_SIZE=64 * 1024,
         MAX_FORM_PARTS=50,
     )
     app.before_request(choose_cookies)
     app.before_request(check_host)
+    app.before_request(notice_proxy)
     app.before_request(check_access)
     app.before_request(check_origin)
     app.after_request(add_headers)

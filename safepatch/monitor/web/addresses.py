@@ -9,7 +9,11 @@ from flask import Request
 
 from safepatch.monitor.plan import Settings
 
-_FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
+#: How the names of headers begin by which proxies say that they are there.
+_FORWARDED = (
+    *("forwarded", "via", "x-forwarded", "x-original-", "x-real-ip", "x-client-ip", "x-envoy-"),
+    *("true-client-ip", "cf-connecting-ip", "cdn-loop"),
+)
 
 
 def host_of(text: str) -> str:
@@ -54,7 +58,12 @@ def is_for_us(request: Request, settings: Settings) -> bool:
 
 
 def is_local(request: Request) -> bool:
-    """Whether it comes from this machine, and not by a proxy on it, as far as that can be told.
+    """Whether it comes from this machine, and not by a proxy on it, as far as that can be told."""
+    return _seems_direct(request) and is_loopback(host_of(request.headers.get("Host", "")))
+
+
+def _seems_direct(request: Request) -> bool:
+    """Whether it comes from this machine, and nothing of it says that a proxy sends it.
 
     A proxy that is told nothing else (nginx before 1.29) names itself in no header and has our own
     address as Host, but asks by HTTP/1.0, as no browser and no client of today does.
@@ -62,9 +71,27 @@ def is_local(request: Request) -> bool:
     return (
         request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
         and is_loopback(request.remote_addr or "")
-        and is_loopback(host_of(request.headers.get("Host", "")))
-        and not any(name in request.headers for name in _FORWARDED)
+        and not any(name.lower().startswith(_FORWARDED) for name, _ in request.headers)
     )
+
+
+def hidden_proxy(request: Request) -> str:
+    """What gives away a proxy on this machine that does not name itself, "" if nothing does.
+
+    That is a request that no browser on this machine makes, nor has one make for another site: for
+    the name by which others come; or of one of our pages, that was read by such a name.
+    """
+    if not _seems_direct(request):
+        return ""
+    host = host_of(request.headers.get("Host", ""))
+    if not is_loopback(host):
+        return f"a request for the host {host!r}"
+    is_style = request.path.startswith("/static/")  # which browsers let other sites not have
+    asked_by = request.headers.get("Sec-Fetch-Site", "same-origin" if is_style else "none")
+    page = host_of(request.headers.get("Referer", "").partition("://")[2])
+    if asked_by == "same-origin" and page and not is_loopback(page):
+        return f"a request from our own page at {page!r}"
+    return ""
 
 
 def client(request: Request) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from safepatch.monitor.plan import Endpoint, Settings
 from safepatch.monitor.statuses import Status
 from safepatch.monitor.web.board import Board
+from safepatch.monitor.web.logins import Logins
 
 NAME = "safepatch.monitor"
 
@@ -27,6 +28,11 @@ def settings() -> Settings:
 def board() -> Board:
     """All endpoints, in order, as of the last second."""
     return cast(Board, flask.current_app.extensions[f"{NAME}.boards"].latest())
+
+
+def logins() -> Logins:
+    """Those that hold."""
+    return cast(Logins, flask.current_app.extensions[f"{NAME}.logins"])
 
 
 def endpoint(name: str) -> tuple[Endpoint, Status]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import flask
 from flask import Blueprint, request, session
 from werkzeug.wrappers import Response
 
-from safepatch.decorators import RateLimitExceeded, rate_limit
+from safepatch.decorators import RateLimitExceeded
 from safepatch.monitor.web import access, addresses, passwords
-from safepatch.monitor.web.current import settings
+from safepatch.monitor.web.current import logins, settings
 
 blueprint = Blueprint("login", __name__)
 
@@ -38,16 +37,18 @@ def form() -> Response | str:
 
 @blueprint.post("/login")
 def enter() -> Response | tuple[str, int]:
-    """Compare them, at most so often for each address."""
+    """Compare them, at most so often for each address, and for all that are not known."""
     back = own_path(request.form.get("next", "/"))
+    client = addresses.client(request)
     try:
-        flask.current_app.extensions["safepatch.monitor.logins"](addresses.client(request))
+        logins().attempt(client, addresses.is_local(request) or logins().is_known(client))
     except RateLimitExceeded as error:
         return _again(back, f"Too many tries; wait {error.retry_after:.0f} seconds.", 429)
     if not _is_right(request.form.get("name", ""), request.form.get("password", "")):
         return _again(back, "That is not the name and the password.", 403)
     session.clear()
     session["mark"] = access.mark(settings())
+    session["login"] = logins().begin(client)
     session.permanent = True
     return flask.redirect(back, 303)
 
@@ -58,7 +59,8 @@ def _is_right(name: str, password: str) -> bool:
     if not hashed or len(password) > 1000:
         return False
     known = hmac.compare_digest(name.encode(), settings().login.encode())
-    return passwords.fits(hashed, password) and known
+    with logins().hashing:
+        return passwords.fits(hashed, password) and known
 
 
 def _again(back: str, wrong: str, status: int) -> tuple[str, int]:
@@ -67,15 +69,7 @@ def _again(back: str, wrong: str, status: int) -> tuple[str, int]:
 
 @blueprint.post("/logout")
 def leave() -> Response:
-    """Forget who that was."""
+    """End the login, also for who has a copy of its cookie."""
+    logins().end(str(session.get("login", "")))
     session.clear()
     return flask.redirect(flask.url_for("login.form"), 303)
-
-
-def limit() -> Callable[[str], None]:
-    """Let 5 tries of an address through at once, and then one each 12 seconds."""
-    return rate_limit(_nothing, rate=5, per=60, burst=5, on_limit="raise", key=str)
-
-
-def _nothing(client: str) -> None:
-    pass

@@ -33,6 +33,7 @@ from safepatch.monitor.web import (
 )
 from safepatch.monitor.web.board import Boards
 from safepatch.monitor.web.current import NAME, monitor, settings
+from safepatch.monitor.web.logins import Logins
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def attach(app: Flask, monitor: Any) -> None:
     app.extensions[NAME] = monitor
     boards = app.extensions[f"{NAME}.boards"] = Boards(monitor)
     app.extensions[f"{NAME}.live"] = live.Live(monitor, boards)
-    app.extensions[f"{NAME}.logins"] = login.limit()
+    app.extensions[f"{NAME}.logins"] = Logins(getattr(monitor, "store", None))
     app.extensions[f"{NAME}.beats"] = beats.limit()
     app.extensions[f"{NAME}.public"] = public.kept()
 
@@ -146,7 +147,7 @@ def _tell(error: HTTPException) -> Response | tuple[str, int]:
 
 def _fail(error: Exception) -> Response | tuple[str, int]:
     """A mistake of ours: it goes to the log, and nothing of it to the page."""
-    log.error("cannot answer %r", request.path[:200], exc_info=error)
+    log.error("cannot answer %r", words.keyless(request.path)[:200], exc_info=error)
     internal = HTTPException("the monitor failed to answer; its log says why")
     internal.code = 500
     return _tell(internal)

@@ -16,6 +16,7 @@ from safepatch.monitor.plan import Settings
 from safepatch.monitor.web import access
 from safepatch.monitor.web.addresses import host_of, is_loopback, network_of
 from safepatch.monitor.web.making import make
+from safepatch.monitor.web.words import keyless
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,9 @@ class _Handler(pywsgi.WSGIHandler):
                 return super().read_request(raw_requestline)
         except OSError as error:
             raise ValueError(f"the request did not arrive: {error}") from error
+
+    def log_error(self, msg: str, *args: Any) -> None:
+        super().log_error("%s", keyless(msg % args if args else msg))
 
     def run_application(self) -> None:
         try:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 _UNITS = ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_KEY = re.compile(r"(?<=/beat/)[^/\s]+")
 _USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
 
 
@@ -95,6 +96,11 @@ def sentence(text: str) -> str:
 def discreet(text: str) -> str:
     """A text without the user and password of the URLs in it."""
     return _USERINFO.sub("***@", text)
+
+
+def keyless(text: str) -> str:
+    """A text, as for a log, without the keys of heartbeats in the paths in it."""
+    return _KEY.sub("***", text)
 
 
 def many(count: int, one: str, more: str = "") -> str:

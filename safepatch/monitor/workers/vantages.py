@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
 from safepatch.monitor.workers import brokers
 from safepatch.monitor.workers.batches import SIZE, Packet, Slot, opened, packed, slots
+from safepatch.monitor.workers.cleaning import cleaned
 from safepatch.monitor.workers.quorum import Quorum
 
 logger = logging.getLogger("safepatch.monitor")
@@ -27,6 +29,7 @@ Take = Callable[[Endpoint, Result], tuple[float, float | None]]
 _TICK = 1.0  # seconds between looks at what is to be sent
 _IN_A_ROW = 20  # results that are taken before others have a turn
 _SPARE = 200  # batches besides those of two intervals, that wait in a queue
+_AHEAD = 60.0  # seconds that our clock may have been put back
 _SLOWEST = 5.0  # seconds that a batch may take besides its checks
 
 
@@ -210,8 +213,14 @@ class Vantages:
         self._count(packet)
 
     def _count(self, packet: Packet) -> None:
-        now = self._clock()
-        for number, vote in enumerate(packet.results, 1):
+        now, endpoints = self._clock(), self._endpoints()
+        if not (packet.sent <= now + _AHEAD and packet.sent <= packet.until < math.inf):
+            logger.error("cannot use what a worker sent: it is of a time to come, or of none")
+            return
+        for number, given in enumerate(packet.results, 1):
+            if given.name not in endpoints:
+                continue
+            vote = cleaned(given, now)
             for result in self.quorum.vote(packet.vantage, packet.sent, packet.until, vote, now):
                 self._agreed(result)
             if not number % _IN_A_ROW:

@@ -19,7 +19,7 @@ _TORN = "a crash cut off the last write"
 
 
 class Cut(NamedTuple):
-    """Bytes to be taken out: those of a file from `start` on, because of `why`.
+    """Bytes to be taken out: the last so many of a file, from `start` on, because of `why`.
 
     All of it if `start` is 0. `mark` is the sequence of the mark that is to stand there then.
     """

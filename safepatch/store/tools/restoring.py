@@ -21,11 +21,12 @@ from safepatch.store.tools.reading import held, need_journal
 
 
 class Restored(NamedTuple):
-    """What was restored: `sequence` batches, the last of them written at `seconds` since 1970."""
+    """What was restored: `sequence` batches, the last of them written at `seconds` since 1970;
+    `documents` are how many, by collection."""
 
     sequence: int
     seconds: float
-    documents: dict[str, int]  # how many, by collection
+    documents: dict[str, int]
 
 
 def restore(
@@ -36,8 +37,9 @@ def restore(
     A time without a zone is local; all batches written up to it are in the new store. If the clock
     was put back meanwhile, it ends before the first batch that is later. How far back it can go is
     the `keep` of `Store()`. The source is not changed; the new directory is there as a whole, or
-    not. Raises LockedError if the source is open, FileExistsError, StoreError for what is not kept
-    and what has not come yet, and CorruptError; files after `at` may be damaged.
+    not. `told(done, bytes)` is called now and then. Raises LockedError if the source is open,
+    FileExistsError, StoreError for what is not kept and what has not come yet, and CorruptError;
+    files after `at` may be damaged.
     """
     directories.need_nothing(destination)
     directories.need_nothing(directories.beside(destination))

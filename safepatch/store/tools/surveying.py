@@ -24,7 +24,9 @@ class File(NamedTuple):
     """One file: batches `first` to `next` - 1, or the documents as they were before `first`.
 
     `begun` and `ended` are the times of its first and last batch, in seconds since 1970. `intact`
-    are the bytes that can be read, of `size`. `damage` is what a crash does not explain.
+    are the bytes that can be read, of `size`. `marked` is whether it was ended, `needed` whether it
+    is to open the store, and not only to restore what was before. `damage` is what a crash does not
+    explain, or None.
     """
 
     kind: str  # "image" or "journal"
@@ -36,16 +38,20 @@ class File(NamedTuple):
     size: int
     intact: int
     marked: bool
-    needed: bool  # to open the store, and not only to restore what was before
+    needed: bool
     damage: str | None
 
 
 class Survey(NamedTuple):
-    """All files, oldest first, and what was read from those that are needed to open the store."""
+    """All files, oldest first, and what was read from those that are needed to open the store.
+
+    `sequence` is how many batches there are, `documents` how many, by collection. `damaged` are
+    those of the files that are, and `torn` the bytes of a last write that a crash has cut off.
+    """
 
     files: list[File]
     sequence: int
-    documents: dict[str, int]  # how many, by collection
+    documents: dict[str, int]
     is_open: bool
 
     @property
@@ -63,8 +69,9 @@ def survey(directory: str, told: Told | None = None, *, held: bool = False) -> S
     """Look at all files of a store, which may be open: nothing is locked, and nothing changed.
 
     Whether it is open is asked by a lock that is held for an instant; whoever opens the store in
-    this very instant gets LockedError. `held=True` is for who holds the lock. Raises StoreError
-    where no store is.
+    this very instant gets LockedError. `held=True` is for who holds the lock. `told(done, bytes)`
+    is called now and then, with how much was read and how much there is. Damage raises nothing: it
+    is in the answer. Raises StoreError where no store is.
     """
     need_store(directory)
     if held:
@@ -147,7 +154,9 @@ def look(
 
 
 def snapshot(directory: str) -> dict[str, Any]:
-    """What is in a store in snapshot mode, which may be open. Raises CorruptError."""
+    """What is in a store in snapshot mode, which may be open: whether it is, when its image was
+    "written", in seconds since 1970, its bytes, and how many entries there are by name. Raises
+    CorruptError."""
     root, file = snapshots.read(directory), os.path.join(directory, directories.SNAPSHOT)
     return {
         "mode": "snapshot",

@@ -67,9 +67,12 @@ def opened(path: str, **options: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def contents(path: str, told: Told | None = None) -> Iterator[Contents]:
-    """All documents of a store. Of a directory no file is changed, and nothing is made anywhere.
+    """All documents of a store, by collection and key, in a `with` block that keeps others from
+    opening it. Of a directory no file is changed, and nothing is made anywhere.
 
-    Raises LockedError if it is open, StoreError where none is, and CorruptError.
+    The collection "" is what the store notes for itself. `told(done, bytes)` is called now and
+    then, while a directory is read. Raises LockedError if it is open, StoreError where none is, and
+    CorruptError.
     """
     need_there(path)
     if not is_directory(path):
@@ -117,7 +120,8 @@ def need_lines(file: BinaryIO, told: Told | None = None) -> None:
 
 
 def ops(file: BinaryIO, told: Told | None = None) -> Iterator[Op]:
-    """The documents of a file of lines. Raises StoreError, with the number of the line."""
+    """The documents of a file of lines, open as bytes, for `fill`. Raises StoreError, with the
+    number of the line. `told(done, bytes)` is called after each."""
     decoder = msgspec.json.Decoder(Line)
     total, done = os.fstat(file.fileno()).st_size, 0
     for number, text in enumerate(file, 1):
@@ -140,10 +144,11 @@ def op(collection: str, key: str, document: Any) -> Op:
 
 
 def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
-    """Write documents into a store; how many. A batch at a time is in memory.
+    """Write documents into a store; how many. A batch at a time is in memory, and on disk.
 
-    Raises LockedError if it is open, and StoreError if it has documents already, unless they may be
-    overwritten: those of other keys stay then.
+    If it fails midway, what was written so far stays there. Raises LockedError if it is open, and
+    StoreError if it has documents already, unless they may be overwritten: those of other keys
+    stay then.
     """
     if is_directory(path) and os.path.isdir(path) and os.listdir(path):
         need_store(path)
@@ -163,7 +168,10 @@ def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
 
 
 def copy(source: str, target: str, *, told: Told | None = None, overwrite: bool = False) -> int:
-    """Write all documents of a store into another one, of whatever engine; how many."""
+    """Write all documents of a store into another one, of whatever engine; how many.
+
+    `told(done, documents)` is called after each. Raises what `contents` and `fill` raise.
+    """
     with contents(source) as stored:
         total = sum(map(len, stored.values()))
 
