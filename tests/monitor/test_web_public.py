@@ -116,8 +116,8 @@ def test_incidents_name_public_endpoints_alone():
 
 
 @pytest.mark.parametrize(
-    ("closed", "heading"),
-    [(0.0, "Checkout and payments"), (1.0, "Web shop, Checkout and payments")],
+    ("down", "heading"),
+    [(("Checkout",), "Checkout and payments"), ((), "Web shop, Checkout and payments")],
 )
 def test_an_open_incident_names_what_is_down_now(down, heading):
     monitor = shop()
