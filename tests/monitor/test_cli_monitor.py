@@ -527,6 +527,40 @@ def test_top_gives_its_token_to_nobody_that_a_monitor_redirects_to():
     assert "Authorization" not in other.got[0].headers
 
 
+@in_hub
+def test_top_says_what_is_wrong_with_a_token(run, tmp_path, monkeypatch):
+    from safepatch.monitor.web import passwords
+
+    monkeypatch.setattr(passwords, "is_hash", lambda text: True)
+    for variable, value in (("HASH", "x"), ("TOKENS", "right"), ("WRONG", "x")):
+        monkeypatch.setenv(variable, value)
+    settings = {
+        "listen": "127.0.0.1:0", "login": "ops", "password_hash_env": "HASH",
+        "tokens_env": "TOKENS",
+    }  # fmt: skip
+    with watching(source({"a": "tcp://127.0.0.1:1"}, settings=settings), tmp_path) as monitor:
+        top = ("top", "--url", f"127.0.0.1:{monitor.server.server_port}")
+
+        def asked(*options):
+            return gevent.get_hub().threadpool.apply(run, (*top, *options))
+
+        found = [asked(), asked("--token-env", "WRONG"), asked("--token-env", "UNSET")]
+        right = asked("--token-env", "TOKENS")
+
+    assert [code for code, _, _ in found] == [2, 2, 2]
+    for (_, _, complaints), told in zip(
+        found,
+        [
+            "; give a token by --token-env",
+            "; is the token among its tokens?",
+            "UNSET is not set; set",
+        ],
+        strict=True,
+    ):
+        assert told in complaints
+    assert right[0] == 0
+
+
 def test_top_says_what_to_do_where_no_monitor_answers(run):
     url = f"http://127.0.0.1:{port_of_nobody()}"
 
