@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -103,6 +105,34 @@ def patch() -> None:
     monkey.patch_all()
 
 
+def log_to_stderr(level: int) -> None:
+    """Log with times in UTC; or, where that goes to journald, which has times, with priorities."""
+    handler = logging.StreamHandler()
+    if os.environ.get("JOURNAL_STREAM") == _device(sys.stderr):
+        handler.setFormatter(logging.Formatter("<%(priority)d>%(message)s"))
+        handler.addFilter(_with_priority)
+    else:
+        shown = logging.Formatter("%(asctime)s UTC %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+        shown.converter = time.gmtime
+        handler.setFormatter(shown)
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def _device(stream: TextIO) -> str:
+    """What JOURNAL_STREAM says of a stream that goes to journald; see systemd.exec(5)."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return "none"
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+def _with_priority(record: logging.LogRecord) -> bool:
+    """The number that syslog and journald have for a level; see sd-daemon(3)."""
+    record.priority = {"DEBUG": 7, "INFO": 6, "WARNING": 4}.get(record.levelname, 3)
+    return True
+
+
 def with_defaults(
     sources: tuple[str, ...], interval: float | None, timeout: float | None, no_learn: bool
 ) -> list[Any]:
@@ -151,10 +181,7 @@ def run(
     read again when they change, and by SIGHUP; one that is wrong changes nothing.
     """
     patch()
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     with errors():
         from safepatch.monitor.engine.keeping import MonitorError
         from safepatch.monitor.monitor import Monitor

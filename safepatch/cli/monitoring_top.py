@@ -61,7 +61,9 @@ def top(
         if sources:
             look = on.enter_context(_own(sources, interval))
         else:
-            token = os.environ.get(token_env, "") if token_env else ""
+            if token_env and token_env not in os.environ:
+                raise ValueError(f"the environment variable {token_env} is not set; set it")
+            token = os.environ[token_env] if token_env else ""
 
             def look() -> Seen:
                 return fetched(url, token)
@@ -151,13 +153,16 @@ def fetched(url: str, token: str = "", seconds: float = 10.0) -> Seen:
     """What a monitor says of itself. Raises MonitorError, if none answers there."""
     from safepatch.monitor.engine.keeping import MonitorError
 
+    url = url if "://" in url else f"http://{url}"
     try:
         status = _fetch(f"{url.rstrip('/')}/api/v1/status", token, seconds)
         found = _fetch(f"{url.rstrip('/')}/api/v1/endpoints?per_page=200", token, seconds)
         return status, found["endpoints"]
     except urllib.error.HTTPError as error:
         error.close()
-        hint = "give a token by --token-env" if error.code in (401, 403) else "is that a monitor?"
+        hint = "is that a monitor?"
+        if error.code in (401, 403):
+            hint = "is the token among its tokens?" if token else "give a token by --token-env"
         raise MonitorError(f"{url} answers {error.code} {error.reason}; {hint}", url=url) from error
     except (OSError, ValueError, KeyError) as error:
         raise MonitorError(

@@ -154,7 +154,7 @@ class Monitor:
         self.restarts = Restarts(
             self.store, lambda: self.plan, self.statuses,
             counts=lambda: (len(self.down), len(self.statuses)), blind=lambda: self.blind,
-            tell=self.alerts.put, now=self.wall,
+            tell=lambda events: taking.restarted(self, events), now=self.wall,
         )  # fmt: skip
         self.found: dict[str, Endpoint] = {}  # what detection made of endpoints without a kind
         self.lookups = Lookups(self.tools.resolving.look, lambda: self.plan.endpoints, self._dns)

@@ -1,5 +1,6 @@
 """What people read."""
 
+import msgspec
 import pytest
 from alerted import event
 
@@ -53,6 +54,12 @@ def test_a_digest_of_digests_counts_all_and_lists_the_first_and_the_last():
             "a\nIt changed 8 times.",
             "a is flapping: It changed 8 times",
         ),
+        (
+            "down",
+            "9 at b are down",
+            "9\nIn common: b\nErrors: no answers (9).\nThe first",
+            "9 at b are down: no answers (9)",
+        ),
         ("up", "a is up again, after 1 min", "a is\nIt began.", "a is up again, after 1 min"),
         ("warning", "a: expires soon", "a: expires soon", "a: expires soon"),
         ("warning", "2 are not as usual", "a: x\nb: y", "2 are not as usual: a: x"),
@@ -74,6 +81,15 @@ def test_each_line_of_a_digest_has_its_reason_in_few_words(kind, title, text, li
     whole = of(event(1, kind, title=title, text=text), event(2, "test"))
 
     assert whole.text.splitlines()[0].partition(" UTC ")[2] == line
+
+
+def test_what_many_incidents_are_told_by_has_the_error_once():
+    known = event(1, title="9 are down: no answers", text="9\nErrors: no answers (9).")
+    known = msgspec.structs.replace(known, cause={"kind": "error", "value": "timeout"})
+
+    whole = of(known, event(2, "test"))
+
+    assert whole.text.splitlines()[0].endswith(" 9 are down: no answers")
 
 
 def test_a_digest_names_the_endpoints_and_tags_of_what_it_lists():

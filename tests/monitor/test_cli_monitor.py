@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import pathlib
 import re
@@ -206,6 +207,44 @@ def test_run_says_what_it_watches_and_stops_when_it_is_told(started, tmp_path):
     )
     assert (monitor.returncode, "Traceback" in complaints) == (0, False)
     assert (tmp_path / "kept" / "store").is_dir()
+
+
+def test_run_logs_each_change_in_a_line_with_the_time_in_utc(started, tmp_path):
+    (tmp_path / "sites.toml").write_text(
+        "[monitor]\ngather = 0\n[defaults]\nconfirm_down = 1\n[endpoints]\n"
+        f'a = "tcp://127.0.0.1:{port_of_nobody()}"\n'
+    )
+    monitor = started("sites.toml", "--listen", "")
+
+    lines = [monitor.stderr.readline() for _ in range(2)]
+
+    time_ = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    assert re.fullmatch(
+        rf"{time_} INFO a: down \(refused\): .*the connection is refused\n", lines[0]
+    )
+    assert re.fullmatch(rf"{time_} WARNING a is down: .*the connection is refused\n", lines[1])
+
+
+@pytest.mark.parametrize("to", ["journald", "a file of the same service"])
+def test_what_goes_to_journald_has_priorities_and_no_times(monkeypatch, tmp_path, to):
+    with (tmp_path / "journal").open("w+") as journal:
+        found = os.fstat(journal.fileno())
+        inode = found.st_ino + (to != "journald")
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{inode}")
+        monkeypatch.setattr(sys, "stderr", journal)
+        monkeypatch.setattr(logging, "basicConfig", lambda level, handlers: made.extend(handlers))
+        made = []
+        monitoring.log_to_stderr(logging.INFO)
+        for level in (logging.INFO, logging.WARNING, logging.ERROR):
+            record = logging.LogRecord("a", level, "", 0, "it is so", None, None)
+            made[0].handle(record)
+        journal.seek(0)
+        written = journal.read()
+
+    if to == "journald":
+        assert written == "<6>it is so\n<4>it is so\n<3>it is so\n"
+    else:
+        assert written.count(" UTC ") == 3
 
 
 def test_a_hangup_has_the_sources_read_again(started, tmp_path):
@@ -486,6 +525,40 @@ def test_top_gives_its_token_to_nobody_that_a_monitor_redirects_to():
 
     assert there.got[0].headers["Authorization"] == "Bearer s3cret"
     assert "Authorization" not in other.got[0].headers
+
+
+@in_hub
+def test_top_says_what_is_wrong_with_a_token(run, tmp_path, monkeypatch):
+    from safepatch.monitor.web import passwords
+
+    monkeypatch.setattr(passwords, "is_hash", lambda text: True)
+    for variable, value in (("HASH", "x"), ("TOKENS", "right"), ("WRONG", "x")):
+        monkeypatch.setenv(variable, value)
+    settings = {
+        "listen": "127.0.0.1:0", "login": "ops", "password_hash_env": "HASH",
+        "tokens_env": "TOKENS",
+    }  # fmt: skip
+    with watching(source({"a": "tcp://127.0.0.1:1"}, settings=settings), tmp_path) as monitor:
+        top = ("top", "--url", f"127.0.0.1:{monitor.server.server_port}")
+
+        def asked(*options):
+            return gevent.get_hub().threadpool.apply(run, (*top, *options))
+
+        found = [asked(), asked("--token-env", "WRONG"), asked("--token-env", "UNSET")]
+        right = asked("--token-env", "TOKENS")
+
+    assert [code for code, _, _ in found] == [2, 2, 2]
+    for (_, _, complaints), told in zip(
+        found,
+        [
+            "; give a token by --token-env",
+            "; is the token among its tokens?",
+            "UNSET is not set; set",
+        ],
+        strict=True,
+    ):
+        assert told in complaints
+    assert right[0] == 0
 
 
 def test_top_says_what_to_do_where_no_monitor_answers(run):

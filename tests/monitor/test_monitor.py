@@ -1,6 +1,7 @@
 """The monitor as a whole: verdicts, alerts and state, over restarts, reloads and mistakes."""
 
 import gc
+import logging
 import os
 import shutil
 
@@ -12,7 +13,7 @@ import gevent
 from alerted import in_hub, receiver, wait_until
 from monitors import QUICK, Server, port_of_nobody, source, states, watching
 
-from safepatch.monitor.engine import afar, keeping, rounds, taking
+from safepatch.monitor.engine import afar, journal, keeping, rounds, taking
 from safepatch.monitor.engine.keeping import MonitorError, Statuses
 from safepatch.monitor.history.history import History
 from safepatch.monitor.monitor import Monitor
@@ -266,6 +267,50 @@ def test_a_state_directory_without_a_name_is_refused(tmp_path, monkeypatch):
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.parametrize(
+    ("change", "status", "line"),
+    [
+        (
+            "down",
+            Status(state="down", error="refused", message="a:1: no"),
+            "a: down (refused): a:1: no",
+        ),
+        ("down", Status(error="dns", message="x\n\x1b[1my"), "a: down (dns): x ?[1my"),
+        ("up", Status(state="up"), "a: up"),
+        ("flapping", Status(state="up"), "a: flapping"),
+        ("steady", Status(state="up"), "a: steady, up"),
+        (
+            "up",
+            Status(state="up", muted="maintenance m"),
+            "a: up; nobody is alerted: maintenance m",
+        ),
+        ("first", Status(state="up"), None),
+        ("", Status(state="up"), None),
+    ],
+)
+def test_each_change_of_a_state_is_a_line_in_the_log(caplog, change, status, line):
+    caplog.set_level(logging.INFO)
+
+    journal.note("a", status, change)
+
+    assert [each.getMessage() for each in caplog.records] == ([line] if line else [])
+
+
+@in_hub
+def test_a_restart_is_told_to_the_log_and_to_who_looks_on(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    given = source(
+        {"a": {"address": f"tcp://127.0.0.1:{port_of_nobody()}", "restart": "again"}},
+        restarts={"again": {"command": ["true"], "wait": 0.01}},
+    )
+    with watching(given, tmp_path) as monitor, monitor.events() as happening:
+        wait_until(lambda: "a is restarted (attempt 1)" in caplog.text)
+        told = iter(lambda: happening.get(timeout=0), None)
+        events = [each["event"] for each in told if each["type"] == "event"]
+
+    assert "restart" in events
+
+
 @in_hub
 def test_a_silence_that_is_ended_is_over(tmp_path):
     with watching(source({"a": "tcp://127.0.0.1:1"}), tmp_path, check=ok) as monitor:
@@ -378,6 +423,20 @@ def test_a_file_that_is_wrong_changes_nothing_and_says_what_is_wrong_where(tmp_p
         write(file, "[endpoints]", 'a = "tcp://127.0.0.1:1"')
         assert monitor.reload()
         assert monitor.problems == []
+
+
+@in_hub
+def test_each_mistake_in_a_file_is_a_line_of_its_own_in_the_log(tmp_path, caplog):
+    file = tmp_path / "sites.toml"
+    write(file, "[endpoints]", 'a = "tcp://127.0.0.1:1"')
+    with watching(file, tmp_path / "state", check=ok) as monitor:
+        write(file, "[endpoints]", 'a = "tpc://127.0.0.1:1"', 'b = "tpc://127.0.0.1:2"')
+        monitor.reload()
+
+    said = [each.getMessage() for each in caplog.records if "all goes on as before" in each.msg]
+    assert [line.partition("as before: ")[2].partition(": endpoints")[0] for line in said] == [
+        "2 things are wrong", f"{file}:11", f"{file}:12",
+    ]  # fmt: skip
 
 
 @in_hub
@@ -665,7 +724,8 @@ class Vantages:
 
 
 @in_hub
-def test_with_a_broker_workers_check_all_but_heartbeats(tmp_path, monkeypatch):
+def test_with_a_broker_workers_check_all_but_heartbeats(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
     workers = pytest.importorskip("safepatch.monitor.workers")
     monkeypatch.setattr(workers, "Vantages", Vantages)
     given = source(
@@ -686,9 +746,20 @@ def test_with_a_broker_workers_check_all_but_heartbeats(tmp_path, monkeypatch):
         vantages.options["found"](monitor.plan.endpoints["b"], "https://b.example/")
         assert monitor.endpoint("b").address == "https://b.example/"
         vantages.silent = "1 of 2 vantages report"
-        afar.look(monitor)
-        rounds.settle(monitor)
-        assert monitor.blind == "1 of 2 vantages report"
+        with monitor.events() as happening:
+            afar.look(monitor)
+            rounds.settle(monitor)
+            assert monitor.blind == "1 of 2 vantages report"
+            told = [happening.get(timeout=0)]
+            vantages.silent = ""
+            afar.look(monitor)
+            told.append(happening.get(timeout=0))
+    assert [(each["event"], each["title"]) for each in told] == [
+        ("blind", "Too few vantages report"), ("seeing", "Enough vantages report again"),
+    ]  # fmt: skip
+    assert "WARNING  safepatch.monitor:journal.py" in caplog.text
+    assert "Too few vantages report" in caplog.text
+    assert "a: down (refused): no" in caplog.text
 
 
 # What is kept of statuses.
@@ -777,7 +848,7 @@ def test_somebody_is_told_of_a_warning_once_also_over_a_restart(tmp_path, caplog
                 rounds.settle(monitor)
 
     assert [each.json["title"] for each in hook.got] == ["a: the certificate ends in 3 days"]
-    assert caplog.text.count("a: the certificate ends in 3 days: ") == 1
+    assert caplog.text.count("a: the certificate ends in 3 days") == 1
 
 
 @in_hub

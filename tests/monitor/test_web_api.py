@@ -208,6 +208,18 @@ def test_beats_are_given_to_the_monitor():
     ]  # fmt: skip
 
 
+def test_a_status_that_is_neither_good_nor_bad_is_refused():
+    monitor = shop()
+    visitor = client(monitor)
+
+    answer = visitor.get("/beat/the-key/nightly-backup?status=1")
+
+    assert (answer.status_code, answer.text) == (400, "status is ok or fail, not '1'\n")
+    assert visitor.get("/beat/the-key/nightly-backup?status=failed").status_code == 200
+    assert visitor.get("/beat/the-key/nightly-backup?status=up").status_code == 200
+    assert [done[3] for done in monitor.done] == [False, True]
+
+
 def test_a_wrong_key_and_a_name_of_nobody_are_answered_alike():
     visitor = client()
 

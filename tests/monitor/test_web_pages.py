@@ -339,3 +339,20 @@ def test_a_plan_that_is_read_anew_is_shown_at_once():
     monitor.plan = Plan(endpoints={"only": endpoint("only")})
 
     assert rows(visitor.get("/").text) == ["only"]
+
+
+@pytest.mark.parametrize(
+    ("message", "note"),
+    [
+        ("192.0.2.1:80: the connection is refused", "<bdi>192.0.2.1:80: the"),
+        ("no way", "<strong>The connection is refused.</strong> <bdi>no way</bdi>"),
+    ],
+)
+def test_what_an_error_means_is_not_said_before_a_message_that_says_it(message, note):
+    monitor = shop()
+    status = monitor.statuses["Checkout"]
+    status.error, status.message = "refused", message
+
+    page = client(monitor).get("/endpoint?name=Checkout").text
+
+    assert f'<p class="note note-down">{note}' in page

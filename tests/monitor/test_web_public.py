@@ -115,6 +115,21 @@ def test_incidents_name_public_endpoints_alone():
     assert "10.1.2.3" not in text
 
 
+@pytest.mark.parametrize(
+    ("down", "heading"),
+    [(("Checkout",), "Checkout and payments"), ((), "Web shop, Checkout and payments")],
+)
+def test_an_open_incident_names_what_is_down_now(down, heading):
+    monitor = shop()
+    monitor.told = [incident("3", ("Web shop", "Checkout"), now=monitor.now)]
+    for name in monitor.told[0]["names"]:
+        monitor.statuses[name].state = "down" if name in down else "up"
+
+    text = far(monitor).get("/status").text
+
+    assert f'<article class="card incident"><h3><bdi>{heading}</bdi></h3>' in text
+
+
 def test_without_a_public_page_there_is_none_but_with_a_login(monkeypatch):
     monitor = with_login(monkeypatch, public_page=False)
 

@@ -14,6 +14,7 @@ from safepatch.monitor.statuses import Event
 _LISTED = 100  # events of a digest: the first half and the last one
 _NAMED = 50  # endpoints
 _REASON = 160  # characters of why, in a line of a digest
+_ERRORS = "Errors: "  # as incidents have it, see verdicts/telling.py
 _SAID = frozenset({"up", "steady", "blind", "seeing"})  # all of it in the title
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
 
@@ -97,11 +98,14 @@ def ended(event: Event, later: Iterable[Event]) -> Event | None:
 def reason(event: Event) -> str:
     """Why, for the line of an event in a digest: ": " and what its text says beyond its title.
 
-    Of incidents that is the second line, since the first has names and times.
+    Of incidents that is the line of their errors, or the second one, since the first has names and
+    times.
     """
-    if event.type in _SAID:
+    if event.type in _SAID or (event.type == "down" and event.cause.get("kind") == "error"):
         return ""
     lines = event.text.splitlines()[event.type in ("down", "flapping") :]
+    errors = [line.removeprefix(_ERRORS) for line in lines if line.startswith(_ERRORS)]
+    lines = errors or lines
     said = lines[0].removeprefix(event.title).strip(". ") if lines else ""
     if not said:
         return ""

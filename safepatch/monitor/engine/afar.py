@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from safepatch.monitor.engine import taking
+from safepatch.monitor.engine import journal, taking
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
 from safepatch.monitor.statuses import Event
@@ -76,6 +76,7 @@ def look(monitor: Monitor) -> None:
     event = _blind(monitor.deaf, now) if monitor.deaf else _seeing(before, now)
     with taking.transaction(monitor):
         monitor.alerts.put([event])
+    journal.tell(monitor, [event])
 
 
 def _blind(reason: str, now: float) -> Event:

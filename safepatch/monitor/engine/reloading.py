@@ -39,7 +39,8 @@ def reload(monitor: Monitor) -> bool:
             plan = monitor.read()
         except PlanError as error:
             monitor.problems = error.problems
-            logger.error("the sources are wrong, and all goes on as before: %s", error)
+            for line in str(error).splitlines():  # a line each, as journals want them
+                logger.error("the sources are wrong, and all goes on as before: %s", line.strip())
             monitor.feed.put(type="problems", problems=error.problems)
             return False
         if monitor.problems:

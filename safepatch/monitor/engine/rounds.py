@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event as Flag
 
-from safepatch.monitor.engine import afar, taking
+from safepatch.monitor.engine import afar, journal, taking
 from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.statuses import Event
 from safepatch.store import FailedError
@@ -106,18 +106,7 @@ def settle(monitor: Monitor) -> None:
             if (status := monitor.statuses.get(name)) is not None:
                 monitor.kept.write(name, status)
         monitor.kept.dirty.difference_update(dirty)
-    for event in events:
-        tell(monitor, event)
-
-
-def tell(monitor: Monitor, event: Event) -> None:
-    """Tell those who look on, and the log, which may be all that there is."""
-    level = logging.INFO if event.severity == "info" else logging.WARNING
-    logger.log(level, "%s: %s", event.title, " ".join(event.text.splitlines()[:2]))
-    monitor.feed.put(
-        type="event", event=event.type, title=event.title, severity=event.severity, at=event.at,
-        incident=event.incident, endpoints=[*event.endpoints], count=event.count,
-    )  # fmt: skip
+    journal.tell(monitor, events)
 
 
 def look_around(monitor: Monitor) -> None:
@@ -159,4 +148,4 @@ def look_at_pace(monitor: Monitor) -> None:
     )  # fmt: skip
     with monitor.store.transaction():
         monitor.alerts.put([event])
-    tell(monitor, event)
+    journal.tell(monitor, [event])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from safepatch.monitor.alerts import messages
 from safepatch.monitor.checks import detecting
+from safepatch.monitor.engine import journal
 from safepatch.monitor.names.lookups import host_of
 from safepatch.monitor.plan import Endpoint
 from safepatch.monitor.results import Result
-from safepatch.monitor.statuses import Status
+from safepatch.monitor.statuses import Event, Status
 from safepatch.monitor.verdicts import verdicts, windows
 from safepatch.store import FailedError
 
@@ -137,6 +138,7 @@ def changed(
 
     What nobody is alerted of, a first good result or what is muted, is written within a second.
     """
+    journal.note(endpoint.name, status, change)
     if change in ("", "first"):
         monitor.kept.dirty.add(endpoint.name)
     else:
@@ -181,6 +183,13 @@ def shown(status: Status) -> dict[str, Any]:
         "error": status.error, "message": status.message, "muted": status.muted,
         "flapping": status.flapping, "warnings": [*status.warnings], "incident": status.incident,
     }  # fmt: skip
+
+
+def restarted(monitor: Monitor, events: Iterable[Event]) -> None:
+    """What restarts have to tell, within a transaction of theirs."""
+    events = [*events]
+    monitor.alerts.put(events)
+    journal.tell(monitor, events)
 
 
 def looked_up(monitor: Monitor, host: str, message: str) -> None:

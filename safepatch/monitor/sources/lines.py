@@ -83,7 +83,7 @@ def read(text: str, where: str, tell: Tell, pause: Callable[[], None]) -> Lines:
             if line.lower() == "allow":
                 raise ValueError("it allows nothing; write a network, 'allow 10.0.0.0/8'")
             if " " not in line and "\t" not in line and line != "=":
-                entries.append(unnamed(line, number))
+                entries.append(_alone(line, number))
             elif (allow := _ALLOW.fullmatch(line)) and "=" not in line:
                 allowed += map(network, re.split(r"[\s,]+", allow[1]))
             else:
@@ -91,6 +91,17 @@ def read(text: str, where: str, tell: Tell, pause: Callable[[], None]) -> Lines:
         except ValueError as error:
             tell(f"{where}:{number}", f"{error}{_meant(line, str(error))}")
     return Lines(entries, tuple(dict.fromkeys(allowed)))
+
+
+def _alone(line: str, number: int) -> Line:
+    try:
+        return unnamed(line, number)
+    except ValueError:
+        name, equals, address = line.partition("=")
+        if not (name and equals and address) or "/" in name:
+            raise
+        meant = f"{name} = {normal(address)}"
+    raise ValueError(f"{shown(line)} has no blanks around the '='; did you mean {meant!r}?")
 
 
 def unnamed(text: str, number: int = 0) -> Line:

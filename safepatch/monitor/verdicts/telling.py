@@ -41,7 +41,7 @@ _MANY = {
 _WELL = "up at this moment"  # as what flaps may be
 # What they mean is in their messages: "127.0.0.1:80: the connection is refused".
 _SAY_IT = frozenset(
-    {"refused", "timeout", "reset", "unreachable", "certificate", "status", "private", "silent"}
+    {"refused", "timeout", "reset", "unreachable", "certificate", "status", "silent"}
 )
 _SHORT = {
     "address": "at {}",

@@ -17,6 +17,10 @@ blueprint = Blueprint("beats", __name__)
 LONGEST = 1000
 
 
+_GOOD = frozenset({"ok", "up", "success"})
+_BAD = frozenset({"fail", "failed", "failure", "down", "error"})
+
+
 @blueprint.route("/beat/<key>/<path:name>", methods=["GET", "POST"])
 def beat(key: str, name: str) -> tuple[str, int, dict[str, str]]:
     """Take a report: it is well, unless ?status=fail says otherwise, and ?msg= or the body, why."""
@@ -24,7 +28,10 @@ def beat(key: str, name: str) -> tuple[str, int, dict[str, str]]:
         flask.current_app.extensions["safepatch.monitor.beats"](addresses.client(request))
     except RateLimitExceeded as error:
         return _told(f"too often; wait {error.retry_after:.0f} seconds", 429)
-    ok = request.values.get("status", "ok") not in ("fail", "down", "error")
+    status = request.values.get("status", "ok")
+    if status not in _GOOD | _BAD:  # what failed is not to pass as well, for a word that we lack
+        return _told(f"status is ok or fail, not {status[:50]!r}", 400)
+    ok = status in _GOOD
     if monitor().beat(key, name, ok, _message()):
         return _told("ok", 200)
     return _told("there is no heartbeat of this name with this key", 404)

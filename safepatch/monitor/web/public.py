@@ -188,11 +188,15 @@ def _row(endpoint: Endpoint, status: Status, now: float) -> dict[str, Any]:
 
 
 def _incidents(seen: Shown) -> list[dict[str, Any]]:
-    """Open ones and those of the last days, with public names alone."""
+    """Open ones and those of the last days, with public names alone; of an open one those that are
+    down now, as many others may be up again."""
     names, endpoints = set(seen.names), monitor().plan.endpoints
+    down = set(seen.names[: seen.down])
     told = []
     for each in reading.recent_incidents(50):
         known = [name for name in each["names"] if name in names]
+        if not each["closed"]:
+            known = [name for name in known if name in down] or known
         if known:
             told.append({**each, "titles": [title(endpoints[name]) for name in known]})
     return told[:10]
