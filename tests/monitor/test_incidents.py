@@ -117,6 +117,18 @@ def test_failures_are_gathered_first():
     assert world.settle(1) == []
 
 
+def test_what_is_gathered_does_not_wait_for_a_clock_that_was_put_back():
+    world = filled(2, "192.0.2.{}".format, gather=15.0)
+    world.settle(1)
+    fail(world, [0])
+    assert world.settle(1) == []
+
+    world.now -= 7200
+
+    assert world.settle(1) == []
+    assert types(world.settle(15)) == ["down"]
+
+
 def test_what_began_just_now_is_gathered_though_something_else_is_told():
     world = filled(5, "192.0.{}.1".format, gather=15.0)
     fail(world, [0], "reset")
@@ -663,6 +675,32 @@ def again(world):
         status.incident = ""
     world.incidents.resume(world.now)
     return world
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_one_that_comes_and_goes_is_counted_and_kept_once(restarts):
+    """Another one at the address may be down for months, and the incident be open as long."""
+    world = filled(2, lambda _: "192.0.2.1")
+    fail(world, [0, 1])
+    world.settle()
+    kept = len(world.root["incident_members"])
+
+    for _ in range(5):
+        world.now += 3600
+        world.check("e1", address="192.0.2.1")
+        world.settle()
+        if restarts:
+            world = restarted(world)
+        world.now += 3600
+        fail(world, [1])
+        assert world.settle() == []
+    world.check("e0", address="192.0.2.1")
+    world.check("e1", address="192.0.2.1")
+    (event,) = world.settle()
+
+    assert event.title.startswith("2 endpoints at 192.0.2.1 are up again")
+    assert (event.count, event.endpoints) == (2, ("e0", "e1"))
+    assert len(world.root["incident_members"]) == kept
 
 
 def test_a_restart_tells_nothing_again_and_forgets_nothing():
