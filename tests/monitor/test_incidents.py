@@ -690,7 +690,7 @@ def test_one_that_comes_and_goes_is_counted_and_kept_once(restarts):
         world.check("e1", address="192.0.2.1")
         world.settle()
         if restarts:
-            world = restarted(world)
+            world = again(world)
         world.now += 3600
         fail(world, [1])
         assert world.settle() == []

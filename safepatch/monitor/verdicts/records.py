@@ -28,8 +28,8 @@ def new_id(root: Any, now: float) -> str:
 def new(root: Any, group: Group, type_: str, now: float) -> Document:
     """Make the document of an incident; who is in it comes by `come`.
 
-    `opened` is when the first of them failed, `count` is how many endpoints ever came, `joined` when the last
-    of them did, `told` how many were down when it was told last, at `told_at`.
+    `opened` is when the first of them failed, `count` is how many endpoints ever came, `joined`
+    when the last of them did, `told` how many were down when it was told last, at `told_at`.
     """
     cause = {} if group.cause == NONE else group.cause._asdict()
     document = {
