@@ -691,6 +691,8 @@ def test_one_that_comes_and_goes_is_counted_and_kept_once(restarts):
         world.settle()
         if restarts:
             world = again(world)
+            for name in ("e0", "e1"):
+                world.incidents.seen(name, "192.0.2.1")
         world.now += 3600
         fail(world, [1])
         assert world.settle() == []
