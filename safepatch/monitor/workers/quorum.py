@@ -48,9 +48,10 @@ class Quorum:
         """Take a vote for the round that was sent at `sent`; the results that it decides."""
         if vantage not in self.heard:
             return
-        self.heard[vantage] = max(now, self.heard[vantage])
+        self.heard[vantage] = now
         current = self._rounds.get(result.name)
-        if current is not None and sent > current.sent:
+        # One of a time to come is over, too: our clock was put back.
+        if current is not None and (sent > current.sent or current.sent > max(sent, now)):
             yield from self._decided(current)
             current = None
         if current is None:
