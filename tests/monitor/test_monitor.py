@@ -1,5 +1,6 @@
 """The monitor as a whole: verdicts, alerts and state, over restarts, reloads and mistakes."""
 
+import contextlib
 import gc
 import logging
 import os
@@ -10,10 +11,11 @@ import pytest
 pytest.importorskip("httptools", reason="a monitor needs the extra `monitor`")
 
 import gevent
+import msgspec
 from alerted import in_hub, receiver, wait_until
 from monitors import QUICK, Server, port_of_nobody, source, states, watching
 
-from safepatch.monitor.engine import afar, journal, keeping, rounds, taking
+from safepatch.monitor.engine import afar, journal, keeping, reloading, rounds, taking
 from safepatch.monitor.engine.keeping import MonitorError, Statuses
 from safepatch.monitor.history.history import History
 from safepatch.monitor.monitor import Monitor
@@ -541,6 +543,45 @@ def test_a_mistake_in_a_check_does_not_end_anything(tmp_path, caplog):
         wait_until(lambda: monitor.pace.failures >= 2)
 
     assert "the check of 'bad' failed by a mistake of the monitor" in caplog.text
+
+
+def failing(name):
+    return Result(name=name, at=0.0, error="timeout", message="late")
+
+
+@in_hub
+def test_what_is_removed_while_it_is_written_that_it_is_down_is_not_counted(tmp_path):
+    slow = {"interval": 600.0, "confirm_down": 1}
+    given = source({"a": "tcp://a:1", "b": "tcp://b:1"}, defaults=slow)
+    with watching(given, tmp_path, check=ok) as monitor:
+        until(monitor, a="up", b="up")
+        removed = monitor.plan.endpoints["a"]
+        without = msgspec.structs.replace(
+            monitor.plan, endpoints={"b": monitor.plan.endpoints["b"]}
+        )
+        reload = gevent.spawn(reloading.take_up, monitor, without)
+        monitor.take(removed, failing("a"))
+        reload.get()
+
+        assert [*monitor.statuses] == ["b"]
+        assert monitor.down == set()
+
+
+@in_hub
+def test_a_verdict_whose_transaction_failed_by_a_mistake_is_written_within_a_second(tmp_path):
+    slow = {"interval": 600.0, "confirm_down": 1}
+    with watching(source({"a": "tcp://a:1"}, defaults=slow), tmp_path, check=ok) as monitor:
+        until(monitor, a="up")
+        endpoint = monitor.plan.endpoints["a"]
+        monitor.take(endpoint, failing("a"))
+        monitor.incidents.take = None
+        for _ in range(2):  # as `confirm_up` says
+            with contextlib.suppress(TypeError):
+                monitor.take(endpoint, ok(endpoint, None))
+        rounds.settle(monitor)
+
+        assert monitor.statuses["a"].state == "up"
+        assert monitor.store.root["statuses"]["a"]["state"] == "up"
 
 
 @in_hub
