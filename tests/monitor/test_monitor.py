@@ -568,6 +568,32 @@ def test_what_is_removed_while_it_is_written_that_it_is_down_is_not_counted(tmp_
 
 
 @in_hub
+def test_what_is_not_watched_any_more_takes_no_memory(tmp_path):
+    """Nor a place in learned.toml, once its history is over: it may have gone by mistake."""
+    slow = {"interval": 600.0}
+    given = source({"a": "tcp://a:1", "b": "tcp://b:1"}, defaults=slow)
+    with watching(given, tmp_path, check=ok) as monitor:
+        until(monitor, a="up", b="up")
+        for name in ("a", "b"):
+            monitor.take(monitor.plan.endpoints[name], failing(name))
+            monitor.learned.found(name, f"tcp://{name}:1")
+        monitor.history.flush(monitor.wall())
+        without = msgspec.structs.replace(
+            monitor.plan, endpoints={"b": monitor.plan.endpoints["b"]}
+        )
+        reloading.take_up(monitor, without)
+        rounds.unlearn(monitor)
+        assert monitor.blindness._bad == {"b"}
+        assert monitor.learned.address("a")
+
+        monitor.history.forget(["a", "b"])
+        rounds.unlearn(monitor)
+
+        assert monitor.learned.address("a") is None
+        assert monitor.learned.address("b")
+
+
+@in_hub
 def test_a_verdict_whose_transaction_failed_by_a_mistake_is_written_within_a_second(tmp_path):
     slow = {"interval": 600.0, "confirm_down": 1}
     with watching(source({"a": "tcp://a:1"}, defaults=slow), tmp_path, check=ok) as monitor:

@@ -131,6 +131,15 @@ def test_one_round_is_not_two_where_the_clock_was_put_back_while_it_was_under_wa
     assert len(counted(quorum, votes, sent=130.0, until=190.0, now=101.0)) == 1
 
 
+def test_rounds_of_what_is_not_watched_any_more_are_forgotten(quorum):
+    counted(quorum, [(name, "") for name in PLACES])
+    assert quorum._rounds.keys() == {"site"}
+
+    quorum.keep({"another": None})
+
+    assert quorum._rounds == {}
+
+
 def test_nobody_votes_twice(quorum):
     counted(quorum, [("vienna", "timeout"), ("vienna", "timeout")])
 

@@ -118,6 +118,7 @@ def _forget(monitor: Monitor, names: Iterable[str]) -> None:
         monitor.schedule.remove(name)
         monitor.down.discard(name)
         monitor.found.pop(name, None)
+    monitor.blindness.forget(names)
     for at in range(0, len(names), _SLICE):
         part = names[at : at + _SLICE]
         with monitor.store.transaction():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from safepatch.monitor.plan import Plan
@@ -98,6 +98,10 @@ class Blindness:
         }
         self._since, self._judged = self._since - back, self._judged - back
         self.seeing_since = max(0.0, self.seeing_since - back)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop what is not watched any more."""
+        self._bad.difference_update(names)
 
     def _take_canary(self, result: Result, at: float) -> None:
         known = self._canaries.get(result.name)

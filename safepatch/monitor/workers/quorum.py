@@ -6,7 +6,7 @@ that says nothing has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 
@@ -72,9 +72,9 @@ class Quorum:
         """The vantages that are."""
         return [name for name in self.heard if self._is_silent(name, now)]
 
-    def forget(self, name: str) -> None:
-        """It is not watched any more."""
-        self._rounds.pop(name, None)
+    def keep(self, names: Container[str]) -> None:
+        """Forget all but those, which are watched."""
+        self._rounds = {name: each for name, each in self._rounds.items() if name in names}
 
     def _is_silent(self, name: str, now: float) -> bool:
         return now - self.heard[name] > self.patience

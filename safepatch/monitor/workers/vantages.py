@@ -130,6 +130,7 @@ class Vantages:
             self._planned = endpoints
             self._due = _scheduled(slots(endpoints.values(), self._size), now, soon)
             self.quorum.patience = _patience(endpoints.values())
+            self.quorum.keep(endpoints)
         while self._due and self._due[0][0] <= now:
             due, number, slot = self._due[0]
             self.late = now - due
@@ -239,7 +240,6 @@ class Vantages:
     def _agreed(self, result: Result) -> None:
         endpoint = self._endpoints().get(result.name)
         if endpoint is None:
-            self.quorum.forget(result.name)
             return
         found = str(result.facts.pop("found", ""))
         # Another host would be one that nobody has written, and asked as if somebody had.
