@@ -3,6 +3,7 @@
 import itertools
 import time
 
+import msgspec
 import pytest
 from verdict_helpers import QUICK, World
 
@@ -560,6 +561,19 @@ def test_what_is_down_and_flaps_is_not_told_as_up():
 
 
 # -- maintenance and dependencies
+
+
+def test_maintenance_is_over_for_an_endpoint_that_is_taken_out_of_it():
+    world = World()
+    world.plan = Plan(windows={"w": Window(end="2026-09-22", start="2026-09-21", endpoints=("b",))})
+    world.add("a", options=msgspec.structs.replace(QUICK, maintenance=("w",)))
+    world.check("a", "timeout")
+    assert world.settle() == []
+    assert world.statuses["a"].muted == "maintenance w"
+
+    world.plan.endpoints["a"] = Endpoint("a", "https://a/", QUICK)
+
+    assert types([event for _ in range(5) for event in world.settle()]) == ["down"]
 
 
 def test_maintenance_tells_nobody_but_afterwards_of_what_is_still_down():

@@ -154,6 +154,8 @@ class Incidents:
         plan = self.plan()
         for failure in [*self._asleep.values()]:
             status = self.statuses[failure.name]
+            # It may be said otherwise by now.
+            failure.endpoint = plan.endpoints.get(failure.name, failure.endpoint)
             status.muted = self._muted(failure.endpoint, plan, now)
             if not status.muted:
                 failure.at = now
