@@ -603,6 +603,39 @@ def depending():
     return world
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_does_not_depend_any_more_on_what_is_down_is_told_of(gone):
+    """By another plan, which has the one that is down no more, or the dependency."""
+    world = depending()
+    for name in ("app", "db", "gateway"):
+        world.check(name, "timeout")
+    world.settle()
+
+    if gone:
+        del world.plan.endpoints["gateway"]
+        world.incidents.forget(["gateway"])
+        del world.statuses["gateway"]
+    else:
+        world.plan.endpoints["db"] = Endpoint("db", "https://db/", QUICK)
+    world.incidents.replan(world.now)
+    events = [event for _ in range(9) for event in world.settle()]
+
+    assert [event.title for event in events] == ["db is down"]
+    assert (world.statuses["db"].muted, world.statuses["app"].muted) == ("", "depends on db")
+
+
+def test_another_plan_lets_wait_what_still_depends_on_what_is_down():
+    world = depending()
+    for name in ("app", "db", "gateway"):
+        world.check(name, "timeout")
+    world.settle()
+
+    world.incidents.replan(world.now)
+
+    assert world.statuses["db"].muted == "depends on gateway"
+    assert [event for _ in range(9) for event in world.settle()] == []
+
+
 def test_what_depends_on_what_is_down_is_muted_and_part_of_its_incident():
     world = depending()
     for name in ("app", "db", "gateway"):

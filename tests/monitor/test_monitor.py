@@ -568,6 +568,27 @@ def test_what_is_removed_while_it_is_written_that_it_is_down_is_not_counted(tmp_
 
 
 @in_hub
+def test_what_depended_on_what_a_reload_removes_is_told_of(tmp_path):
+    slow = {"interval": 600.0, "confirm_down": 1}
+    given = source({"a": "tcp://a:1", "b": {"address": "tcp://b:1", "depends_on": ["a"]}},
+                   defaults=slow)  # fmt: skip
+    with watching(given, tmp_path, check=ok) as monitor, monitor.events() as happening:
+        until(monitor, a="up", b="up")
+        for name in ("a", "b"):
+            monitor.take(monitor.plan.endpoints[name], failing(name))
+        rounds.settle(monitor)
+        assert monitor.statuses["b"].muted == "depends on a"
+
+        left = Endpoint("b", "tcp://b:1", Options(interval=600.0))
+        reloading.take_up(monitor, msgspec.structs.replace(monitor.plan, endpoints={"b": left}))
+        rounds.settle(monitor)
+        monitor.feed.close()
+        told = [each["title"] for each in happening if each["type"] == "event"]
+
+    assert told == ["a is down", "b is down"]
+
+
+@in_hub
 def test_what_is_not_watched_any_more_takes_no_memory(tmp_path):
     """Nor a place in learned.toml, once its history is over: it may have gone by mistake."""
     slow = {"interval": 600.0}

@@ -97,6 +97,18 @@ class Incidents:
         facts = status.result.facts if status.result else {}
         self._fail(endpoint, status, facts, "flapping" if status.flapping else "down", at)
 
+    def replan(self, now: float) -> None:
+        """After another plan was taken up: have what waits for an endpoint told of, if by this plan
+        it would not; that one may have gone."""
+        endpoints = self.plan().endpoints
+        for name, dependency in self._who.waiting():
+            endpoint, status = endpoints.get(name), self.statuses.get(name)
+            if endpoint is None or status is None:
+                continue  # it is being forgotten
+            if keeps_down(endpoint, endpoints, self.statuses) != (dependency, True):
+                self._leave(name, up=False)
+                self._fail_again(endpoint, status, now)
+
     def forget(self, names: Iterable[str]) -> None:
         """Drop what is not watched any more."""
         for name in names:

@@ -115,6 +115,10 @@ class Membership:
                 status.muted = status.incident = ""
         return released
 
+    def waiting(self) -> list[tuple[str, str]]:
+        """Those that wait, each with what for."""
+        return [*self._waits.items()]
+
     def holds(self, name: str) -> Collection[str]:
         """Those that wait for an endpoint."""
         return self._holds.get(name, ())
