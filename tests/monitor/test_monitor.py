@@ -13,8 +13,9 @@ pytest.importorskip("httptools", reason="a monitor needs the extra `monitor`")
 import gevent
 import msgspec
 from alerted import in_hub, receiver, wait_until
-from monitors import QUICK, Server, port_of_nobody, source, states, watching
+from monitors import ANSWER, QUICK, Server, port_of_nobody, source, states, watching
 
+from safepatch.monitor import checks
 from safepatch.monitor.engine import afar, journal, keeping, reloading, rounds, taking
 from safepatch.monitor.engine.keeping import MonitorError, Statuses
 from safepatch.monitor.history.history import History
@@ -24,6 +25,7 @@ from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
 from safepatch.monitor.sources import PlanError
 from safepatch.monitor.statuses import Status
+from safepatch.monitor.tools import Tools
 from safepatch.store import FailedError, Store
 
 
@@ -896,6 +898,45 @@ def test_what_very_many_endpoints_keep_is_no_work_for_the_garbage_collector(tmp_
         gc.unfreeze()
 
     assert frozen > 1000
+
+
+@in_hub
+@pytest.mark.parametrize(
+    ("address", "answer", "error"),
+    [
+        ("http://127.0.0.1:{}/", ANSWER, ""),
+        ("127.0.0.1:{}", ANSWER, ""),
+        ("http://127.0.0.1:{}/", ANSWER, "timeout"),
+        ("http://127.0.0.1:{}/", b"", "reset"),
+        ("http://127.0.0.1:{}/", b"what?", "protocol"),
+        ("http://127.0.0.1:1/", b"", "refused"),
+        ("https://127.0.0.1:{}/", ANSWER, "tls"),
+        ("smtp://127.0.0.1:{}", ANSWER, "timeout"),
+    ],
+)
+def test_a_check_leaves_no_garbage_to_be_collected(address, answer, error):
+    """What of it is there when a monitor freezes is never looked at again: of 5,000 endpoints that
+    were some hundred bodies and tracebacks each minute, and gigabytes a day."""
+    server = Server(answer)
+    endpoint = Endpoint("a", address.format(server.port), Options(timeout=0.2))
+    with Tools() as tools:
+        checks.run(endpoint, tools)  # what is made once
+        server.answers_after = 1.0 if error == "timeout" else 0.0
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            result = checks.run(endpoint, tools)
+            gc.collect()
+            garbage = {type(each).__name__ for each in gc.garbage}
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    server.down()
+
+    assert result.error == error
+    assert not garbage & {"Answer", "CheckError", "Course", "Timeout", "traceback", "Connection"}
 
 
 @in_hub
