@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,15 @@ class Course:
         self.phases["total"] = self._clock() - self.began
 
 
+def _let_go(error: BaseException | None) -> None:
+    """Have nothing left of where an error was raised, which often makes a cycle with it; why that
+    must not be says Answer.end."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        error = error.__context__
+
+
 def follow(
     endpoint: Endpoint, tools: Tools, walk: Callable[[Endpoint, Tools, Course], None]
 ) -> Result:
@@ -100,6 +110,7 @@ def follow(
         walk(endpoint, tools, course)
     except CheckError as failed:
         error, message = failed.error, failed.message
+        _let_go(failed)
     except gevent.Timeout as late:
         if late is not deadline:
             raise
