@@ -248,7 +248,10 @@ class Restarts:
     def _verify(self, outage: Outage, now: float) -> None:
         endpoint, is_up = self._endpoint(outage), self._is_up(outage)
         state, says = ("recovered", "is up again") if is_up else ("still down", "is still down")
-        text = f"{outage.name} {says}, {now - outage.ran:.0f} seconds after its restart."
+        # A dry run restarted nothing, and who is told must not believe that it did.
+        dry = self._attempts.documents[outage.key].get("dry_run", False)
+        what = "it would have been restarted" if dry else "its restart"
+        text = f"{outage.name} {says}, {now - outage.ran:.0f} seconds after {what}."
         severity: Literal["info", "warning"] = "info" if is_up else "warning"
         self._attempts.step(outage.key, state, text, severity, now, endpoint)
         if is_up:
