@@ -65,6 +65,22 @@ def test_the_monitor_tells_of_itself():
     assert found["safepatch_monitor_dns_hits"] == {(): 499_500}
 
 
+def test_a_channel_that_takes_nothing_is_seen():
+    monitor = shop()
+    monitor.channels["phone"] = {
+        **monitor.channels["team chat"], "waiting": 3, "failing_since": 1790000000.0,
+    }  # fmt: skip
+
+    found = read(client(monitor).get("/metrics").text)
+
+    assert found["safepatch_channel_waiting"] == {
+        (("channel", "team chat"),): 0,
+        (("channel", "phone"),): 3,
+    }
+    since = found["safepatch_channel_failing_since_timestamp_seconds"]
+    assert since == {(("channel", "phone"),): 1790000000.0}
+
+
 @pytest.mark.parametrize(
     "name", ['a"b', "a\\", "a\\n", "a\nb", 'a"} 1\nevil 2', "é\u202e", "{}", "#", "", " "]
 )
