@@ -47,13 +47,13 @@ def metrics() -> Response:
 def text(monitor: Any, counts: dict[str, int], pause: Callable[[], Any]) -> Iterator[str]:
     """The lines, some at a time; `pause` is called in between."""
     yield "".join([*_process(monitor, counts), *_channels(monitor.alerts.stats())])
-    endpoints, statuses = monitor.plan.endpoints, monitor.statuses
+    endpoints, found, statuses = monitor.plan.endpoints, monitor.found, monitor.statuses
     names = tuple(endpoints)
     for name, kind, told, each in ENDPOINTS:
         yield _head(name, kind, told)
         for at in range(0, len(names), SLICE):
             yield "".join(
-                each(name, endpoints[key], statuses[key])
+                each(name, found.get(key) or endpoints[key], statuses[key])
                 for key in names[at : at + SLICE]
                 if key in statuses
             )
