@@ -67,6 +67,15 @@ def test_where_no_store_is_none_is_made(run, tmp_path, command):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty"]
 
 
+def test_a_file_in_the_place_of_a_store_is_told_of(run, tmp_path):
+    (tmp_path / "file.db").touch()
+
+    code, _, complaints = run("verify", "file.db")
+
+    assert code == 2
+    assert "it is a file; name a directory, or 'sqlite:///file.db' if SQLite wrote it" in complaints
+
+
 @pytest.mark.parametrize("command", ["get", "query", "dump", "copy"])
 def test_of_a_damaged_store_nothing_is_served(run, state, command):
     name = damage(state)
