@@ -371,6 +371,15 @@ def test_a_password_is_made_a_hash(run, monkeypatch, answers, code, told):
     assert (printed if code == 0 else complaints).startswith(told)
 
 
+def test_a_password_comes_through_a_pipe(run, monkeypatch, recwarn):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse\n"))
+
+    code, printed, complaints = run("password")
+
+    assert (code, complaints, [*recwarn]) == (0, "", [])
+    assert printed.startswith("scrypt:")
+
+
 # worker
 
 
@@ -567,7 +576,8 @@ def test_top_says_what_to_do_where_no_monitor_answers(run):
     code, printed, complaints = run("top", "--url", url)
 
     assert (code, printed) == (2, "")
-    assert complaints.startswith(f"safepatch: no monitor answers at {url}: ")
+    told = f"safepatch: no monitor answers at {url}: Connection refused; start one"
+    assert complaints.startswith(told)
     assert "start one by `safepatch monitor run`" in complaints
 
 

@@ -157,6 +157,8 @@ def _why(text: str, line: int) -> str:
     written = (["", *text.split("\n")][line] if line else "").strip()
     if found := re.search(r"=\s*(\d+(?:ms|s|m|h|d|w))\b", written):
         return f'; did you mean "{found[1]}", in quotes?'
+    if re.match(r"[\w.\"-]+\s*=\s*[A-Za-z]", written):
+        return "; a text is in quotes, and all that stands without them is true, false or a number"
     try:
         lines.unnamed(written)
     except ValueError:

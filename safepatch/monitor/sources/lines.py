@@ -18,6 +18,7 @@ Tell = Callable[[str, str], None]  # where, and what is wrong there
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _NAMED = re.compile(r"(\S.*?)\s+=\s+(\S.*)")
+_TABLE = re.compile(r"\[{1,2}[A-Za-z_][\w.\"-]*\]{1,2}")
 _ALLOW = re.compile(r"allow\s+(.+)", re.IGNORECASE)
 
 
@@ -115,6 +116,8 @@ def _meant(line: str, error: str) -> str:
     """The question whether an address was meant that is somewhere in the line, or ""."""
     if line.startswith(("//", ";", "--", "!", "%")):
         return "; what is for people begins with '#'"
+    if _TABLE.fullmatch(line):
+        return "; tables are read from a file only, whose name ends in '.toml'"
     if "did you mean" in error or "@" in line:
         return ""
     for word in re.split(r"[\s,;()\[\]]+", line):
