@@ -59,8 +59,8 @@ def _tables(
     try:  # it may be that a person has written what looks like a table within a text
         whole = tomllib.loads(text)
     except (ValueError, RecursionError):
-        for line, error in (_placed(*each) for each in wrong):
-            problems.append((f"{path}:{line}", f"this is no TOML: {error}"))
+        for line, why in (_placed(*each) for each in wrong):
+            problems.append((f"{path}:{line}", f"this is no TOML: {why}"))
     else:
         yield from ((wrong[0][0], name, said, False) for name, said in whole.items())
 
