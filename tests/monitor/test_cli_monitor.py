@@ -77,6 +77,7 @@ def test_once_calls_nothing_down_that_it_failed_to_check(run, tmp_path):
 
     assert code == 1
     assert printed.startswith("a cannot be checked (internal): cannot use the certificates of ")
+    assert printed.endswith("\n1 endpoint checked, none down, 1 cannot be checked\n")
 
 
 @in_hub
