@@ -208,6 +208,26 @@ def test_verify_says_that_all_is_intact(run, state):
     assert run("verify", state, "--json") == (0, "[]\n", "")
 
 
+def test_verify_calls_nothing_intact_where_nothing_is(run, state):
+    for file in state.glob("*.log"):
+        file.unlink()
+
+    code, printed, _ = run("verify", state)
+
+    assert code == 0
+    assert printed == (
+        "0 files read, for there are none: nothing was ever written, or all of it is gone\n"
+    )
+
+
+def test_query_asks_whether_two_signs_were_meant(run, state):
+    code, printed, complaints = run("query", state, "users", "--where", "a==b")
+
+    assert (code, printed) == (2, "")
+    assert complaints.startswith("safepatch: got --where 'a==b'; write one '=', or a text")
+    assert run("query", state, "users", "--where", 'a="=b"', "--count") == (0, "0\n", "")
+
+
 def test_damage_that_does_not_keep_the_store_from_opening_is_told_as_that(run, tmp_path):
     histories.make(tmp_path / "old", [[[("a", "b", 1)]], "compact"])
     path = tmp_path / "old" / "journal-0000000000000000.log"
