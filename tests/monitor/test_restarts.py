@@ -300,8 +300,9 @@ def test_a_dry_run_does_all_but_run_it(store):
     assert world.told == [
         ("info", "site-1 would be restarted, were it no dry run (attempt 1)"),
         ("warning", "site-1 is still down, 120 seconds after it would have been restarted"),
-        ("critical", "site-1 is not restarted any more"),
+        ("critical", "site-1 would not be restarted any more"),
     ]
+    assert "It is down after 1 dry run in the last hour" in world.events[-1].text
 
 
 @in_hub

@@ -191,9 +191,11 @@ class Restarts:
         self, outage: Outage, endpoint: Endpoint, restart: Restart, status: Status, now: float
     ) -> None:
         outage.phase = "given up"
+        says, what = ("would not be", "dry run") if restart.dry_run else ("is not", "restart")
+        many = f"{restart.per_hour} {what}{'' if restart.per_hour == 1 else 's'}"
         text = (
-            f"{outage.name} is not restarted any more. It is down, there were {restart.per_hour} "
-            "restarts in the last hour, and somebody has to look at it."
+            f"{outage.name} {says} restarted any more. It is down after {many} in the last hour, "
+            "and somebody has to look at it."
         )
         key = key_of(outage.name, outage.since, "given up")
         incident = status.incident
