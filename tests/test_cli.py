@@ -25,8 +25,7 @@ def run(capsys, monkeypatch):
     for variable in ("FORCE_COLOR", "SAFEPATCH_CONFIG", "GITHUB_WORKSPACE", "CI_PROJECT_DIR"):
         monkeypatch.delenv(variable, raising=False)
 
-    for _ in range(2):  # a second time for what the end of greenlets has let go
-        gc.collect()  # registries of other tests, of whose patches it would tell
+    gc.collect()  # registries of other tests, of whose patches it would tell
 
     def run(*arguments):
         code = main(list(arguments))
