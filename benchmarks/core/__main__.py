@@ -9,18 +9,14 @@ ratios, not the seconds, and no ratio to its second digit.
 
 from __future__ import annotations
 
-import json
-import pathlib
 import platform
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
-from benchmarks import timing
+from benchmarks import reports, timing
 from benchmarks.core import applying, calls, importing
-
-RESULTS = pathlib.Path(__file__).parents[1] / "results"
 
 
 def measure(quick: bool) -> dict[str, Any]:
@@ -83,9 +79,7 @@ def main() -> None:
     if not quick:
         from benchmarks.core import plots
 
-        short = ".".join(platform.python_version_tuple()[:2])
-        (RESULTS / f"core-{short}.json").write_text(json.dumps(found, indent=1) + "\n")
-        (RESULTS / f"core-{short}.txt").write_text(text + "\n")
+        reports.keep("core", found, text)
         plots.plot(found)
 
 

@@ -10,14 +10,13 @@ to its second digit.
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from benchmarks import timing
+from benchmarks import reports, timing
 from benchmarks.decorators import (
     acceptance,
     caches,
@@ -32,7 +31,7 @@ from benchmarks.decorators import (
     threads,
 )
 from benchmarks.decorators.measuring import LEFT_OUT
-from benchmarks.decorators.page import RESULTS, write
+from benchmarks.decorators.page import write
 
 PEERS = (
     *("aiocache", "aiolimiter", "async-lru", "backoff", "cachebox", "cachetools", "cashews"),
@@ -75,29 +74,21 @@ def _versions() -> Iterator[tuple[str, str]]:
             continue
 
 
-def report(found: dict[str, Any]) -> Iterator[str]:
-    yield f"Python {found['python']} on {found['machine']}"
-    yield ", ".join(f"{name} {which}" for name, which in found["versions"].items())
+def _tables(found: dict[str, Any]) -> Iterator[str]:
     for title, columns in tables.TABLES.values():
         yield f"\n{title}"
         yield from tables.text(columns(found))
-    yield "\nLeft out" if found["left out"] else "\nNothing was left out"
-    yield from (f"  {name}: {reason}" for name, reason in found["left out"].items())
-    yield "\nPromised and measured"
-    yield from acceptance.report(found)
 
 
 def main() -> None:
     quick = "--quick" in sys.argv[1:]
     found = measure(quick)
-    text = "\n".join(report(found))
+    text = reports.report(found, _tables(found), acceptance.report(found))
     print(text)
     if not quick:
         from benchmarks.decorators import plots
 
-        short = ".".join(platform.python_version_tuple()[:2])
-        (RESULTS / f"decorators-{short}.json").write_text(json.dumps(found, indent=1) + "\n")
-        (RESULTS / f"decorators-{short}.txt").write_text(text + "\n")
+        reports.keep("decorators", found, text)
         plots.plot(found)
         write()
 

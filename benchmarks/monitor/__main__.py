@@ -18,16 +18,16 @@ import pathlib
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
+from benchmarks import reports
 from benchmarks.monitor import report, tools
 from benchmarks.monitor.servers import CLIENT, DOMAIN, Servers, free, nginx, pinned
 from benchmarks.store.workers import Pairs, pairs
 
 ROOT = pathlib.Path(__file__).parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
 OURS, BLACKBOX, WRK = "safepatch monitor", "blackbox_exporter", "wrk"
 LEFT_OUT: dict[str, str] = {}
 
@@ -118,26 +118,13 @@ def child(module: str, *arguments: Any) -> dict[str, Any]:
     return answer
 
 
-def lines(found: dict[str, Any]) -> Iterator[str]:
-    """What was found, in lines."""
-    yield f"Python {found['python']} on {found['machine']}"
-    yield ", ".join(f"{name} {which}" for name, which in found["versions"].items())
-    yield from report.tables(found)
-    yield "\nLeft out" if found["left out"] else "\nNothing was left out"
-    yield from (f"  {name}: {reason}" for name, reason in found["left out"].items())
-    yield "\nPromised and measured"
-    yield from report.acceptance(found)
-
-
 def main() -> None:
     quick = "--quick" in sys.argv[1:]
     found = measure(quick)
-    text = "\n".join(lines(found))
+    text = reports.report(found, report.tables(found), report.acceptance(found))
     print(text)
     if not quick:
-        short = ".".join(platform.python_version_tuple()[:2])
-        (RESULTS / f"monitor-{short}.json").write_text(json.dumps(found) + "\n")
-        (RESULTS / f"monitor-{short}.txt").write_text(text + "\n")
+        reports.keep("monitor", found, text)
 
 
 if __name__ == "__main__":

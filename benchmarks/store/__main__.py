@@ -10,8 +10,6 @@ of one run, not the seconds, and no ratio to its second digit.
 
 from __future__ import annotations
 
-import json
-import pathlib
 import platform
 import subprocess
 import sys
@@ -19,10 +17,10 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from benchmarks import reports
 from benchmarks.store import acceptance, committing, large, serving, tables
 from benchmarks.store.workers import LEFT_OUT
 
-RESULTS = pathlib.Path(__file__).parents[1] / "results"
 PEERS = ("bottle", "coopy", "gevent", "hiredis", "msgspec", "redis", "ZODB")
 
 
@@ -56,28 +54,15 @@ def _versions() -> Iterator[tuple[str, str]]:
         return
 
 
-def report(found: dict[str, Any]) -> Iterator[str]:
-    """What was found, in lines."""
-    yield f"Python {found['python']} on {found['machine']}"
-    yield ", ".join(f"{name} {which}" for name, which in found["versions"].items())
-    yield from tables.text(found)
-    yield "\nLeft out" if found["left out"] else "\nNothing was left out"
-    yield from (f"  {name}: {reason}" for name, reason in found["left out"].items())
-    yield "\nPromised and measured"
-    yield from acceptance.report(found)
-
-
 def main() -> None:
     quick = "--quick" in sys.argv[1:]
     found = measure(quick)
-    text = "\n".join(report(found))
+    text = reports.report(found, tables.text(found), acceptance.report(found))
     print(text)
     if not quick:
         from benchmarks.store import plots
 
-        short = ".".join(platform.python_version_tuple()[:2])
-        (RESULTS / f"store-{short}.json").write_text(json.dumps(found) + "\n")
-        (RESULTS / f"store-{short}.txt").write_text(text + "\n")
+        reports.keep("store", found, text)
         plots.plot(found)
 
 

@@ -85,8 +85,14 @@ def test_who_sits_at_the_machine_sees_all_on_loopback(host):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::1", "a b"]
-)
+    "host",
+    [
+        "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::1", "a b",
+        "localhost:8787, evil.example", "evil.example@localhost", "evil.example:1@localhost:2",
+        "localhost#evil.example", "localhost/evil.example", "localhost?evil", "localhost\\evil",
+        "localhost:x",
+    ],
+)  # fmt: skip
 def test_another_host_is_refused_on_loopback(host):
     """A name of somebody else's that leads to 127.0.0.1: DNS rebinding."""
     for page in [*PRIVATE, *OPEN, "/beat/the-key/Mail"]:
@@ -202,6 +208,19 @@ def test_logins_are_limited_for_each_address(monkeypatch):
     assert answers == [403] * 5 + [429] * 3
     assert right.status_code == 429
     assert log_in(visitor).status_code == 303
+
+
+def test_the_log_says_from_where_somebody_logs_in_or_fails_to(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    visitor = far(with_login(monkeypatch))
+
+    log_in(visitor, "s3cret", name="s3cret")
+    log_in(visitor)
+
+    assert caplog.messages == [
+        "a login failed, from '203.0.113.9'",
+        "somebody logged in, from '203.0.113.9'",
+    ]
 
 
 def guesses(visitor, count, first=1):
@@ -418,6 +437,27 @@ def test_cookies_are_kept_from_scripts_other_sites_and_plain_http(monkeypatch):
     assert "Secure" not in plain.headers["Set-Cookie"]
 
 
+def test_who_asks_meanwhile_does_not_have_a_login_sent_by_plain_http(monkeypatch):
+    visitor = far(with_login(monkeypatch))
+    here = visitor.application.test_client()
+
+    def fits(hashed, password):  # in a thread, while others are answered
+        here.get("/healthz", headers={"Host": "localhost"})
+        return True
+
+    monkeypatch.setattr(passwords, "fits", fits)
+
+    assert "Secure" in log_in(visitor).headers["Set-Cookie"]
+
+
+def test_a_cookie_is_set_at_the_login_and_not_again_and_again(monkeypatch):
+    visitor = far(with_login(monkeypatch))
+    log_in(visitor)
+    visitor.get("/pace")  # whose form has a token, which is kept in it
+
+    assert "Set-Cookie" not in visitor.get("/alerts").headers
+
+
 def test_logins_outlive_a_restart(monkeypatch, tmp_path):
     with Store(tmp_path / "store") as store:
         monitor = with_login(monkeypatch)
@@ -500,7 +540,17 @@ def test_a_form_of_our_own_pages_is_taken():
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "https://localhost.evil.example"},
+        {"Origin": "https://localhost@evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Referer": "https://evil.example/http://localhost/"},  # of browsers that say no more
+        {"Referer": "https://evil.example\\localhost/"},
+        {"Referer": "https://[evil/"},
+    ],
 )
 def test_the_api_takes_nothing_from_pages_of_other_sites(headers):
     monitor = shop()
@@ -620,6 +670,23 @@ def test_no_header_is_made_of_what_was_given(name):
     assert "\n" not in answer.headers["Location"]
     assert "X" not in answer.headers
     assert "b=c" not in answer.headers.get("Set-Cookie", "")
+
+
+@pytest.mark.parametrize("path", ["/status", "/login", "/badge/Mail.svg", "/healthz"])
+def test_an_address_that_is_no_text_is_refused_and_not_logged(path, caplog):
+    answer = client().get(path, environ_overrides={"QUERY_STRING": "what=\xff"})
+
+    assert answer.status_code == 400
+    assert caplog.records == []
+
+
+def test_json_that_is_too_deep_is_refused_and_not_logged(caplog):
+    answer = client().post(
+        "/api/v1/silence", data="[" * 30_000, content_type="application/json"
+    )  # fmt: skip
+
+    assert answer.status_code == 400
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("path", ["/recheck", "/api/v1/recheck", "/login", "/beat/the-key/Mail"])

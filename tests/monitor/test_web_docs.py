@@ -97,6 +97,9 @@ def test_the_numbers_are_those_of_the_code():
     assert api.MOST == 1000
     assert (serving.EACH, serving.CONNECTIONS, serving.PATIENCE) == (64, 512, 20.0)
     assert "64 connections each at the same time, and 512 together" in DOCUMENT
+    assert serving.HEAD == 32 * 1024
+    assert client().application.config["MAX_CONTENT_LENGTH"] == 64 * 1024
+    assert "32 kB for its head and 64 kB for its body" in DOCUMENT
     attempt = logins.limit()
     for _ in range(5):
         attempt("192.0.2.1", True)

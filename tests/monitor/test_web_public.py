@@ -174,6 +174,34 @@ def test_the_page_is_made_for_all_who_come_within_five_seconds():
     assert headers["Cache-Control"] == "public, max-age=5"
 
 
+def test_however_many_come_at_once_one_page_is_made_at_a_time(monkeypatch):
+    visitor = far(many(500, url="https://status.example.com"))
+    looked, made, most = [], [], []
+    really = public._public_names
+
+    def slowly(number):
+        made.append(number)
+        most.append(len(made))
+        public.shown()
+        gevent.sleep(0.002)
+        made.remove(number)
+        return str(number)
+
+    monkeypatch.setattr(public, "_page", slowly)
+    monkeypatch.setattr(public, "_public_names", lambda all_: looked.append(1) or really(all_))
+    visitors = [visitor.application.test_client() for _ in range(10)]
+    for each in visitors:
+        each.environ_base["REMOTE_ADDR"] = "203.0.113.9"
+    asking = [
+        gevent.spawn(each.get, f"/status?page={number}") for number, each in enumerate(visitors, 1)
+    ]
+    gevent.joinall(asking, timeout=10)
+
+    assert sorted(each.value.text for each in asking) == sorted(map(str, range(1, 11)))
+    assert set(most) == {1}
+    assert looked == [1]
+
+
 def test_checks_go_on_while_the_page_is_made():
     turns = []
 

@@ -14,7 +14,7 @@ from gevent import socket as gevent_socket
 from standins import many, shop
 
 from safepatch.monitor import web
-from safepatch.monitor.web import live, making, serving
+from safepatch.monitor.web import access, live, making, serving
 
 
 @pytest.fixture(autouse=True)
@@ -246,9 +246,12 @@ def test_one_address_cannot_take_all_connections(served, monkeypatch):
         b"GET " + b"/x" * 10_000 + b" HTTP/1.1\r\n\r\n",
         b"POST /recheck HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
         b"POST /recheck HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + (b"X: " + b"y" * 4000 + b"\r\n") * 9 + b"\r\n",
     ],
 )
-def test_garbage_is_refused(served, sent):
+def test_garbage_is_refused(served, capfd, sent):
     server = served()
     with connect(server) as made, gevent.Timeout(3):
         made.sendall(sent)
@@ -256,6 +259,38 @@ def test_garbage_is_refused(served, sent):
 
     assert b" 4" in answer.split(b"\r\n")[0] or answer == b""
     assert "200 OK" in ask(server, "/healthz")[0]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 0\r\nContent-Length: 44\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        b"Transfer-Encoding: \x0bchunked\r\n",
+    ],
+)
+def test_what_a_proxy_may_take_for_more_requests_than_it_is_is_refused(served, head):
+    with connect(served()) as made, gevent.Timeout(3):
+        made.sendall(
+            b"POST /recheck HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n"
+            b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
+        answer = b""
+        while part := made.recv(65536):
+            answer += part
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_head_takes_little_memory_however_much_is_sent(served):
+    with connect(served()) as made, gevent.Timeout(3):
+        head = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+        made.sendall(head + (b"X: " + b"y" * 4000 + b"\r\n") * 9)
+
+        assert made.recv(65536).startswith(b"HTTP/1.1 400 ")  # though it has not ended yet
 
 
 def test_metrics_leave_the_loop_to_others(served):
@@ -358,6 +393,17 @@ def test_streams_give_signs_of_life(served):
 
     with listen(server) as made:
         lines_until(made, b": alive")
+
+
+def test_a_stream_ends_with_the_login(served, monkeypatch):
+    server = served()
+    live_of(server).alive = 0.02
+    with listen(server) as made:
+        lines_until(made, b": alive")
+        monkeypatch.setattr(access, "may_see", lambda: False)
+        lines_until(made, b"0\r\n\r\n")  # the last chunk
+
+    assert live_of(server).waiting == {}
 
 
 def test_so_many_streams_are_open_at_once_and_no_more(served, monkeypatch):

@@ -14,6 +14,7 @@ import secrets
 
 import flask
 from flask import Flask, request, session
+from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 from werkzeug.wrappers import Response
 
@@ -149,10 +150,14 @@ def csrf() -> str:
     return str(session["csrf"])
 
 
-def choose_cookies() -> None:
-    """Have cookies sent by https alone where people come by that; not to who sits here."""
-    secure = settings().url.startswith("https:") and not addresses.is_local(request)
-    flask.current_app.config["SESSION_COOKIE_SECURE"] = secure
+class _Cookies(SecureCookieSessionInterface):
+    """Has cookies sent by https alone where people come by that; not to who sits here.
+
+    By the request, and not by what is set for all of them, of which several are under way at once.
+    """
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return settings().url.startswith("https:") and not addresses.is_local(request)
 
 
 def check_host() -> None:
@@ -223,11 +228,12 @@ def protect(app: Flask) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=LASTS,
+        SESSION_REFRESH_EACH_REQUEST=False,  # a login ends when it ends
         MAX_CONTENT_LENGTH=64 * 1024,
         MAX_FORM_MEMORY_SIZE=64 * 1024,
         MAX_FORM_PARTS=50,
     )
-    app.before_request(choose_cookies)
+    app.session_interface = _Cookies()
     app.before_request(check_host)
     app.before_request(notice_proxy)
     app.before_request(check_access)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from flask import Request
@@ -19,9 +20,11 @@ _FORWARDED = (
 def host_of(text: str) -> str:
     """The host of "host:port", "[::1]:8787" or "host", in lower case; "" if it is none."""
     try:
-        return urlsplit(f"//{text}").hostname or ""
+        parts = urlsplit(f"//{text}")
+        is_one = parts.netloc == text and "@" not in text and (parts.port or True)
     except ValueError:
         return ""
+    return (parts.hostname or "") if is_one else ""
 
 
 def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -88,7 +91,7 @@ def hidden_proxy(request: Request) -> str:
         return f"a request for the host {host!r}"
     is_style = request.path.startswith("/static/")  # which browsers let other sites not have
     asked_by = request.headers.get("Sec-Fetch-Site", "same-origin" if is_style else "none")
-    page = host_of(request.headers.get("Referer", "").partition("://")[2])
+    page = host_of(netloc_of(request.headers.get("Referer", "")))
     if asked_by == "same-origin" and page and not is_loopback(page):
         return f"a request from our own page at {page!r}"
     return ""
@@ -122,7 +125,12 @@ def is_from_our_pages(request: Request) -> bool:
     """
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         return False
-    origin = request.headers.get("Origin")
-    if origin is None:
+    sender = request.headers.get("Origin") or request.headers.get("Referer")  # of old browsers
+    if sender is None:
         return True
-    return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
+    return netloc_of(sender) == request.headers.get("Host", "").lower()
+
+
+def netloc_of(url: str) -> str:
+    """Host and port of a URL, as it has them, in lower case."""
+    return re.split(r"[/?#]", url.partition("://")[2].lower(), maxsplit=1)[0]

@@ -157,7 +157,10 @@ def _named() -> str:
 def _given() -> dict[str, Any]:
     """What was given in the URL, a form or as JSON."""
     if request.is_json:
-        given = request.get_json()
+        try:
+            given = request.get_json()
+        except RecursionError:
+            flask.abort(400, "that JSON is too deep")
         return given if isinstance(given, dict) else {}
     return request.values.to_dict()
 

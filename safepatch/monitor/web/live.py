@@ -17,6 +17,7 @@ from flask import Blueprint, Response, request
 from gevent.event import Event as Flag
 from werkzeug.exceptions import ServiceUnavailable
 
+from safepatch.monitor.web import access
 from safepatch.monitor.web.board import Boards
 from safepatch.monitor.web.current import NAME, board
 
@@ -87,7 +88,7 @@ def stream() -> Response:
 
 def _lines(live: Live, flag: Flag) -> Iterator[str]:
     yield "retry: 5000\n\n"
-    while True:
+    while access.may_see():  # until a logout, which others may have a copy of the cookie of
         if not flag.wait(live.alive):
             yield ": alive\n\n"
             continue

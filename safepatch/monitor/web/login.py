@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from urllib.parse import urlsplit
 
 import flask
@@ -12,6 +13,8 @@ from werkzeug.wrappers import Response
 from safepatch.decorators import RateLimitExceeded
 from safepatch.monitor.web import access, addresses, passwords
 from safepatch.monitor.web.current import logins, settings
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint("login", __name__)
 
@@ -45,11 +48,13 @@ def enter() -> Response | tuple[str, int]:
     except RateLimitExceeded as error:
         return _again(back, f"Too many tries; wait {error.retry_after:.0f} seconds.", 429)
     if not _is_right(request.form.get("name", ""), request.form.get("password", "")):
+        log.warning("a login failed, from %r", client)  # without the name, which may be a password
         return _again(back, "That is not the name and the password.", 403)
     session.clear()
     session["mark"] = access.mark(settings())
     session["login"] = logins().begin(client)
     session.permanent = True
+    log.info("somebody logged in, from %r", client)
     return flask.redirect(back, 303)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import flask
 import gevent
 from flask import Flask, request
-from werkzeug.exceptions import HTTPException, RequestTimeout
+from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout
 from werkzeug.wrappers import Response
 
 from safepatch.monitor.results import ERRORS
@@ -77,7 +77,7 @@ def attach(app: Flask, monitor: Any) -> None:
     app.extensions[f"{NAME}.live"] = live.Live(monitor, boards)
     app.extensions[f"{NAME}.logins"] = Logins(getattr(monitor, "store", None))
     app.extensions[f"{NAME}.beats"] = beats.limit()
-    app.extensions[f"{NAME}.public"] = public.kept()
+    app.extensions[f"{NAME}.public"] = public.Kept()
 
 
 def key_of(monitor: Any) -> str:
@@ -97,9 +97,11 @@ def _receive() -> None:
     try:
         with gevent.Timeout(PATIENCE, TimeoutError()):
             request.get_data(parse_form_data=True)
-            request.form  # noqa: B018
+            request.form, request.args  # noqa: B018
     except (TimeoutError, ConnectionError) as error:
         raise RequestTimeout("the request did not arrive") from error
+    except UnicodeDecodeError as error:
+        raise BadRequest("the address has bytes that are no UTF-8") from error
 
 
 def _prepare_templates(app: Flask) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import flask
 import gevent
 from flask import Blueprint, Response, request
+from gevent.lock import BoundedSemaphore
 
 from safepatch.decorators import ttl_cache
 from safepatch.monitor.plan import Endpoint
@@ -103,17 +104,18 @@ class Shown:
 
 def shown() -> Shown:
     """What the latest board has for the public; found out once for each board."""
-    key, seen = f"{NAME}.shown", board()
-    last: Shown | None = flask.current_app.extensions.get(key)
-    if last is not None and last.board is seen:
-        return last
-    plan = seen.words.plan
-    if last is not None and last.board.words.plan is plan:
-        public = last.public
-    else:
-        public = _public_names(plan.endpoints)
-    made = flask.current_app.extensions[key] = Shown(seen, public)
-    return made
+    kept: Kept = flask.current_app.extensions[f"{NAME}.public"]
+    with kept.showing:  # or all who come at once look at all endpoints
+        last, seen = kept.shown, board()
+        if last is not None and last.board is seen:
+            return last
+        plan = seen.words.plan
+        if last is not None and last.board.words.plan is plan:
+            public = last.public
+        else:
+            public = _public_names(plan.endpoints)
+        kept.shown = Shown(seen, public)
+        return kept.shown
 
 
 def _public_names(endpoints: Mapping[str, Endpoint]) -> list[str]:
@@ -139,14 +141,25 @@ def status() -> Response:
     number = reading.page_of(shown().names, request.args.get("page", ""), ROWS).number
     if access.may_see():
         return Response(_page(number))
-    answer = Response(flask.current_app.extensions[f"{NAME}.public"](number))
+    answer = Response(flask.current_app.extensions[f"{NAME}.public"].page(number))
     answer.headers["Cache-Control"] = f"public, max-age={KEPT:.0f}"
     return answer
 
 
-def kept() -> Callable[[int], str]:
-    """Make a page for all that come within some seconds, since in an outage many do."""
-    return ttl_cache(ttl=KEPT, maxsize=100)(_page)
+class Kept:
+    """What was made for all that come within some seconds, since in an outage many do.
+
+    One thing is made at a time: checks would have to wait for each of very many.
+    """
+
+    def __init__(self) -> None:
+        self.shown: Shown | None = None
+        self.showing, self.making = BoundedSemaphore(), BoundedSemaphore()
+        self.page: Callable[[int], str] = ttl_cache(ttl=KEPT, maxsize=100)(self._make)
+
+    def _make(self, number: int) -> str:
+        with self.making:
+            return _page(number)
 
 
 def _page(number: int) -> str:

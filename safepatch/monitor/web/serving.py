@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections import Counter
+from http.client import HTTPException
 from typing import Any, cast
 
 import gevent
@@ -23,8 +24,25 @@ log = logging.getLogger(__name__)
 #: Connections at the same time, of all and of one address on another machine.
 CONNECTIONS, EACH = 512, 64
 
+#: Bytes of the head of a request.
+HEAD = 32 * 1024
+
 #: Seconds for the head of a request to arrive, and for each write to pass.
 PATIENCE = 20.0
+
+
+class _Head:
+    """The head of a request, of which a client may have us keep so much and no more."""
+
+    def __init__(self, rfile: Any) -> None:
+        self.rfile, self.left = rfile, HEAD
+
+    def readline(self, size: int) -> Any:
+        line = self.rfile.readline(min(size, self.left + 1))
+        self.left -= len(line)
+        if self.left < 0:
+            raise ValueError(f"its head has more than {HEAD} bytes")
+        return line
 
 
 class _Handler(pywsgi.WSGIHandler):
@@ -49,12 +67,24 @@ class _Handler(pywsgi.WSGIHandler):
         finally:
             rfile.close()  # or the socket stays, until the garbage is collected
 
+    def MessageClass(self, rfile: Any, *args: Any) -> Any:  # noqa: N802
+        return super().MessageClass(cast(Any, _Head(rfile)), *args)
+
     def read_request(self, raw_requestline: Any) -> Any:
         try:
             with gevent.Timeout(PATIENCE, TimeoutError("timed out")):
-                return super().read_request(raw_requestline)
-        except OSError as error:
+                done = super().read_request(raw_requestline)
+        except (OSError, HTTPException) as error:
             raise ValueError(f"the request did not arrive: {error}") from error
+        self._need_one_length()
+        return done
+
+    def _need_one_length(self) -> None:
+        """Raise ValueError for what a proxy in front may take for another number of requests."""
+        lengths = self.headers.get_all("Content-Length", [])
+        codings = self.headers.get_all("Transfer-Encoding", [])
+        if len(lengths) > 1 or len(codings) > 1 or (codings and codings[0].lower() != "chunked"):
+            raise ValueError("it does not say plainly where it ends")
 
     def log_error(self, msg: str, *args: Any) -> None:
         super().log_error("%s", keyless(msg % args if args else msg))
