@@ -217,13 +217,14 @@ def test_run_logs_each_change_in_a_line_with_the_time_in_utc(started, tmp_path):
     )
     monitor = started("sites.toml", "--listen", "")
 
-    lines = [monitor.stderr.readline() for _ in range(2)]
+    line = monitor.stderr.readline()
 
-    time_ = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-    assert re.fullmatch(
-        rf"{time_} INFO a: down \(refused\): .*the connection is refused\n", lines[0]
-    )
-    assert re.fullmatch(rf"{time_} WARNING a is down: .*the connection is refused\n", lines[1])
+    at, why = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", ": .*the connection is refused\n"
+    [shown] = re.findall(rf"^(?:{at} .*\n)+", DOCUMENT.read_text(), re.MULTILINE)
+    first, second = shown.replace("shop", "a").splitlines(keepends=True)
+    assert re.fullmatch(rf"{at} INFO a: down \(refused\){why}", line)
+    assert re.fullmatch(rf"{at} INFO a: down \(refused\){why}", first)
+    assert re.fullmatch(rf"{at} WARNING a is down{why}", second)
 
 
 @pytest.mark.parametrize("to", ["journald", "a file of the same service"])
@@ -327,6 +328,9 @@ def test_a_test_alert_is_sent_once_and_what_came_of_it_is_told(run, channels):
         1, "",
         "safepatch: channel 'team' (webhook) did not take it: it answers with status 404\n",
     )  # fmt: skip
+    shown = DOCUMENT.with_name("alerts.md").read_text()
+    assert f"$ safepatch monitor test-alert sites.toml team\n{taken[1]}" in shown
+    assert refused[2].removeprefix("safepatch: ").strip() in shown
     assert [each.json["type"] for each in hook.got] == ["test", "test"]
     code, _, complaints = run("test-alert", file, "on-call")
     assert (code, "channel 'on-call' (command) did not take it" in complaints) == (1, True)

@@ -90,7 +90,7 @@ def load(
         tell(f"argument {number}", f"there is no file {source!r}{hint}")
     else:
         try:
-            yield f"argument {number}", Lines([lines.unnamed(source.strip())], ())
+            yield f"argument {number}", Lines([lines.argument(source.strip())], ())
         except ValueError as error:
             hint = f" (nor is there a file {source!r})" if "://" not in source else ""
             tell(f"argument {number}", f"{error}{hint}")

@@ -112,6 +112,12 @@ def unnamed(text: str, number: int = 0) -> Line:
     return Line(name.removeprefix("beat://"), address, number)
 
 
+def argument(text: str) -> Line:
+    """An address, or "name = address". Raises ValueError for what is neither."""
+    named = _NAMED.fullmatch(text)
+    return Line(named[1], normal(named[2]), 0, True) if named else unnamed(text)
+
+
 def _meant(line: str, error: str) -> str:
     """The question whether an address was meant that is somewhere in the line, or ""."""
     if line.startswith(("//", ";", "--", "!", "%")):
