@@ -95,7 +95,7 @@ def follow(
     at = tools.time()
     error = message = ""
     seconds = endpoint.options.timeout
-    deadline = gevent.Timeout.start_new(seconds)
+    deadline: Any = gevent.Timeout.start_new(seconds)
     try:
         walk(endpoint, tools, course)
     except CheckError as failed:
@@ -109,6 +109,7 @@ def follow(
         error, message = "internal", f"the check itself failed: {type(failure).__name__}: {failure}"
     finally:
         deadline.close()
+        deadline = None  # which makes a cycle with its traceback; see Answer.end
     course.end()
     return Result(
         name=endpoint.name,

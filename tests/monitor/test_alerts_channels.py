@@ -264,7 +264,8 @@ def test_what_a_site_says_calls_nobody_and_is_no_link(monkeypatch):
     with receiver() as there:
         monkeypatch.setattr(NotifySlack, "webhook_url", f"http://{there.host}")
         with pytest.raises(DeliveryError):  # the real one says "ok"
-            deliver(told, url=f"slack://T1JJ3T3L2/A1BRTD4JD/{'T' * 24}/#ops")
+            url = f"slack://T1JJ3T3L2/A1BRTD4JD/{'T' * 24}/#ops"
+            deliver(told, url=url, private=("127.0.0.0/8",))
 
     assert "&lt;!channel&gt; &lt;http://x.example|here&gt;" in there.got[0].body.decode()
     assert "<!channel>" not in there.got[0].body.decode()

@@ -7,6 +7,7 @@ Apprise knows no such names, and gets "hooks.internal".
 import socket
 import threading
 
+import gevent
 import pytest
 from alerted import event, in_hub, plan, receiver
 from test_alerts_mail import server
@@ -120,7 +121,7 @@ def test_of_the_addresses_of_a_name_those_that_are_allowed_are_tried_in_turn(
         return rows(*addresses)
 
     with pytest.raises(OSError if expected else DeliveryError) as caught:
-        reaching.connect("hooks.internal", 80, private, create=create, resolve=resolve)
+        reaching.connect("hooks.internal", 80, private, "", create=create, resolve=resolve)
 
     assert tried == [(each, 80) for each in expected or ()]
     assert len(asked) == 1  # so that another answer of DNS is of no use
@@ -139,14 +140,15 @@ def test_the_first_address_that_answers_is_taken(patches):
 
 
 @in_hub
-def test_apprise_is_led_nowhere_by_a_redirect(resolved, monkeypatch):
+@pytest.mark.parametrize("name", ["hooks.internal", "localhost", "127.0.0.9", "[::1]"])
+def test_apprise_is_led_nowhere_by_a_redirect(resolved, monkeypatch, name):
     import apprise
 
     with receiver() as inside:
 
         def redirect(handler):
             handler.send_response(307)
-            handler.send_header("Location", renamed(inside.url, "hooks.internal"))
+            handler.send_header("Location", renamed(inside.url, name))
             handler.end_headers()
 
         with receiver(redirect) as there:
@@ -169,7 +171,7 @@ def test_other_threads_connect_to_what_they_like_meanwhile():
             with socket.create_connection(("127.1", port)) as made:
                 came.append(made.getpeername())
 
-        with reaching.bound((), reaching.SOCKET):
+        with reaching.bound((), "", reaching.SOCKET):
             thread = threading.Thread(target=other)
             thread.start()
             thread.join(5)
@@ -181,12 +183,47 @@ def test_other_threads_connect_to_what_they_like_meanwhile():
     assert not safepatch.live()
 
 
+@in_hub
+def test_so_do_other_greenlets_of_the_thread():
+    """Also where gevent has patched sockets, and no threads."""
+    with receiver() as there:
+        port = int(there.host.rpartition(":")[2])
+
+        def other():
+            socket.create_connection(("127.1", port)).close()
+
+        with reaching.bound((), "", reaching.SOCKET):
+            gevent.spawn(other).get(timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("written", "is_written"),
+    [
+        ("smtp://127.0.0.1", True),
+        ("mailto://me:secret@example.org?smtp=127.0.0.1", True),
+        ("http://127.0.0.1:8080/", True),
+        ("http://127.0.0.11/", False),
+        ("http://proxy.example.com/", False),
+    ],
+)
+def test_an_address_may_be_connected_to_where_an_operator_has_written_it(written, is_written):
+    expected = ConnectionRefusedError if is_written else DeliveryError
+    with reaching.bound((), written, reaching.SOCKET), pytest.raises(expected):
+        socket.create_connection(("127.0.0.1", 1))
+
+
+def test_the_proxies_of_the_environment_are_written_by_an_operator(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    with reaching.bound((), "", reaching.SOCKET), pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", 1))
+
+
 def test_two_at_once_are_each_bound_by_what_they_may():
     began, done = threading.Event(), threading.Event()
     seen = []
 
     def other():
-        with reaching.bound(("any",), reaching.SOCKET):
+        with reaching.bound(("any",), "", reaching.SOCKET):
             began.set()
             done.wait(5)
             with pytest.raises(ConnectionRefusedError):
@@ -194,7 +231,7 @@ def test_two_at_once_are_each_bound_by_what_they_may():
             seen.append("refused by the port")
 
     thread = threading.Thread(target=other)
-    with reaching.bound((), reaching.SOCKET):
+    with reaching.bound((), "", reaching.SOCKET):
         thread.start()
         began.wait(5)
         with pytest.raises(DeliveryError):

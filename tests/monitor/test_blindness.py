@@ -332,6 +332,84 @@ def test_a_short_list_asks_others_at_once_when_one_fails():
     assert Monitor(500).blindness.doubts(failed) == ()
 
 
+def test_a_long_list_in_one_network_is_not_looked_through_for_each_failure():
+    """Of 50,000 behind one proxy that would take 30 ms for each check, and 20 s of each second."""
+    looked = []
+
+    class Endpoints(dict):
+        def __iter__(self):
+            looked.append(1)
+            return super().__iter__()
+
+    monitor = Monitor(600, address="203.0.113.7")
+    monitor.plan = msgspec.structs.replace(
+        monitor.plan, endpoints=Endpoints(monitor.plan.endpoints)
+    )
+
+    assert monitor.blindness.doubts(monitor.check(0, "timeout")) == ()
+    assert looked == []
+
+
+# -- clocks that are put back
+
+
+@pytest.mark.parametrize("canaries", [(), ("192.0.2.1",)])
+def test_it_sees_as_soon_where_the_clock_was_put_back_meanwhile(canaries):
+    """As it is where the clock had told the local time, and the line to the time server is back."""
+    monitor = Monitor(100, canaries)
+    monitor.run(60)
+    monitor.run(30, everything)
+    for name in canaries:
+        monitor.canary(name, "timeout")
+    monitor.run(30, everything)
+    assert monitor.blind
+
+    monitor.now -= 7200
+    monitor.run(5, everything)
+    assert monitor.blind
+
+    for name in canaries:
+        monitor.canary(name)
+    monitor.run(60)
+    assert not monitor.blind
+
+
+def test_what_fails_after_the_clock_was_put_back_is_no_failure_of_a_time_when_it_was_blind():
+    monitor = blind()
+    monitor.run(90)
+    assert not monitor.blind
+
+    monitor.now -= 7200
+    failed = monitor.check(1, "timeout")
+
+    assert not monitor.blindness.covers(failed)
+    assert monitor.blindness.seeing_since <= monitor.now
+
+
+def test_a_line_that_is_cut_after_the_clock_was_put_back_is_noticed():
+    monitor = Monitor(100)
+    monitor.run(60)
+    under_way = monitor.now
+    monitor.now -= 7200
+    monitor.check(0, at=under_way)  # which began before that
+
+    monitor.run(90, everything)
+
+    assert monitor.blind
+
+
+def test_one_that_was_blind_before_a_restart_sees_though_its_clock_was_put_back():
+    monitor = blind()
+    after = Monitor(30, root=monitor.root)
+    assert after.blind
+
+    after.now = monitor.now - 7200
+    after.run(30, everything)
+    after.run(90)
+
+    assert not after.blind
+
+
 def test_a_short_list_that_fails_for_long_is_given_up_on():
     monitor = Monitor(3)
     monitor.run(60)

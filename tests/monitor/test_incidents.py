@@ -3,6 +3,7 @@
 import itertools
 import time
 
+import msgspec
 import pytest
 from verdict_helpers import QUICK, World
 
@@ -115,6 +116,18 @@ def test_failures_are_gathered_first():
     assert world.settle(14.9) == []
     assert types(world.settle(0.1)) == ["down"]
     assert world.settle(1) == []
+
+
+def test_what_is_gathered_does_not_wait_for_a_clock_that_was_put_back():
+    world = filled(2, "192.0.2.{}".format, gather=15.0)
+    world.settle(1)
+    fail(world, [0])
+    assert world.settle(1) == []
+
+    world.now -= 7200
+
+    assert world.settle(1) == []
+    assert types(world.settle(15)) == ["down"]
 
 
 def test_what_began_just_now_is_gathered_though_something_else_is_told():
@@ -550,6 +563,19 @@ def test_what_is_down_and_flaps_is_not_told_as_up():
 # -- maintenance and dependencies
 
 
+def test_maintenance_is_over_for_an_endpoint_that_is_taken_out_of_it():
+    world = World()
+    world.plan = Plan(windows={"w": Window(end="2026-09-22", start="2026-09-21", endpoints=("b",))})
+    world.add("a", options=msgspec.structs.replace(QUICK, maintenance=("w",)))
+    world.check("a", "timeout")
+    assert world.settle() == []
+    assert world.statuses["a"].muted == "maintenance w"
+
+    world.plan.endpoints["a"] = Endpoint("a", "https://a/", QUICK)
+
+    assert types([event for _ in range(5) for event in world.settle()]) == ["down"]
+
+
 def test_maintenance_tells_nobody_but_afterwards_of_what_is_still_down():
     world = World()
     world.plan = Plan(windows={"w": Window(end="2026-09-21T14:30", start="2026-09-21T14:00")})
@@ -575,6 +601,39 @@ def depending():
     world.add("db", "192.0.3.1", Options(confirm_down=1, confirm_up=1, depends_on=("gateway",)))
     world.add("app", "192.0.4.1", Options(confirm_down=1, confirm_up=1, depends_on=("db",)))
     return world
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_does_not_depend_any_more_on_what_is_down_is_told_of(gone):
+    """By another plan, which has the one that is down no more, or the dependency."""
+    world = depending()
+    for name in ("app", "db", "gateway"):
+        world.check(name, "timeout")
+    world.settle()
+
+    if gone:
+        del world.plan.endpoints["gateway"]
+        world.incidents.forget(["gateway"])
+        del world.statuses["gateway"]
+    else:
+        world.plan.endpoints["db"] = Endpoint("db", "https://db/", QUICK)
+    world.incidents.replan(world.now)
+    events = [event for _ in range(9) for event in world.settle()]
+
+    assert [event.title for event in events] == ["db is down"]
+    assert (world.statuses["db"].muted, world.statuses["app"].muted) == ("", "depends on db")
+
+
+def test_another_plan_lets_wait_what_still_depends_on_what_is_down():
+    world = depending()
+    for name in ("app", "db", "gateway"):
+        world.check(name, "timeout")
+    world.settle()
+
+    world.incidents.replan(world.now)
+
+    assert world.statuses["db"].muted == "depends on gateway"
+    assert [event for _ in range(9) for event in world.settle()] == []
 
 
 def test_what_depends_on_what_is_down_is_muted_and_part_of_its_incident():
@@ -663,6 +722,34 @@ def again(world):
         status.incident = ""
     world.incidents.resume(world.now)
     return world
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_one_that_comes_and_goes_is_counted_and_kept_once(restarts):
+    """Another one at the address may be down for months, and the incident be open as long."""
+    world = filled(2, lambda _: "192.0.2.1")
+    fail(world, [0, 1])
+    world.settle()
+    kept = len(world.root["incident_members"])
+
+    for _ in range(5):
+        world.now += 3600
+        world.check("e1", address="192.0.2.1")
+        world.settle()
+        if restarts:
+            world = again(world)
+            for name in ("e0", "e1"):
+                world.incidents.seen(name, "192.0.2.1")
+        world.now += 3600
+        fail(world, [1])
+        assert world.settle() == []
+    world.check("e0", address="192.0.2.1")
+    world.check("e1", address="192.0.2.1")
+    (event,) = world.settle()
+
+    assert event.title.startswith("2 endpoints at 192.0.2.1 are up again")
+    assert (event.count, event.endpoints) == (2, ("e0", "e1"))
+    assert len(world.root["incident_members"]) == kept
 
 
 def test_a_restart_tells_nothing_again_and_forgets_nothing():

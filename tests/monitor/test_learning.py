@@ -344,6 +344,15 @@ def test_only_names_that_are_kept_are_remembered(learned):
     assert learned.facts("b")
 
 
+def test_what_a_person_has_written_is_kept(learned):
+    teach(learned, of=endpoint("a"))
+    learned._profiles["a"].edited = True
+
+    learned.keep([])
+
+    assert learned.facts("a")
+
+
 @pytest.mark.parametrize(
     ("was", "now", "is_like"),
     [

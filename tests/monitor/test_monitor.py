@@ -1,5 +1,6 @@
 """The monitor as a whole: verdicts, alerts and state, over restarts, reloads and mistakes."""
 
+import contextlib
 import gc
 import logging
 import os
@@ -10,10 +11,12 @@ import pytest
 pytest.importorskip("httptools", reason="a monitor needs the extra `monitor`")
 
 import gevent
+import msgspec
 from alerted import in_hub, receiver, wait_until
-from monitors import QUICK, Server, port_of_nobody, source, states, watching
+from monitors import ANSWER, QUICK, Server, port_of_nobody, source, states, watching
 
-from safepatch.monitor.engine import afar, journal, keeping, rounds, taking
+from safepatch.monitor import checks
+from safepatch.monitor.engine import afar, journal, keeping, reloading, rounds, taking
 from safepatch.monitor.engine.keeping import MonitorError, Statuses
 from safepatch.monitor.history.history import History
 from safepatch.monitor.monitor import Monitor
@@ -22,6 +25,7 @@ from safepatch.monitor.plan import Endpoint, Options
 from safepatch.monitor.results import Result
 from safepatch.monitor.sources import PlanError
 from safepatch.monitor.statuses import Status
+from safepatch.monitor.tools import Tools
 from safepatch.store import FailedError, Store
 
 
@@ -543,6 +547,92 @@ def test_a_mistake_in_a_check_does_not_end_anything(tmp_path, caplog):
     assert "the check of 'bad' failed by a mistake of the monitor" in caplog.text
 
 
+def failing(name):
+    return Result(name=name, at=0.0, error="timeout", message="late")
+
+
+@in_hub
+def test_what_is_removed_while_it_is_written_that_it_is_down_is_not_counted(tmp_path):
+    slow = {"interval": 600.0, "confirm_down": 1}
+    given = source({"a": "tcp://a:1", "b": "tcp://b:1"}, defaults=slow)
+    with watching(given, tmp_path, check=ok) as monitor:
+        until(monitor, a="up", b="up")
+        removed = monitor.plan.endpoints["a"]
+        without = msgspec.structs.replace(
+            monitor.plan, endpoints={"b": monitor.plan.endpoints["b"]}
+        )
+        reload = gevent.spawn(reloading.take_up, monitor, without)
+        monitor.take(removed, failing("a"))
+        reload.get()
+
+        assert [*monitor.statuses] == ["b"]
+        assert monitor.down == set()
+
+
+@in_hub
+def test_what_depended_on_what_a_reload_removes_is_told_of(tmp_path):
+    slow = {"interval": 600.0, "confirm_down": 1}
+    given = source({"a": "tcp://a:1", "b": {"address": "tcp://b:1", "depends_on": ["a"]}},
+                   defaults=slow)  # fmt: skip
+    with watching(given, tmp_path, check=ok) as monitor, monitor.events() as happening:
+        until(monitor, a="up", b="up")
+        for name in ("a", "b"):
+            monitor.take(monitor.plan.endpoints[name], failing(name))
+        rounds.settle(monitor)
+        assert monitor.statuses["b"].muted == "depends on a"
+
+        left = Endpoint("b", "tcp://b:1", Options(interval=600.0))
+        reloading.take_up(monitor, msgspec.structs.replace(monitor.plan, endpoints={"b": left}))
+        rounds.settle(monitor)
+        monitor.feed.close()
+        told = [each["title"] for each in happening if each["type"] == "event"]
+
+    assert told == ["a is down", "b is down"]
+
+
+@in_hub
+def test_what_is_not_watched_any_more_takes_no_memory(tmp_path):
+    """Nor a place in learned.toml, once its history is over: it may have gone by mistake."""
+    slow = {"interval": 600.0}
+    given = source({"a": "tcp://a:1", "b": "tcp://b:1"}, defaults=slow)
+    with watching(given, tmp_path, check=ok) as monitor:
+        until(monitor, a="up", b="up")
+        for name in ("a", "b"):
+            monitor.take(monitor.plan.endpoints[name], failing(name))
+            monitor.learned.found(name, f"tcp://{name}:1")
+        monitor.history.flush(monitor.wall())
+        without = msgspec.structs.replace(
+            monitor.plan, endpoints={"b": monitor.plan.endpoints["b"]}
+        )
+        reloading.take_up(monitor, without)
+        rounds.unlearn(monitor)
+        assert monitor.blindness._bad == {"b"}
+        assert monitor.learned.address("a")
+
+        monitor.history.forget(["a", "b"])
+        rounds.unlearn(monitor)
+
+        assert monitor.learned.address("a") is None
+        assert monitor.learned.address("b")
+
+
+@in_hub
+def test_a_verdict_whose_transaction_failed_by_a_mistake_is_written_within_a_second(tmp_path):
+    slow = {"interval": 600.0, "confirm_down": 1}
+    with watching(source({"a": "tcp://a:1"}, defaults=slow), tmp_path, check=ok) as monitor:
+        until(monitor, a="up")
+        endpoint = monitor.plan.endpoints["a"]
+        monitor.take(endpoint, failing("a"))
+        monitor.incidents.take = None
+        for _ in range(2):  # as `confirm_up` says
+            with contextlib.suppress(TypeError):
+                monitor.take(endpoint, ok(endpoint, None))
+        rounds.settle(monitor)
+
+        assert monitor.statuses["a"].state == "up"
+        assert monitor.store.root["statuses"]["a"]["state"] == "up"
+
+
 @in_hub
 def test_after_a_mistake_in_a_transaction_incidents_are_as_they_are_in_the_store(tmp_path):
     with receiver() as hook:
@@ -808,6 +898,45 @@ def test_what_very_many_endpoints_keep_is_no_work_for_the_garbage_collector(tmp_
         gc.unfreeze()
 
     assert frozen > 1000
+
+
+@in_hub
+@pytest.mark.parametrize(
+    ("address", "answer", "error"),
+    [
+        ("http://127.0.0.1:{}/", ANSWER, ""),
+        ("127.0.0.1:{}", ANSWER, ""),
+        ("http://127.0.0.1:{}/", ANSWER, "timeout"),
+        ("http://127.0.0.1:{}/", b"", "reset"),
+        ("http://127.0.0.1:{}/", b"what?", "protocol"),
+        ("http://127.0.0.1:1/", b"", "refused"),
+        ("https://127.0.0.1:{}/", ANSWER, "tls"),
+        ("smtp://127.0.0.1:{}", ANSWER, "timeout"),
+    ],
+)
+def test_a_check_leaves_no_garbage_to_be_collected(address, answer, error):
+    """What of it is there when a monitor freezes is never looked at again: of 5,000 endpoints that
+    were some hundred bodies and tracebacks each minute, and gigabytes a day."""
+    server = Server(answer)
+    endpoint = Endpoint("a", address.format(server.port), Options(timeout=0.2))
+    with Tools() as tools:
+        checks.run(endpoint, tools)  # what is made once
+        server.answers_after = 1.0 if error == "timeout" else 0.0
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            result = checks.run(endpoint, tools)
+            gc.collect()
+            garbage = {type(each).__name__ for each in gc.garbage}
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    server.down()
+
+    assert result.error == error
+    assert not garbage & {"Answer", "CheckError", "Course", "Timeout", "traceback", "Connection"}
 
 
 @in_hub

@@ -1,5 +1,6 @@
 """Restarts: when one is made, when none is, and what is known of it afterwards."""
 
+import itertools
 import json
 import os
 import signal
@@ -128,6 +129,31 @@ def test_what_is_down_is_restarted_after_a_wait_and_seen_to_recover(store):
         "It was run.",
         "site-1 is up again, 10 seconds after its restart.",
     ]
+
+
+@in_hub
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_mistake_with_one_restart_ends_no_others_and_has_none_done_twice(store, nth, caplog):
+    """The first is when it begins, the second when it was run, the third when it is verified."""
+    world = World(store)
+    write, count = world.restarts._attempts._write, itertools.count(1)
+
+    def fail(*args):
+        if next(count) == nth:
+            raise RuntimeError("a mistake")
+        write(*args)
+
+    world.restarts._attempts._write = fail
+    world.down("site-1")
+    world.wait(75)
+    world.up("site-1")
+    world.wait(200)
+    world.down("site-2")
+    world.wait(75)
+
+    assert [(name, attempt) for _, name, attempt in world.ran] == [("site-1", 1), ("site-2", 1)]
+    assert [each["state"] for each in world.restarts.recent()] == ["ran", "recovered"]
+    assert caplog.text.count("a mistake with the restart of 'site-1'; it goes on") == 1
 
 
 @in_hub

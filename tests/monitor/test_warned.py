@@ -71,6 +71,27 @@ def test_messages_are_a_minute_apart():
     assert event.endpoints == ("b", "c")
 
 
+def test_nothing_waits_until_a_clock_that_was_put_back_has_come_to_where_it_was():
+    world = World("a", "b")
+    world.warn("a", TITLE)
+    assert len(world.after(15.0)) == 1
+    world.warn("b", TITLE)
+
+    assert len(world.after(-7200.0)) == 1
+
+
+def test_of_what_is_being_forgotten_nothing_is_told():
+    """A plan is there some moments before all of the last one has gone."""
+    world = World("a", "b")
+    world.warn("a", TITLE)
+    world.warn("b", TITLE)
+    del world.plan.endpoints["a"]
+
+    [event] = world.after()
+
+    assert event.endpoints == ("b",)
+
+
 def test_a_number_makes_no_other_warning():
     world = World("shop")
     world.warn("shop", "the certificate ends in 13.9 days")

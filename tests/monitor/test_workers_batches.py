@@ -119,13 +119,27 @@ def test_a_result_of_a_worker_moves_no_cursor_and_ends_no_line():
     assert made.message == "?[2J?x"
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"address": 5}, {"size": "x"}, {"status": "x"}, {"words": [1]}, {"title": None},
+        {"certificate": "x"}, {"certificate": {"expires": "x"}}, {"digest": []}, {"url": {}},
+    ],
+)  # fmt: skip
+def test_a_fact_of_a_worker_is_of_the_type_that_those_of_checks_are(facts):
+    """Or a monitor would fail to take it, and to write what it has learned of others."""
+    result = Result(name="shop", at=NOW, facts={**facts, "ping": 0.1})
+
+    assert cleaned(result, NOW).facts == {"ping": 0.1}
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_numbers_of_a_worker_that_are_none_are_left_out(number):
     result = Result(name="shop", at=number, phases={"total": number}, facts={"size": number})
 
     made = cleaned(result, NOW)
 
-    assert (made.at, made.phases, made.facts) == (NOW, {}, {"size": None})
+    assert (made.at, made.phases, made.facts) == (NOW, {}, {})
 
 
 def test_a_result_of_a_worker_is_no_larger_than_one_of_a_check():

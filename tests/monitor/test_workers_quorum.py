@@ -115,6 +115,31 @@ def test_a_vote_of_the_next_round_ends_the_last_one(quorum):
     assert result.error == "timeout"
 
 
+def test_rounds_go_on_where_the_clock_was_put_back(quorum):
+    counted(quorum, [("vienna", "")], sent=7300.0, until=7360.0, now=7301.0)
+
+    down = [(name, "timeout") for name in PLACES]
+    (result,) = counted(quorum, down, sent=100.0, now=101.0)
+    assert result.error == "timeout"
+    assert quorum.silent(101.0) == []
+    assert quorum.silent(300.0) == [*PLACES]
+
+
+def test_one_round_is_not_two_where_the_clock_was_put_back_while_it_was_under_way(quorum):
+    votes = [(name, "timeout") for name in PLACES]
+
+    assert len(counted(quorum, votes, sent=130.0, until=190.0, now=101.0)) == 1
+
+
+def test_rounds_of_what_is_not_watched_any_more_are_forgotten(quorum):
+    counted(quorum, [(name, "") for name in PLACES])
+    assert quorum._rounds.keys() == {"site"}
+
+    quorum.keep({"another": None})
+
+    assert quorum._rounds == {}
+
+
 def test_nobody_votes_twice(quorum):
     counted(quorum, [("vienna", "timeout"), ("vienna", "timeout")])
 
@@ -229,6 +254,21 @@ def told():
     vantages.agreed = agreed
     yield vantages
     vantages.stop()
+
+
+@pytest.mark.parametrize("back", [0.0, 7200.0])
+def test_batches_are_sent_as_often_where_the_clock_was_put_back(told, back):
+    sent, endpoints = [], told._endpoints()
+    told._endpoints = lambda: endpoints
+    told._send = lambda endpoints, at, seconds: sent.append(at)
+    for second in range(300):
+        told._send_due(10_000.0 + second)
+    before = len(sent)
+
+    for second in range(300):
+        told._send_due(10_300.0 - back + second)
+
+    assert (before, len(sent) - before) == (6, 5)  # all are sent once at the start
 
 
 def test_what_a_worker_says_is_made_plain(told):

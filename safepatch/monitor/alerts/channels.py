@@ -61,6 +61,7 @@ class _Connection(http.client.HTTPConnection):
             self.host,
             self.port,
             self._private,
+            self.host,
             create=functools.partial(gevent.socket.create_connection, timeout=self.timeout),
             resolve=gevent.socket.getaddrinfo,
         )
@@ -197,7 +198,8 @@ def notify(url: str, message: Message, seconds: float, private: Sequence[str] = 
     _set_up(way, message, seconds)
     text = f"{message.text}\n{message.url}".strip() or message.title
     kind = {"notify_type": _kind(message), "body_format": "text"}  # so that it is escaped
-    with _unheard() as heard, reaching.bound(private, reaching.SOCKET, reaching.URLLIB3):
+    ways = reaching.SOCKET, reaching.URLLIB3
+    with _unheard() as heard, reaching.bound(private, urllib.parse.unquote(url), *ways):
         done = way.notify(body=text, title=message.title, **kind)
     if not done:
         raise DeliveryError(f"Apprise could not deliver it{_status(heard)}")

@@ -69,7 +69,7 @@ def send(
     password = _password(settings, environ) if parts.username else ""
     tls = tls or ssl.create_default_context()
     try:
-        with bound(private, SOCKET), _connected(parts, seconds, tls) as server:
+        with bound(private, settings.smtp, SOCKET), _connected(parts, seconds, tls) as server:
             if parts.username:
                 server.login(urllib.parse.unquote(parts.username), password)
             server.send_message(made)

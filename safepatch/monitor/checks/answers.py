@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import gevent
 import httptools
@@ -47,7 +48,7 @@ class Answer:
 
     def __init__(self, method: str) -> None:
         self._is_head = method == "HEAD"
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         if _HAS_LENIENCIES:
             self._parser.set_dangerous_leniencies(**_LENIENCIES)
         self.size = 0
@@ -72,6 +73,11 @@ class Answer:
                 raise CheckError("protocol", _garbage(data, self.status, error)) from None
         if not self.has_head and self.size > MOST_HEAD:
             raise CheckError("protocol", f"its headers are longer than {MOST_HEAD} bytes")
+
+    def end(self) -> None:
+        """Take no more. The parser makes a cycle with this, body and all; and a cycle that is there
+        while a monitor freezes what is no garbage, as each minute, would stay for ever."""
+        self._parser = None
 
     def on_status(self, reason: bytes) -> None:
         self.reason += reason.decode("latin-1")
@@ -161,6 +167,13 @@ _UNKNOWN = frozenset(("br", "zstd", "compress", "x-compress"))
 def read(connection: Connection, course: Course, method: str) -> Answer:
     """Read an answer. Notes the phase "first_byte". Raises CheckError, and OSError."""
     answer = Answer(method)
+    try:
+        return _read(answer, connection, course)
+    finally:
+        answer.end()
+
+
+def _read(answer: Answer, connection: Connection, course: Course) -> Answer:
     course.enter("first_byte")
     data = connection.receive()
     course.leave()

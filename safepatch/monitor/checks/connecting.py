@@ -228,18 +228,16 @@ def _first(rows: list[Any], course: Course, timeout: float, tools: Tools) -> Con
         # That there is no IPv6 here is no news about the host.
         course.warnings += [each.message for each in failures if each.error != "unreachable"]
         return connection
-    first = failures[0]
-    if len(failures) == 1:
-        raise first
     # What is most telling is what came from the host itself.
-    telling = next((each for each in failures if each.error != "unreachable"), first)
+    telling = next((each for each in failures if each.error != "unreachable"), failures[0])
+    # None of those themselves, which would make a cycle with its traceback; see Answer.end.
     raise CheckError(telling.error, "; ".join(each.message for each in failures))
 
 
 def _within(share: float | None, family: int, sockaddr: tuple[Any, ...]) -> Connection:
     if share is None:
         return Connection(family, sockaddr)
-    timeout = gevent.Timeout.start_new(share)
+    timeout: Any = gevent.Timeout.start_new(share)
     try:
         return Connection(family, sockaddr)
     except gevent.Timeout as late:
@@ -248,6 +246,7 @@ def _within(share: float | None, family: int, sockaddr: tuple[Any, ...]) -> Conn
         raise OSError(errno.ETIMEDOUT, f"no connection within {share:.3g} s") from None
     finally:
         timeout.close()
+        timeout = None  # which makes a cycle with its traceback; see Answer.end
 
 
 def failed(error: OSError, sockaddr: tuple[Any, ...] | Connection) -> CheckError:

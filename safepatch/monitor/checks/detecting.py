@@ -173,7 +173,7 @@ def _first_of(trials: Trials, site: str, port: str) -> Found:
 
 def _heard(connection: Connection, seconds: float) -> bytes:
     """What comes within some seconds, b"" if that is nothing."""
-    timeout = gevent.Timeout.start_new(seconds)
+    timeout: Any = gevent.Timeout.start_new(seconds)
     try:
         return connection.receive()
     except gevent.Timeout as late:
@@ -182,6 +182,7 @@ def _heard(connection: Connection, seconds: float) -> bytes:
         return b""
     finally:
         timeout.close()
+        timeout = None  # which makes a cycle with its traceback; see Answer.end
 
 
 def _client_hello(context: ssl.SSLContext, host: str) -> bytes:

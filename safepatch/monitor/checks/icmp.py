@@ -75,7 +75,7 @@ class Pings:
         self._waiting[key] = token, answered
         # The system puts in the identifier, by which it finds this socket, and the checksum.
         request = _HEADER.pack(_FAMILIES[family][1], 0, 0, 0, sequence) + token + _FILLING
-        own = gevent.Timeout.start_new(timeout)
+        own: Any = gevent.Timeout.start_new(timeout)
         try:
             began = self._clock()
             _send(sock, request, address)
@@ -90,6 +90,7 @@ class Pings:
             raise TimeoutError(f"no reply within {timeout:.1f} seconds") from None
         finally:
             own.close()
+            own = None  # which makes a cycle with its traceback; see Answer.end
             if self._waiting.get(key, (b"",))[0] == token:
                 del self._waiting[key]
 

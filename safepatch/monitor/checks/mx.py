@@ -7,7 +7,7 @@ and says 220. What is wrong with better ones than that is warned of.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
@@ -66,7 +66,7 @@ def _in_order(records: list[str]) -> list[str]:
 def _greeted(
     endpoint: Endpoint, tools: Tools, course: Course, exchanger: str, port: int, share: float
 ) -> None:
-    timeout = gevent.Timeout.start_new(max(share, 0.001))
+    timeout: Any = gevent.Timeout.start_new(max(share, 0.001))
     connection = None
     try:
         connection = reach(endpoint, tools, course, exchanger, port)
@@ -79,5 +79,6 @@ def _greeted(
         raise CheckError("timeout", f"no banner within {share:.1f} seconds") from None
     finally:
         timeout.close()
+        timeout = None  # which makes a cycle with its traceback; see Answer.end
         if connection is not None:
             connection.close()

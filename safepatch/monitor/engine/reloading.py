@@ -56,6 +56,7 @@ def take_up(monitor: Monitor, plan: Plan) -> None:
     added, changed = _differences(before, plan)
     gone = [name for name in before.endpoints if name not in plan.endpoints]
     _forget(monitor, gone)
+    monitor.incidents.replan(monitor.wall())
     for name in changed:
         monitor.found.pop(name, None)  # which has what was said before
     _watch(monitor, changed, within=None)
@@ -118,6 +119,7 @@ def _forget(monitor: Monitor, names: Iterable[str]) -> None:
         monitor.schedule.remove(name)
         monitor.down.discard(name)
         monitor.found.pop(name, None)
+    monitor.blindness.forget(names)
     for at in range(0, len(names), _SLICE):
         part = names[at : at + _SLICE]
         with monitor.store.transaction():

@@ -24,6 +24,7 @@ logger = logging.getLogger("safepatch.monitor")
 _SECOND = 1.0
 _WRITTEN = 500  # statuses in one transaction
 _TIDY = 60.0
+_SELDOM = 6 * 3600.0
 _MANY = 5000  # endpoints
 _PATIENCE = 5.0  # seconds for a canary's answer
 
@@ -47,6 +48,7 @@ def running(monitor: Monitor) -> Iterator[None]:
         (second, lambda: monitor.history.flush(monitor.wall())),
         (second, reread),
         (lambda: 60.0, monitor.learned.save),
+        (lambda: _SELDOM, lambda: unlearn(monitor)),
         (second, monitor.lookups.round),
         (monitor.blindness.canary_due, lambda: look_around(monitor)),
         (lambda: _TIDY, lambda: tidy(monitor)),
@@ -87,6 +89,11 @@ def tidy(monitor: Monitor) -> None:
         gc.freeze()
         # What glibc keeps after a busy while; of 250 MB that is some 10. Others have no such call.
         getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: 0)(0)
+
+
+def unlearn(monitor: Monitor) -> None:
+    """Forget what was learned of endpoints that are not watched, and have no history any more."""
+    monitor.learned.keep([*monitor.plan.endpoints, *monitor.history.names()])
 
 
 def settle(monitor: Monitor) -> None:

@@ -139,16 +139,16 @@ def changed(
     What nobody is alerted of, a first good result or what is muted, is written within a second.
     """
     journal.note(endpoint.name, status, change)
-    if change in ("", "first"):
-        monitor.kept.dirty.add(endpoint.name)
-    else:
-        write(monitor, endpoint, status, result, change, now)
+    monitor.kept.dirty.add(endpoint.name)  # also for where the transaction below fails
+    # Before the disk is waited for, in which time the endpoint may be removed.
     if status.state == "down":
         monitor.down.add(endpoint.name)
         monitor.restarts.down(endpoint, status, now)
     elif endpoint.name in monitor.down:
         monitor.down.discard(endpoint.name)
         monitor.restarts.up(endpoint, status, now)
+    if change not in ("", "first"):
+        write(monitor, endpoint, status, result, change, now)
     monitor.feed.put(type="status", name=endpoint.name, change=change, **shown(status))
 
 

@@ -179,9 +179,10 @@ class Learned:
         self._drifts.forget(name)
 
     def keep(self, names: Iterable[str]) -> None:
-        """Forget all endpoints but those."""
+        """Forget all endpoints but those, and those of which a person has written."""
         kept = {*names}
-        for name in [name for name in self._profiles if name not in kept]:
+        gone = [name for name, one in self._profiles.items() if not (one.edited or name in kept)]
+        for name in gone:
             self.relearn(name)
 
     # -- the file

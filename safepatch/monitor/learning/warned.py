@@ -49,9 +49,13 @@ class Warned:
     def settle(self, now: float) -> list[Event]:
         """What is to be told now, one event at most."""
         gather = self._plan().settings.gather
-        if not self._pending or now < min(self._pending.values()) + gather:
+        if not self._pending:
             return []
-        if now < self._last + min(_APART, 4 * gather):
+        first = min(self._pending.values())
+        # Where the clock was put back these are of a time to come, and nothing waits for that.
+        if first <= now < first + gather or self._last <= now < self._last + min(
+            _APART, 4 * gather
+        ):
             return []
         self._last = now
         new = [(name, text) for name in [*self._pending] for text in self._new(name, now)]
@@ -61,7 +65,7 @@ class Warned:
         """The warnings of an endpoint that nobody was told of, which are noted as told. Of what is
         muted or down nothing is told until that is over."""
         status = self._statuses.get(name)
-        if status is None:
+        if status is None or name not in self._plan().endpoints:  # it is being forgotten
             del self._pending[name]
             return []
         if status.muted or status.state == "down":

@@ -16,7 +16,7 @@ from safepatch.monitor.restarts.actions import Action, act, action
 from safepatch.monitor.restarts.attempts import Attempts, key_of
 from safepatch.monitor.restarts.outages import Outage, Outages
 from safepatch.monitor.statuses import Event, Status
-from safepatch.store import Store
+from safepatch.store import ClosedError, FailedError, Store
 
 logger = logging.getLogger("safepatch.monitor")
 _AGAIN = 10.0  # seconds until what is held back is looked at again
@@ -130,13 +130,27 @@ class Restarts:
     def tick(self, now: float) -> float | None:
         """Do what is due; the seconds until something is next, if anything is."""
         for number, outage in enumerate(self._outages.due(now), 1):
-            if outage.phase == "waiting":
-                self._consider(outage, now)
-            elif outage.phase == "verifying":
-                self._verify(outage, now)
+            self._look_at(outage, now)
             if not number % _SLICE:
                 gevent.sleep(0)
         return self._outages.next_in(now)
+
+    def _look_at(self, outage: Outage, now: float) -> None:
+        """Do what is due; a mistake is logged, and what it was about is looked at again."""
+        phase, attempt = outage.phase, outage.attempt
+        try:
+            if phase == "waiting":
+                self._consider(outage, now)
+            elif phase == "verifying":
+                self._verify(outage, now)
+        except (FailedError, ClosedError):
+            raise
+        except Exception:
+            logger.exception("a mistake with the restart of %r; it goes on", outage.name)
+            outage.phase, outage.attempt = phase, attempt
+            if phase == "waiting":
+                self._outages.under_way.pop(outage.name, None)
+            self._put(outage, now + _AGAIN)
 
     def _work(self) -> None:
         try:
@@ -235,7 +249,15 @@ class Restarts:
                 self._run(restart, what)
         except Exception as error:
             failure = why(error)
-        now = outage.ran = self._now()
+        outage.ran = self._now()
+        try:
+            self._done(outage, restart, failure, outage.ran)
+        except Exception:  # or it would be under way for ever
+            logger.exception("a mistake with the restart of %r; it goes on", outage.name)
+            outage.phase = "verifying"
+            self._put(outage, outage.ran + restart.verify)
+
+    def _done(self, outage: Outage, restart: Restart, failure: str, now: float) -> None:
         endpoint = self._endpoint(outage)
         if failure:
             text = f"{outage.name} could not be restarted. What was tried failed: {failure}."

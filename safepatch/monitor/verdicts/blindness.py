@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from safepatch.monitor.plan import Plan
@@ -22,13 +22,14 @@ _GIVEN_UP = 600.0
 _SURE = 10.0  # seconds of being blind before it is told
 _STEADY = 30.0  # seconds of seeing before that is told
 _OFTEN, _SELDOM = 2.0, 15.0  # seconds between checks of canaries
-_LARGE = 500  # endpoints; of more it is judged only every so many seconds:
+_LARGE = 500  # endpoints; of more none is doubted, and it is judged only every so many seconds:
 _SELDOM_JUDGED = 0.2
 _LATELY = 60.0  # seconds before the last canary failed, in which an endpoint did
 _ASKED = 0.0003  # seconds; a name that took longer was not in our cache
 _SLOWEST = 30.0  # seconds; nobody waits longer for a failure
 _AT_ONCE = 0.5  # seconds; failures that are known so soon are known as soon as what is well
 _WITNESSES = 5
+_BACK = 1.0  # seconds that the clock may go back unheeded
 COLLECTION = "blindness"
 
 
@@ -55,15 +56,18 @@ class Blindness:
         self._told = bool(told)
         if told:
             self._kind, self._reason, self._since = told["kind"], told["reason"], told["since"]
+        self._latest = self._since  # that the clock has told
 
     # -- evidence
 
     def take(self, result: Result, now: float) -> None:
         """Take a result; some microseconds, and none of it is I/O."""
+        self._heed_clock(now)
+        at = min(result.at, now)
         if result.name in self.plan().settings.canaries:
-            self._take_canary(result)
+            self._take_canary(result, at)
         elif result.error not in NO_EVIDENCE:
-            self._take(result)
+            self._take(result, at)
             if result.error in KINDS:
                 self._slowest = min(max(self._slowest, now - result.at), _SLOWEST)
         if self._changed or self._reason:
@@ -77,14 +81,36 @@ class Blindness:
         (self._names.good if ok else self._names.bad)(domain_of(host) or host, at)
         self._changed = True
 
-    def _take_canary(self, result: Result) -> None:
+    def _heed_clock(self, now: float) -> None:
+        """Where the clock was put back, have all be that much earlier.
+
+        Or it would be blind, or take each failure for one from before it saw again, until the clock
+        has come to where it was: for an hour or two, where it had told the local time.
+        """
+        back, self._latest = self._latest - now, now
+        if back <= _BACK:
+            return
+        self._line.shift(back)
+        self._names.shift(back)
+        self._canaries = {
+            name: (well, since - back, private)
+            for name, (well, since, private) in self._canaries.items()
+        }
+        self._since, self._judged = self._since - back, self._judged - back
+        self.seeing_since = max(0.0, self.seeing_since - back)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop what is not watched any more."""
+        self._bad.difference_update(names)
+
+    def _take_canary(self, result: Result, at: float) -> None:
         known = self._canaries.get(result.name)
-        since = known[1] if known and known[0] is result.ok else result.at
+        since = known[1] if known and known[0] is result.ok else at
         private = is_private(str(result.facts.get("address", "")))
         self._canaries[result.name] = result.ok, since, private
         self._changed = True
 
-    def _take(self, result: Result) -> None:
+    def _take(self, result: Result, at: float) -> None:
         name = result.name
         address = result.facts.get("address") or self.places.addresses.get(name, "")
         if result.error in KINDS:
@@ -92,18 +118,18 @@ class Blindness:
             if name not in self._bad or self._reason:
                 self._changed = True
                 if not is_private(address):
-                    self._line.bad(network_of(address) or self._domain(name), result.at)
+                    self._line.bad(network_of(address) or self._domain(name), at)
                 if result.error == "dns":
-                    self._names.bad(self._domain(name), result.at)
+                    self._names.bad(self._domain(name), at)
             self._bad.add(name)
             return
         if self._bad:
             self._bad.discard(name)
         # What was not asked, such as a cron job that reports, has no address, and is no evidence.
         if address and not is_private(address):
-            self._line.good(network_of(address), result.at)
+            self._line.good(network_of(address), at)
         if result.phases.get("dns", 0.0) > _ASKED:
-            self._names.good(self._domain(name), result.at)
+            self._names.good(self._domain(name), at)
 
     def _domain(self, name: str) -> str:
         endpoint = self.plan().endpoints.get(name)
@@ -134,6 +160,8 @@ class Blindness:
         () for longer lists, where the next ones are due soon enough.
         """
         if result.error not in KINDS or self._reason or self._units() >= 2 * ENOUGH:
+            return ()
+        if len(self.plan().endpoints) > _LARGE:  # in few networks; to look at all takes 30 ms
             return ()
         near = network_of(self.places.addresses.get(result.name, ""))
         others = (
@@ -210,6 +238,7 @@ class Blindness:
 
     def events(self, now: float) -> list[Event]:
         """ "blind" once it has lasted, and "seeing" once that has; for a short one neither."""
+        self._heed_clock(now)
         if self._changed or self._reason:
             self._judge(now)
         if self._reason and not self._told and now - self._since >= _SURE:

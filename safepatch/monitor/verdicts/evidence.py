@@ -40,6 +40,10 @@ class Evidence:
         made = self._seconds[second] = _Second(set(), set())
         return made
 
+    def shift(self, back: float) -> None:
+        """Have all be earlier by some seconds."""
+        self._seconds = {second - round(back): found for second, found in self._seconds.items()}
+
     def fails(self, need: int) -> int:
         """How many units fail, if nearly all that were looked at since some moment do, or else 0.
 

@@ -17,6 +17,7 @@ from safepatch.monitor.verdicts.records import INCIDENTS, Document
 GROWS = 300.0  # seconds between two messages that it has doubled
 JOINS = 300.0  # seconds in which another failure of the same kind of error still joins
 _AWAKE = 30.0  # seconds after which those in maintenance are looked at again
+_BACK = 1.0  # seconds that the clock may go back unheeded
 _WAITS = 4  # times `gather` that a dependency is given to be confirmed
 
 Muted = Callable[[Endpoint, Plan, float], str]
@@ -47,6 +48,7 @@ class Incidents:
         self._pending: dict[str, Failure] = {}
         self._asleep: dict[str, Failure] = {}  # in maintenance
         self._awake = 0.0  # when those are looked at again
+        self._latest = 0.0  # that the clock has told
         self._alone: dict[str, Failure] = {}  # told of lately, with nothing in common with others
         self._grown: set[str] = set()
         self._who = Membership(statuses)
@@ -95,6 +97,18 @@ class Incidents:
         facts = status.result.facts if status.result else {}
         self._fail(endpoint, status, facts, "flapping" if status.flapping else "down", at)
 
+    def replan(self, now: float) -> None:
+        """After another plan was taken up: have what waits for an endpoint told of, if by this plan
+        it would not; that one may have gone."""
+        endpoints = self.plan().endpoints
+        for name, dependency in self._who.waiting():
+            endpoint, status = endpoints.get(name), self.statuses.get(name)
+            if endpoint is None or status is None:
+                continue  # it is being forgotten
+            if keeps_down(endpoint, endpoints, self.statuses) != (dependency, True):
+                self._leave(name, up=False)
+                self._fail_again(endpoint, status, now)
+
     def forget(self, names: Iterable[str]) -> None:
         """Drop what is not watched any more."""
         for name in names:
@@ -128,6 +142,7 @@ class Incidents:
         Some 8 us for each failure; `pause` is called every so many, to let others run, who may
         call `take` meanwhile.
         """
+        self._heed_clock(now)
         if blind:
             return []
         events = [*self._ended(now), *self._doubled(now)]
@@ -138,11 +153,21 @@ class Incidents:
             events += self._told([one for one in ready if one.type == type_], type_, now, pause)
         return events
 
+    def _heed_clock(self, now: float) -> None:
+        """Where the clock was put back, have nothing wait until it has come to where it was."""
+        back, self._latest = self._latest - now, now
+        if back > _BACK:
+            self._awake = now
+            for failure in self._pending.values():
+                failure.at -= back
+
     def _wake_asleep(self, now: float) -> None:
         self._awake = now + _AWAKE
         plan = self.plan()
         for failure in [*self._asleep.values()]:
             status = self.statuses[failure.name]
+            # It may be said otherwise by now.
+            failure.endpoint = plan.endpoints.get(failure.name, failure.endpoint)
             status.muted = self._muted(failure.endpoint, plan, now)
             if not status.muted:
                 failure.at = now
@@ -240,11 +265,13 @@ class Incidents:
         now: float,
         pause: Callable[[], object] = lambda: None,
     ) -> None:
-        document = self.root[INCIDENTS][incident]
+        document, ever = self.root[INCIDENTS][incident], self._who.ever[incident]
+        # One that comes and goes, for months perhaps, is one endpoint.
+        new = [failure.name for failure in failures if failure.name not in ever]
         for failure in paced(failures, pause):
             self._leave_alone(failure.name)
             self._who.come(failure.name, incident)
-        records.come(self.root, document, failures, now)
+        records.come(self.root, document, failures, new, now)
         self._grown.add(incident)
 
     def _leave_alone(self, name: str) -> None:

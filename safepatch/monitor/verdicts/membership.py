@@ -48,6 +48,8 @@ class Membership:
     def __init__(self, statuses: Mapping[str, Status]) -> None:
         self.statuses = statuses
         self.members: dict[str, set[str]] = {}
+        #: Who ever came to each, also those that have left it.
+        self.ever: dict[str, set[str]] = {}
         self.of: dict[str, str] = {}
         self.by_cause: dict[tuple[str, Cause], str] = {}
         #: Incidents that somebody has left, and whether one of those is up.
@@ -57,14 +59,14 @@ class Membership:
 
     def open(self, document: Document) -> None:
         """Begin with an incident, in which nobody is yet."""
-        self.members[document["id"]] = set()
+        self.members[document["id"]], self.ever[document["id"]] = set(), set()
         if document["cause"]:
             self.by_cause[document["type"], Cause(**document["cause"])] = document["id"]
 
     def close(self, document: Document) -> None:
         """End with an incident, in which nobody is any more."""
         incident = document["id"]
-        del self.members[incident], self.left[incident]
+        del self.members[incident], self.ever[incident], self.left[incident]
         if document["cause"]:
             key = document["type"], Cause(**document["cause"])
             if self.by_cause.get(key) == incident:
@@ -72,6 +74,7 @@ class Membership:
 
     def come(self, name: str, incident: str) -> None:
         """Have an endpoint in an incident, and in no other, if it is still down."""
+        self.ever[incident].add(name)
         if (before := self.of.pop(name, None)) is not None:
             self.members[before].discard(name)
         status = self.statuses.get(name)
@@ -111,6 +114,10 @@ class Membership:
             if (status := self.statuses.get(name)) is not None:
                 status.muted = status.incident = ""
         return released
+
+    def waiting(self) -> list[tuple[str, str]]:
+        """Those that wait, each with what for."""
+        return [*self._waits.items()]
 
     def holds(self, name: str) -> Collection[str]:
         """Those that wait for an endpoint."""

@@ -28,8 +28,8 @@ def new_id(root: Any, now: float) -> str:
 def new(root: Any, group: Group, type_: str, now: float) -> Document:
     """Make the document of an incident; who is in it comes by `come`.
 
-    `opened` is when the first of them failed, `count` is how many ever came, `joined` when the last
-    of them did, `told` how many were down when it was told last, at `told_at`.
+    `opened` is when the first of them failed, `count` is how many endpoints ever came, `joined`
+    when the last of them did, `told` how many were down when it was told last, at `told_at`.
     """
     cause = {} if group.cause == NONE else group.cause._asdict()
     document = {
@@ -54,9 +54,10 @@ def new(root: Any, group: Group, type_: str, now: float) -> Document:
     return document
 
 
-def come(root: Any, document: Document, failures: Sequence[Failure], now: float) -> None:
-    """Note who has come to an incident."""
-    names = [failure.name for failure in failures]
+def come(
+    root: Any, document: Document, failures: Sequence[Failure], names: Sequence[str], now: float
+) -> None:
+    """Note who has come to an incident; `names` are of those who were never in it before."""
     _add_members(root, document, names)
     document["count"] += len(names)
     document["joined"] = now
@@ -114,7 +115,7 @@ def _add_members(root: Any, document: Document, names: Sequence[str]) -> None:
 
 
 def members(root: Any, document: Document) -> Iterator[str]:
-    """All that ever came to an incident, some of them perhaps more than once."""
+    """All that ever came to an incident."""
     for number in range(document["chunks"]):
         found = root[MEMBERS].get(f"{document['id']}/{number:06}")
         yield from found["names"] if found else ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from itertools import islice
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -18,6 +18,19 @@ from safepatch.monitor.results import ERRORS, Result
 PHASES = ("dns", "connect", "tls", "first_byte", "total")
 #: The most parts of a fact, how deep they go, and how many letters a text has.
 _PARTS, _DEPTH, _TEXT = 200, 5, 8192
+
+
+class _Certificate(TypedDict, total=False):
+    expires: float | None
+    issuer: str | None
+    fingerprint: str | None
+
+
+#: What facts are that a monitor goes by; others are only shown.
+_TYPES: dict[str, Any] = {
+    "address": str, "certificate": _Certificate, "digest": str, "found": str, "size": int,
+    "status": int, "title": str, "url": str, "words": list[str],
+}  # fmt: skip
 
 
 def cleaned(result: Result, now: float) -> Result:
@@ -33,9 +46,17 @@ def cleaned(result: Result, now: float) -> Result:
             for name in PHASES
             if 0 <= (seconds := result.phases.get(name, -1.0)) < math.inf
         },
-        facts=_plain(result.facts),
+        facts={name: fact for name, fact in _plain(result.facts).items() if _fits(name, fact)},
         warnings=tuple([printable(each, LONGEST) for each in _some(result.warnings)]),
     )
+
+
+def _fits(name: str, fact: Any) -> bool:
+    try:
+        msgspec.convert(fact, _TYPES.get(name, Any))
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _plain(value: Any, deeper: int = _DEPTH) -> Any:

@@ -6,7 +6,7 @@ that says nothing has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 
@@ -48,9 +48,10 @@ class Quorum:
         """Take a vote for the round that was sent at `sent`; the results that it decides."""
         if vantage not in self.heard:
             return
-        self.heard[vantage] = max(now, self.heard[vantage])
+        self.heard[vantage] = now
         current = self._rounds.get(result.name)
-        if current is not None and sent > current.sent:
+        # One of a time to come is over, too: our clock was put back.
+        if current is not None and (sent > current.sent or current.sent > max(sent, now)):
             yield from self._decided(current)
             current = None
         if current is None:
@@ -71,9 +72,9 @@ class Quorum:
         """The vantages that are."""
         return [name for name in self.heard if self._is_silent(name, now)]
 
-    def forget(self, name: str) -> None:
-        """It is not watched any more."""
-        self._rounds.pop(name, None)
+    def keep(self, names: Container[str]) -> None:
+        """Forget all but those, which are watched."""
+        self._rounds = {name: each for name, each in self._rounds.items() if name in names}
 
     def _is_silent(self, name: str, now: float) -> bool:
         return now - self.heard[name] > self.patience

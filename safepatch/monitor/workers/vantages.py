@@ -125,11 +125,12 @@ class Vantages:
 
     def _send_due(self, now: float) -> None:
         endpoints = self._endpoints()
-        if endpoints is not self._planned:
+        if endpoints is not self._planned or self._is_ahead(now):
             soon = self._planned is None
             self._planned = endpoints
             self._due = _scheduled(slots(endpoints.values(), self._size), now, soon)
             self.quorum.patience = _patience(endpoints.values())
+            self.quorum.keep(endpoints)
         while self._due and self._due[0][0] <= now:
             due, number, slot = self._due[0]
             self.late = now - due
@@ -137,6 +138,10 @@ class Vantages:
             heapq.heapreplace(self._due, (_next(slot, now), number, slot))
             chosen = [endpoints[name] for name in slot.names if name in endpoints]
             self._send(chosen, now, slot.interval)
+
+    def _is_ahead(self, now: float) -> bool:
+        """Whether what is due next is further away than its interval: the clock was put back."""
+        return bool(self._due) and self._due[0][0] > now + self._due[0][2].interval
 
     def _send_again(self, now: float) -> None:
         """Those that are to be looked at before their time; when all fail, these are all."""
@@ -235,7 +240,6 @@ class Vantages:
     def _agreed(self, result: Result) -> None:
         endpoint = self._endpoints().get(result.name)
         if endpoint is None:
-            self.quorum.forget(result.name)
             return
         found = str(result.facts.pop("found", ""))
         # Another host would be one that nobody has written, and asked as if somebody had.
