@@ -289,6 +289,8 @@ def _print_wrong(found: list[tuple[Any, Any]], down: int, left_out: int) -> None
             )  # fmt: skip
         for warning in result.warnings:
             printing.line((endpoint.name, "bold"), ": ", ("warning", "yellow"), f": {warning}")
-    summary = f"{counted(len(found), 'endpoint')} checked, {down or 'none'} down"
+    failed = sum(result.error == "internal" for _, result in found)
+    unknown = f", {failed} cannot be checked" if failed else ""
+    summary = f"{counted(len(found), 'endpoint')} checked, {down - failed or 'none'} down{unknown}"
     left = f"; {counted(left_out, 'heartbeat')} left out" if left_out else ""
     printing.line(summary + left)

@@ -165,8 +165,10 @@ def fetched(url: str, token: str = "", seconds: float = 10.0) -> Seen:
             hint = "is the token among its tokens?" if token else "give a token by --token-env"
         raise MonitorError(f"{url} answers {error.code} {error.reason}; {hint}", url=url) from error
     except (OSError, ValueError, KeyError) as error:
+        why = getattr(error, "reason", error)  # what urllib has wrapped
+        why = getattr(why, "strerror", None) or why
         raise MonitorError(
-            f"no monitor answers at {url}: {error}; start one by `safepatch monitor run`, name "
+            f"no monitor answers at {url}: {why}; start one by `safepatch monitor run`, name "
             "another by --url, or give sources to be checked here",
             url=url,
         ) from error

@@ -70,8 +70,8 @@ def _no_channel(plan: Plan, name: str) -> str:
 def password(context: click.Context) -> None:
     """Make the hash of a password, for the login of the pages.
 
-    It is asked for two times. What is printed goes into the environment variable that
-    password_hash_env in [monitor] names.
+    It is asked for two times; through a pipe it is the first line. What is printed goes into the
+    environment variable that password_hash_env in [monitor] names.
     """
     with monitoring.errors():
         try:

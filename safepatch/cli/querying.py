@@ -52,6 +52,10 @@ def condition(text: str) -> Condition:
     if found is None:
         return lambda key, document: at(text, key, document) is not MISSING
     path, sign, typed = found.groups()
+    if sign == "=" and typed.startswith("="):
+        raise ValueError(
+            f"got --where {text!r}; write one '=', or a text that begins with it as '\"=...\"'"
+        )
     compare, wanted = _SIGNS[sign], _value(typed)
 
     def holds(key: str, document: Any) -> bool:

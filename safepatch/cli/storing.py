@@ -176,7 +176,10 @@ def verify(context: click.Context, path: str, as_json: bool) -> None:
     elif found is not None:
         print_damage(found)
         many = counted(len(found.files), "file")
-        printing.line(f"{many} read, {len(wrong)} damaged" if wrong else f"{many} read, all intact")
+        rest = f"{len(wrong)} damaged" if wrong else "all intact"
+        if not found.files:  # as in a copy that came to nothing
+            rest = "for there are none: nothing was ever written, or all of it is gone"
+        printing.line(f"{many} read, {rest}")
     else:
         printing.line(*(wrong or ["all was read, and is intact"]))
     context.exit(int(bool(wrong)))

@@ -86,13 +86,15 @@ def repair(path: str, salvage: bool, yes: bool, as_json: bool) -> None:
     elif done is None:
         printing.line("nothing is damaged")
     else:
-        _print_repair(done, "took")
+        _print_repair(done, "took", "left")
         printing.line(f"what was taken out is in {done.kept_in}")
 
 
 def _agree(found: Repair) -> bool:
     with contextlib.redirect_stdout(sys.stderr):
-        _print_repair(found, "would take")
+        _print_repair(found, "would take", "leave")
+        if found.lost and found.salvaged is None:
+            printing.line("--salvage would leave also what is intact after the damage")
     with contextlib.suppress(click.Abort):
         if click.confirm(f"Move that to {found.kept_in}?", err=True):
             return True
@@ -100,11 +102,17 @@ def _agree(found: Repair) -> bool:
     sys.exit(2)
 
 
-def _print_repair(found: Repair, verb: str) -> None:
+def _print_repair(found: Repair, took: str, left: str) -> None:
     for cut in found.cuts:
         part = f" from byte {cut.start}" if cut.start else ""
         printing.line((cut.path, "bold"), f"{part}: {counted(cut.bytes, 'byte')}: {cut.why}")
-    printing.line(f"{verb} out {batches(found.lost)}, {counted(found.bytes, 'byte')}")
+    # What is left is told, for an image that is lost is no batch, and may be all documents.
+    rest = batches(found.sequence)
+    if found.salvaged is not None:
+        documents = (len(kept) for name, kept in found.salvaged[0].items() if name)
+        rest = counted(sum(documents), "document")
+    lost = f"{batches(found.lost)}, {counted(found.bytes, 'byte')}"
+    printing.line(f"{took} out {lost}, and {left} {rest}")
 
 
 @store.command(epilog=options.exits())

@@ -124,5 +124,10 @@ def in_background_async(work: Coroutine[Any, Any, object], give_up: Callable[[],
 
 def hub() -> Any:
     """gevent's hub of this thread, or None; never makes one."""
-    existing = getattr(sys.modules.get("gevent._hub_local"), "get_hub_if_exists", None)
-    return None if existing is None else existing()
+    local = sys.modules.get("gevent._hub_local")
+    if local is None:
+        return None
+    try:
+        return local.get_hub_if_exists()
+    except AttributeError:  # it is only being imported
+        return None

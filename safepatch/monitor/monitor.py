@@ -110,8 +110,8 @@ class Monitor:
 
         Returns at once; checks are made while the caller waits for something, by gevent. Raises
         PlanError for sources that are wrong, MonitorError for a state directory or a port that is
-        taken and for pages that nobody could log in to, and CorruptError of the store for damage;
-        nothing is left open then.
+        taken and for pages that anybody could come in to, or nobody, and CorruptError of the store
+        for damage; nothing is left open then.
         """
         if self._opened is not None:
             return

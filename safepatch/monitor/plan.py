@@ -73,7 +73,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     private: tuple[str, ...] = ()  # networks that are private and may be asked: "10.0.0.0/8", "any"
     tags: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()  # names of endpoints, without which this one cannot work
-    maintenance: tuple[str, ...] = ()  # names of windows; () is those that name no endpoints
+    maintenance: tuple[str, ...] = ()  # names of windows; () is those that are for all
     alerts: tuple[str, ...] = ()  # names of channels; () is all
     restart: str = ""  # the name of a restart
     public: bool = True  # on the public status page

@@ -28,7 +28,8 @@ def lock(directory: str, name: str, *, wait: bool = False, of: str | None = None
             f"cannot open {of or directory!r}: files of a store need a POSIX system, and this is "
             "none"
         ) from error
-    descriptor = os.open(os.path.join(directory, name), os.O_RDWR | os.O_CREAT, 0o644)
+    # Who may read it could lock it, and so keep us out.
+    descriptor = os.open(os.path.join(directory, name), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

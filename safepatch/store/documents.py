@@ -17,16 +17,31 @@ if TYPE_CHECKING:
 Open = dict[Any, "Transaction"]
 
 
-def running(open_: Open) -> tuple[Any, Transaction | None]:
-    """What runs here, a greenlet where there are any, or else a thread; its open transaction."""
+def _who() -> Any:
+    """What runs here: a greenlet where there are any, or else a thread."""
     greenlet = sys.modules.get("greenlet")
-    who = get_ident() if greenlet is None else greenlet.getcurrent()
-    if not open_:
-        return who, None
+    if greenlet is None:
+        return get_ident()
+    global _current
+    _current = greenlet.getcurrent
+    return _current()
+
+
+_current: Callable[[], Any] = _who
+
+
+def running(open_: Open) -> tuple[Any, Transaction | None]:
+    """What runs here, and its open transaction."""
+    who = _current()
     found = open_.get(who)
-    if found is None and (found := open_.get(get_ident())) is not None:
+    if found is None and open_ and (found := open_.get(get_ident())) is not None:
         who = get_ident()  # it began before anything had imported greenlet
     return who, found
+
+
+def _open_here(open_: Open) -> Transaction | None:
+    """The open transaction of what runs here: the same, for those who ask at each access."""
+    return open_.get(_current()) or open_.get(get_ident())
 
 
 if TYPE_CHECKING:
@@ -100,12 +115,12 @@ class Collection(Documents):
             self.sums[key] = checksum(document)
 
     def _touch(self, key: Any) -> None:
-        transaction = running(self.open)[1]
+        transaction = _open_here(self.open)
         if transaction is not None and transaction is not self.held.get(key):
             transaction.touch(self, key)
 
     def _change(self, key: str) -> None:
-        transaction = running(self.open)[1]
+        transaction = _open_here(self.open)
         if transaction is not None:
             transaction.change(self, key)
         elif key in self.held:

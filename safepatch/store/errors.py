@@ -25,14 +25,17 @@ class ConflictError(StoreError):
 class CorruptError(StoreError):
     """Files are damaged in a way that a crash does not explain; nothing was changed.
 
-    `.file`, and `.offset` in bytes, tell where, `.found` what.
+    `.file`, and `.offset` in bytes, tell where, `.found` what. Of a database there is no offset but
+    0, and `tool` says what can be asked instead of ours.
     """
 
-    def __init__(self, file: object, offset: int, found: str) -> None:
+    def __init__(self, file: object, offset: int, found: str, tool: str = "") -> None:
         self.file, self.offset, self.found = str(file), offset, found
+        place = "" if tool else f" at byte {offset}"
+        ours = "`safepatch store repair` can keep, which keeps also what it takes out"
         super().__init__(
-            f"cannot read {self.file!r} at byte {offset}: {found}; take a backup, or see what "
-            "`safepatch store repair` can keep, which keeps also what it takes out"
+            f"cannot read {self.file!r}{place}: {found}; go back to a backup, or see what "
+            f"{tool or ours}"
         )
 
 

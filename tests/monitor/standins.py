@@ -207,7 +207,12 @@ def _history(made, now):
         "team chat": {
             "kind": "webhook", "waiting": 0, "sent": 41, "failures": 1, "last_sent": now - 689,
             "failing_since": 0.0, "error": "", "attempts": 0, "sending": False,
-        }
+        },
+        "phone": {
+            "kind": "webhook", "waiting": 3, "sent": 12, "failures": 7, "last_sent": now - 90000,
+            "failing_since": now - 600, "error": "it answers with status 404, and a long reason",
+            "attempts": 7, "sending": True,
+        },
     }  # fmt: skip
     made.learned_facts["Web shop"] = made.learned_facts["Checkout"] = {
         "status": 200, "url": "https://shop.example.com/", "title": "Example shop",

@@ -117,6 +117,29 @@ def test_an_event_that_was_put_before_is_not_told_again(store):
 
 
 @in_hub
+def test_each_event_leads_to_a_page_where_people_reach_pages(store):
+    teller = Teller()
+    with_pages = plan(Settings(url="https://status.example/"), ops={"url": "http://x/"})
+    alerts = made(store, with_pages, teller=teller)
+    put(
+        store,
+        alerts,
+        event(1, url="https://status.example/incidents/1"),
+        event(2, "restart", endpoints=("a & b",)),
+        event(3, "blind", endpoints=(), count=0),
+        event(4, "warning", endpoints=("a", "b"), count=2),
+    )
+    send_all(alerts)
+
+    assert [message.url for _, message in teller.told] == [
+        "https://status.example/incidents/1",
+        "https://status.example/endpoint?name=a%20%26%20b",
+        "https://status.example/",
+        "https://status.example/",
+    ]
+
+
+@in_hub
 def test_what_a_failed_transaction_had_put_is_not_told(store):
     teller = Teller()
     alerts = made(store, teller=teller)

@@ -77,6 +77,7 @@ def test_once_calls_nothing_down_that_it_failed_to_check(run, tmp_path):
 
     assert code == 1
     assert printed.startswith("a cannot be checked (internal): cannot use the certificates of ")
+    assert printed.endswith("\n1 endpoint checked, none down, 1 cannot be checked\n")
 
 
 @in_hub
@@ -216,13 +217,14 @@ def test_run_logs_each_change_in_a_line_with_the_time_in_utc(started, tmp_path):
     )
     monitor = started("sites.toml", "--listen", "")
 
-    lines = [monitor.stderr.readline() for _ in range(2)]
+    line = monitor.stderr.readline()
 
-    time_ = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-    assert re.fullmatch(
-        rf"{time_} INFO a: down \(refused\): .*the connection is refused\n", lines[0]
-    )
-    assert re.fullmatch(rf"{time_} WARNING a is down: .*the connection is refused\n", lines[1])
+    at, why = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", ": .*the connection is refused\n"
+    [shown] = re.findall(rf"^(?:{at} .*\n)+", DOCUMENT.read_text(), re.MULTILINE)
+    first, second = shown.replace("shop", "a").splitlines(keepends=True)
+    assert re.fullmatch(rf"{at} INFO a: down \(refused\){why}", line)
+    assert re.fullmatch(rf"{at} INFO a: down \(refused\){why}", first)
+    assert re.fullmatch(rf"{at} WARNING a is down{why}", second)
 
 
 @pytest.mark.parametrize("to", ["journald", "a file of the same service"])
@@ -326,6 +328,9 @@ def test_a_test_alert_is_sent_once_and_what_came_of_it_is_told(run, channels):
         1, "",
         "safepatch: channel 'team' (webhook) did not take it: it answers with status 404\n",
     )  # fmt: skip
+    shown = DOCUMENT.with_name("alerts.md").read_text()
+    assert f"$ safepatch monitor test-alert sites.toml team\n{taken[1]}" in shown
+    assert refused[2].removeprefix("safepatch: ").strip() in shown
     assert [each.json["type"] for each in hook.got] == ["test", "test"]
     code, _, complaints = run("test-alert", file, "on-call")
     assert (code, "channel 'on-call' (command) did not take it" in complaints) == (1, True)
@@ -369,6 +374,15 @@ def test_a_password_is_made_a_hash(run, monkeypatch, answers, code, told):
 
     assert ended == code
     assert (printed if code == 0 else complaints).startswith(told)
+
+
+def test_a_password_comes_through_a_pipe(run, monkeypatch, recwarn):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse\n"))
+
+    code, printed, complaints = run("password")
+
+    assert (code, complaints, [*recwarn]) == (0, "", [])
+    assert printed.startswith("scrypt:")
 
 
 # worker
@@ -567,7 +581,8 @@ def test_top_says_what_to_do_where_no_monitor_answers(run):
     code, printed, complaints = run("top", "--url", url)
 
     assert (code, printed) == (2, "")
-    assert complaints.startswith(f"safepatch: no monitor answers at {url}: ")
+    told = f"safepatch: no monitor answers at {url}: Connection refused; start one"
+    assert complaints.startswith(told)
     assert "start one by `safepatch monitor run`" in complaints
 
 

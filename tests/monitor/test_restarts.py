@@ -325,9 +325,24 @@ def test_a_dry_run_does_all_but_run_it(store):
     assert world.ran == []
     assert world.told == [
         ("info", "site-1 would be restarted, were it no dry run (attempt 1)"),
-        ("warning", "site-1 is still down, 120 seconds after its restart"),
-        ("critical", "site-1 is not restarted any more"),
+        ("warning", "site-1 is still down, 120 seconds after it would have been restarted"),
+        ("critical", "site-1 would not be restarted any more"),
     ]
+    assert "It is down after 1 dry run in the last hour" in world.events[-1].text
+
+
+@in_hub
+def test_a_dry_run_takes_no_credit_for_what_came_back_by_itself(store):
+    world = World(store, Restart(command=("x",), wait=60.0, dry_run=True))
+    world.down("site-1")
+    world.wait(70)
+    world.up("site-1")
+    world.wait(1)
+
+    assert world.told[-1] == (
+        "info",
+        "site-1 is up again, 10 seconds after it would have been restarted",
+    )
 
 
 @in_hub

@@ -441,3 +441,14 @@ def test_half_of_a_short_interval_is_too_late():
 
     assert pace.overloaded
     assert pace.figures()["overloaded"] is True
+
+
+@given(st.lists(st.floats(0, 100), min_size=1))
+def test_no_figure_of_lateness_is_above_the_latest(late):
+    pace = Pace(clock=lambda: 0.0)
+    for seconds in late:
+        pace.begin(seconds)
+    figures = pace.lateness
+
+    assert figures["max"] == max(late)
+    assert figures["median"] <= figures["p95"] <= figures["max"]

@@ -160,6 +160,14 @@ def test_standard_input_is_lines(given):
     ]
 
 
+def test_an_argument_may_have_a_name():
+    plan = sources.read(["http://a.example/", "other = http://a.example/"])
+
+    assert {name: each.address for name, each in plan.endpoints.items()} == {
+        "http://a.example/": "http://a.example/", "other": "http://a.example/",
+    }  # fmt: skip
+
+
 def test_sources_add_up_and_one_alone_needs_no_list(folder):
     (folder / "sites.txt").write_text("a.example\n")
     mapping = {"endpoints": {"c": {"address": "c.example", "status": (200, "3xx")}}}

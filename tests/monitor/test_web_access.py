@@ -597,7 +597,10 @@ def test_anything_else_opens_nothing(monkeypatch, given):
     monkeypatch.setenv("PAGES_TOKENS", "first-token second-token")
     visitor = far(with_login(monkeypatch, tokens_env="PAGES_TOKENS"))
 
-    assert visitor.get("/metrics", headers={"Authorization": given}).status_code == 401
+    answer = visitor.get("/metrics", headers={"Authorization": given})
+
+    assert answer.status_code == 401
+    assert "this is none of the tokens" in answer.json["error"]
 
 
 @pytest.mark.parametrize("value", ["", "  "])

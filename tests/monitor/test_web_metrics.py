@@ -6,10 +6,10 @@ pytest.importorskip("flask", reason="pages need the extra `monitor`")
 
 import hubs
 from prometheus_client.parser import text_string_to_metric_families
-from standins import endpoint, many, shop
+from standins import StandIn, endpoint, many, shop
 from visitors import client
 
-from safepatch.monitor.plan import Plan
+from safepatch.monitor.plan import Endpoint, Options, Plan
 from safepatch.monitor.results import Result
 from safepatch.monitor.statuses import Status
 from safepatch.monitor.web import metrics
@@ -63,6 +63,33 @@ def test_the_monitor_tells_of_itself():
     assert found["safepatch_monitor_overloaded"] == {(): 0}
     assert found["safepatch_monitor_open_incidents"] == {(): 1}
     assert found["safepatch_monitor_dns_hits"] == {(): 499_500}
+
+
+def test_the_kind_is_the_one_that_was_found_out():
+    monitor = StandIn([Endpoint("db.example.com:5432", "db.example.com:5432", Options())])
+    name = "db.example.com:5432"
+    monitor.found[name] = Endpoint(name, "tcp://db.example.com:5432", Options())
+    visitor = client(monitor)
+
+    [key] = read(visitor.get("/metrics").text)["safepatch_endpoint_up"]
+    [listed] = visitor.get("/api/v1/endpoints").json["endpoints"]
+
+    assert dict(key)["kind"] == "tcp"
+    assert listed == visitor.get(f"/api/v1/endpoints/{name}").json["endpoint"]
+    assert listed["kind"] == "tcp"
+
+
+def test_a_channel_that_takes_nothing_is_seen():
+    monitor = shop()
+
+    found = read(client(monitor).get("/metrics").text)
+
+    assert found["safepatch_channel_waiting"] == {
+        (("channel", "team chat"),): 0,
+        (("channel", "phone"),): 3,
+    }
+    since = found["safepatch_channel_failing_since_timestamp_seconds"]
+    assert since == {(("channel", "phone"),): monitor.now - 600}
 
 
 @pytest.mark.parametrize(

@@ -356,3 +356,22 @@ def test_what_an_error_means_is_not_said_before_a_message_that_says_it(message, 
     page = client(monitor).get("/endpoint?name=Checkout").text
 
     assert f'<p class="note note-down">{note}' in page
+
+
+def test_a_channel_that_fails_says_why():
+    page = client().get("/alerts").text
+
+    assert "Failing" in page
+    assert "it answers with status 404" in page
+
+
+def test_the_page_of_a_job_has_nothing_that_jobs_have_not():
+    page = client().get("/endpoint?name=nightly-backup").text
+    other = client().get("/endpoint?name=Checkout").text
+
+    assert "http://localhost:8787/beat/the-key/nightly-backup" in page
+    for words in ("Latency</h2>", "What is normal</h2>", "<button>Relearn</button>"):
+        assert words not in page
+        assert words in other
+    for words in ("Last 90 days</h2>", "Latest checks</h2>", "<button>Check now</button>"):
+        assert words in page

@@ -79,6 +79,15 @@ def test_a_window_is_for_those_that_name_it_or_are_named(options, window, expect
     assert bool(muted(Endpoint("a", "https://a", options), plan, 946684860.0)) is expected
 
 
+def test_a_window_that_an_endpoint_names_mutes_no_others():
+    database = Endpoint("database", "tcp://a:1", Options(maintenance=("w",)))
+    shop = Endpoint("shop", "https://a", Options())
+    plan = Plan(endpoints={"database": database, "shop": shop}, windows={"w": Window()})
+
+    assert muted(database, plan, 946684860.0) == "maintenance w"
+    assert muted(shop, plan, 946684860.0) == ""
+
+
 def test_a_window_of_the_next_plan_is_noticed_at_once():
     endpoint = Endpoint("a", "https://a", Options())
 

@@ -76,6 +76,18 @@ def test_long_and_foreign_names_fit_too(still, visit):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_the_kind_of_a_channel_is_not_broken_by_why_it_fails(still, visit):
+    kind = visit(still.url + "/alerts").get_by_role("cell", name="webhook").last
+
+    assert (
+        kind.evaluate(
+            "cell => { const text = document.createRange(); text.selectNodeContents(cell);"
+            " return text.getClientRects().length }"
+        )
+        == 1
+    )
+
+
 def test_a_change_arrives_without_loading_the_page_again(served, visit):
     page = visit(served.url + "/")
     page.evaluate("window.same = true")

@@ -67,6 +67,15 @@ def test_where_no_store_is_none_is_made(run, tmp_path, command):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty"]
 
 
+def test_a_file_in_the_place_of_a_store_is_told_of(run, tmp_path):
+    (tmp_path / "file.db").touch()
+
+    code, _, complaints = run("verify", "file.db")
+
+    assert code == 2
+    assert "it is a file; name a directory, or 'sqlite:///file.db' if SQLite wrote it" in complaints
+
+
 @pytest.mark.parametrize("command", ["get", "query", "dump", "copy"])
 def test_of_a_damaged_store_nothing_is_served(run, state, command):
     name = damage(state)
@@ -197,6 +206,26 @@ def test_damage_is_told_with_exit_code_1(run, state, command):
 def test_verify_says_that_all_is_intact(run, state):
     assert run("verify", state) == (0, "1 file read, all intact\n", "")
     assert run("verify", state, "--json") == (0, "[]\n", "")
+
+
+def test_verify_calls_nothing_intact_where_nothing_is(run, state):
+    for file in state.glob("*.log"):
+        file.unlink()
+
+    code, printed, _ = run("verify", state)
+
+    assert code == 0
+    assert printed == (
+        "0 files read, for there are none: nothing was ever written, or all of it is gone\n"
+    )
+
+
+def test_query_asks_whether_two_signs_were_meant(run, state):
+    code, printed, complaints = run("query", state, "users", "--where", "a==b")
+
+    assert (code, printed) == (2, "")
+    assert complaints.startswith("safepatch: got --where 'a==b'; write one '=', or a text")
+    assert run("query", state, "users", "--where", 'a="=b"', "--count") == (0, "0\n", "")
 
 
 def test_damage_that_does_not_keep_the_store_from_opening_is_told_as_that(run, tmp_path):

@@ -63,7 +63,7 @@ def test_repair_says_what_it_took_out_and_where_it_is(run, state):
     assert (code, complaints) == (0, "")
     assert printed == (
         f"{state}/{name}: {size} bytes: frame 0 is damaged, but frame 1 after it is intact\n"
-        f"took out 3 batches, {size} bytes\n"
+        f"took out 3 batches, {size} bytes, and left 0 batches\n"
         f"what was taken out is in {state}/removed-1\n"
     )
     assert histories.state(state) == {}
@@ -79,6 +79,7 @@ def test_repair_asks_and_changes_nothing_without_a_yes(run, state, monkeypatch, 
 
     assert (code, printed.strip()) == (2, "")  # older clicks write a space
     assert "would take out 3 batches, " in complaints
+    assert "and leave 0 batches\n--salvage would leave also what is intact" in complaints
     assert complaints.endswith("safepatch: nothing was changed; --yes agrees\n")
     assert histories.contents(state) == before
 
@@ -97,7 +98,23 @@ def test_repair_salvages_if_it_is_told_to(run, state):
     code, printed, _ = run("repair", state, "--salvage", "--yes")
 
     assert (code, "took out 1 batch, " in printed) == (0, True)
+    assert ", and left 2 documents\n" in printed
     assert [*histories.state(state)["users"]] == ["bob@example.com", "eve@example.com"]
+
+
+def test_repair_says_that_salvaging_left_nothing(run, state):
+    """All documents in one image that is damaged: no batch is lost, and everything is."""
+    run("compact", state, "--keep", "0")
+    [image] = state.glob("image-*")
+    with open(image, "r+b") as file:
+        file.seek(60)
+        file.write(b"????")
+
+    code, printed, _ = run("repair", state, "--salvage", "--yes")
+
+    assert code == 0
+    assert "took out 0 batches, " in printed
+    assert ", and left 0 documents\n" in printed
 
 
 def test_repair_as_json(run, state):

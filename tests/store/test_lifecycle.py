@@ -375,3 +375,15 @@ def test_nothing_is_left_open(directory):
         store.verify()
 
     assert not [name for name in descriptors() if str(directory.parent) in name]
+
+
+def test_others_cannot_keep_a_store_closed_by_taking_its_lock(tmp_path):
+    """Who may read a file may lock it."""
+    before = os.umask(0)
+    try:
+        with Store(tmp_path / "state"):
+            pass
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "state" / "lock").stat().st_mode & 0o777 == 0o600

@@ -350,7 +350,7 @@ class TestDamage:
         file.write_bytes(content)
 
         for _ in range(2):
-            with pytest.raises(CorruptError, match="not a database"):
+            with pytest.raises(CorruptError, match=r"database; go back to a backup, .*sqlite3"):
                 opened().root
         assert file.read_bytes() == content
 

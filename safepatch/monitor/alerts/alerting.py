@@ -109,7 +109,8 @@ class Alerts:
         An event whose id a channel was given before is passed over. Takes microseconds, and waits
         for nothing. If the transaction fails, nothing was put.
         """
-        for event in events:
+        url = self._plan().settings.url
+        for event in (messages.leading(each, url) for each in events):
             for name, channel in self._plan().channels.items():
                 if wants(name, channel, event) and self._outbox.put(name, event):
                     self._wake(name)

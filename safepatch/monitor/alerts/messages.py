@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -34,6 +35,15 @@ class Message(Event, frozen=True, kw_only=True):
 def message(event: Event) -> Message:
     """What says a single event."""
     return Message(**{name: getattr(event, name) for name in event.__struct_fields__})
+
+
+def leading(event: Event, url: str) -> Event:
+    """An event that has a page to look at, where pages are reached at `url`; "" is for nowhere."""
+    if not url or event.url:
+        return event
+    one = event.endpoints[0] if event.count == len(event.endpoints) == 1 else ""
+    page = f"/endpoint?name={quote(one, safe='')}" if one else "/"
+    return msgspec.structs.replace(event, url=url.rstrip("/") + page)
 
 
 def trial(channel: str, at: float) -> Event:

@@ -83,10 +83,12 @@ class Pace:
         """Seconds from when checks were due until they began, over the last minute: "median",
         "p95" and "max"."""
         counts = [sum(each) for each in zip(*(part.buckets for part in self._parts), strict=True)]
+        most = max(part.most for part in self._parts)
+        # A bucket ends above what is in it, and nothing is later than the latest.
         return {
-            "median": _quantile(counts, 0.5),
-            "p95": _quantile(counts, 0.95),
-            "max": max(part.most for part in self._parts),
+            "median": min(_quantile(counts, 0.5), most),
+            "p95": min(_quantile(counts, 0.95), most),
+            "max": most,
         }
 
     def figures(self) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -58,9 +59,16 @@ def _tables(
     try:  # it may be that a person has written what looks like a table within a text
         whole = tomllib.loads(text)
     except (ValueError, RecursionError):
-        problems += [(f"{path}:{line}", f"this is no TOML: {error}") for line, error in wrong]
+        for line, why in (_placed(*each) for each in wrong):
+            problems.append((f"{path}:{line}", f"this is no TOML: {why}"))
     else:
         yield from ((wrong[0][0], name, said, False) for name, said in whole.items())
+
+
+def _placed(begins: int, error: str) -> tuple[int, str]:
+    """The line of the file that an error of a table means, which counts from its own first one."""
+    found = re.search(r" \(at line (\d+), column \d+\)$", error)
+    return (begins + int(found[1]) - 1, error[: found.start()]) if found else (begins, error)
 
 
 def set_aside(path: Path) -> Path:

@@ -205,9 +205,11 @@ class Restarts:
         self, outage: Outage, endpoint: Endpoint, restart: Restart, status: Status, now: float
     ) -> None:
         outage.phase = "given up"
+        says, what = ("would not be", "dry run") if restart.dry_run else ("is not", "restart")
+        many = f"{restart.per_hour} {what}{'' if restart.per_hour == 1 else 's'}"
         text = (
-            f"{outage.name} is not restarted any more. It is down, there were {restart.per_hour} "
-            "restarts in the last hour, and somebody has to look at it."
+            f"{outage.name} {says} restarted any more. It is down after {many} in the last hour, "
+            "and somebody has to look at it."
         )
         key = key_of(outage.name, outage.since, "given up")
         incident = status.incident
@@ -270,7 +272,10 @@ class Restarts:
     def _verify(self, outage: Outage, now: float) -> None:
         endpoint, is_up = self._endpoint(outage), self._is_up(outage)
         state, says = ("recovered", "is up again") if is_up else ("still down", "is still down")
-        text = f"{outage.name} {says}, {now - outage.ran:.0f} seconds after its restart."
+        # A dry run restarted nothing, and who is told must not believe that it did.
+        dry = self._attempts.documents[outage.key].get("dry_run", False)
+        what = "it would have been restarted" if dry else "its restart"
+        text = f"{outage.name} {says}, {now - outage.ran:.0f} seconds after {what}."
         severity: Literal["info", "warning"] = "info" if is_up else "warning"
         self._attempts.step(outage.key, state, text, severity, now, endpoint)
         if is_up:

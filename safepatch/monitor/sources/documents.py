@@ -90,7 +90,7 @@ def load(
         tell(f"argument {number}", f"there is no file {source!r}{hint}")
     else:
         try:
-            yield f"argument {number}", Lines([lines.unnamed(source.strip())], ())
+            yield f"argument {number}", Lines([lines.argument(source.strip())], ())
         except ValueError as error:
             hint = f" (nor is there a file {source!r})" if "://" not in source else ""
             tell(f"argument {number}", f"{error}{hint}")
@@ -157,6 +157,8 @@ def _why(text: str, line: int) -> str:
     written = (["", *text.split("\n")][line] if line else "").strip()
     if found := re.search(r"=\s*(\d+(?:ms|s|m|h|d|w))\b", written):
         return f'; did you mean "{found[1]}", in quotes?'
+    if re.match(r"[\w.\"-]+\s*=\s*[A-Za-z]", written):
+        return "; a text is in quotes, and all that stands without them is true, false or a number"
     try:
         lines.unnamed(written)
     except ValueError:

@@ -18,6 +18,7 @@ Tell = Callable[[str, str], None]  # where, and what is wrong there
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _NAMED = re.compile(r"(\S.*?)\s+=\s+(\S.*)")
+_TABLE = re.compile(r"\[{1,2}[A-Za-z_][\w.\"-]*\]{1,2}")
 _ALLOW = re.compile(r"allow\s+(.+)", re.IGNORECASE)
 
 
@@ -111,10 +112,18 @@ def unnamed(text: str, number: int = 0) -> Line:
     return Line(name.removeprefix("beat://"), address, number)
 
 
+def argument(text: str) -> Line:
+    """An address, or "name = address". Raises ValueError for what is neither."""
+    named = _NAMED.fullmatch(text)
+    return Line(named[1], normal(named[2]), 0, True) if named else unnamed(text)
+
+
 def _meant(line: str, error: str) -> str:
     """The question whether an address was meant that is somewhere in the line, or ""."""
     if line.startswith(("//", ";", "--", "!", "%")):
         return "; what is for people begins with '#'"
+    if _TABLE.fullmatch(line):
+        return "; tables are read from a file only, whose name ends in '.toml'"
     if "did you mean" in error or "@" in line:
         return ""
     for word in re.split(r"[\s,;()\[\]]+", line):

@@ -43,8 +43,7 @@ SAID: dict[str, dict[str, str]] = {
         "tags": "words to find it by, and to alert by",
         "depends_on": "endpoints without which it cannot work; while they are down, it is not "
         "alerted of",
-        "maintenance": "windows in which nobody is alerted; if not said, those that name no "
-        "endpoints",
+        "maintenance": "windows in which nobody is alerted; if not said, those that are for all",
         "alerts": "channels that are told of it; if not said, all",
         "restart": "the restart that brings it back",
         "public": "whether it is on the public status page",
@@ -89,7 +88,8 @@ SAID: dict[str, dict[str, str]] = {
         'to: `"10.0.0.0/8"`, or `"any"`',
     },
     "Window": {
-        "endpoints": 'names of endpoints, or `"#tag"`; if not said, all',
+        "endpoints": 'names of endpoints, or `"#tag"`; if not said, those that name it in '
+        "`maintenance`, or all, if none does",
         "start": 'when it begins, once: `"2026-11-26T02:00:00+01:00"`',
         "end": "when it ends, once",
         "days": 'on which days it begins: `"mon"` to `"sun"`; if not said, on each',

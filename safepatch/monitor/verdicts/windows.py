@@ -21,7 +21,7 @@ class _Active(NamedTuple):
     windows: Mapping[str, Window]
     since: float
     until: float
-    active: list[tuple[str, frozenset[str]]]  # names, and the endpoints and tags that they have
+    active: list[tuple[str, frozenset[str] | None]]  # endpoints and tags of each; None for all
 
 
 _last = _Active({}, 0.0, 0.0, [])
@@ -31,22 +31,23 @@ def muted(endpoint: Endpoint, plan: Plan, now: float) -> str:
     """Why nobody is to be told of an endpoint: "maintenance NAME", or "".
 
     A window is for an endpoint that has it in `maintenance`, and for those that it names, or a tag
-    of theirs; one that names none is for all that have nothing in `maintenance`. `now` is in
-    seconds since 1970. Half a microsecond when no window is active.
+    of theirs. One that names none, and that none has in `maintenance`, is for all that have nothing
+    there. `now` is in seconds since 1970. Half a microsecond when no window is active.
     """
     if not plan.windows:
         return ""
-    for name, among in _active(plan.windows, now):
+    for name, among in _active(plan, now):
         if _is_for(name, among, endpoint):
             return f"maintenance {name}"
     return ""
 
 
-def _active(windows: Mapping[str, Window], now: float) -> list[tuple[str, frozenset[str]]]:
+def _active(plan: Plan, now: float) -> list[tuple[str, frozenset[str] | None]]:
     global _last
+    windows = plan.windows
     if _last.windows is not windows or not _last.since <= now < _last.until:
         active = [
-            (name, frozenset(window.endpoints))
+            (name, _among(name, window, plan))
             for name, window in windows.items()
             if any(begin <= now < end for begin, end in spans(window, now))
         ]
@@ -54,11 +55,20 @@ def _active(windows: Mapping[str, Window], now: float) -> list[tuple[str, frozen
     return _last.active
 
 
-def _is_for(name: str, among: frozenset[str], endpoint: Endpoint) -> bool:
+def _among(name: str, window: Window, plan: Plan) -> frozenset[str] | None:
+    """The endpoints and tags that it names, or None if it is for all."""
+    if window.endpoints:
+        return frozenset(window.endpoints)
+    # `maintenance = "w"` of one endpoint must not silence all the others.
+    named = any(name in each.options.maintenance for each in plan.endpoints.values())
+    return frozenset() if named else None
+
+
+def _is_for(name: str, among: frozenset[str] | None, endpoint: Endpoint) -> bool:
     options = endpoint.options
     if name in options.maintenance:
         return True
-    if not among:
+    if among is None:
         return not options.maintenance
     return endpoint.name in among or any(f"#{tag}" in among for tag in options.tags)
 

@@ -174,7 +174,9 @@ def check_access() -> Response | None:
     if request.blueprint in OPEN or may_see():
         return None
     if is_for_programs():
-        raise Unauthorized("give a token (Authorization: Bearer ...), or log in")
+        if "Authorization" not in request.headers:
+            raise Unauthorized("give a token (Authorization: Bearer ...), or log in")
+        raise Unauthorized("this is none of the tokens; tokens_env in [monitor] names them")
     if _is_for_the_machine(settings()) and _hidden_proxy():
         raise Forbidden(
             "there is no login, and a proxy in front that sends no X-Forwarded-For, so that nobody "

@@ -65,12 +65,14 @@ def endpoints() -> Response:
     size = _whole("per_page", 100, 1, MOST)
     number = _whole("page", 1, 1, max(1, -(-len(names) // size)))
     page = reading.page_of(names, str(number), size)
-    statuses, plan = monitor().statuses, seen.words.plan
-    found = [
-        answers.of_endpoint(plan.endpoints[name], statuses.get(name) or reading.NEW)
+    statuses, known, plan = monitor().statuses, monitor().found, seen.words.plan
+    told = [
+        answers.of_endpoint(
+            known.get(name) or plan.endpoints[name], statuses.get(name) or reading.NEW
+        )
         for name in page.items
     ]
-    return _json(answers.EndpointsAnswer(page.total, page.number, page.pages, found))
+    return _json(answers.EndpointsAnswer(page.total, page.number, page.pages, told))
 
 
 @blueprint.get("/api/v1/endpoints/<path:name>")

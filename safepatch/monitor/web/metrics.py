@@ -46,14 +46,14 @@ def metrics() -> Response:
 
 def text(monitor: Any, counts: dict[str, int], pause: Callable[[], Any]) -> Iterator[str]:
     """The lines, some at a time; `pause` is called in between."""
-    yield "".join(_process(monitor, counts))
-    endpoints, statuses = monitor.plan.endpoints, monitor.statuses
+    yield "".join([*_process(monitor, counts), *_channels(monitor.alerts.stats())])
+    endpoints, found, statuses = monitor.plan.endpoints, monitor.found, monitor.statuses
     names = tuple(endpoints)
     for name, kind, told, each in ENDPOINTS:
         yield _head(name, kind, told)
         for at in range(0, len(names), SLICE):
             yield "".join(
-                each(name, endpoints[key], statuses[key])
+                each(name, found.get(key) or endpoints[key], statuses[key])
                 for key in names[at : at + SLICE]
                 if key in statuses
             )
@@ -158,6 +158,18 @@ def _process(monitor: Any, counts: dict[str, int]) -> Iterable[str]:
     for key, value in monitor.tools.resolving.stats().items():
         if isinstance(value, int | float):
             yield from _one(f"dns_{key}", "gauge", "Of the cache of names.", value)
+
+
+def _channels(stats: dict[str, dict[str, Any]]) -> Iterable[str]:
+    """Whether anybody would be told: that cannot be alerted of by a channel that is dead."""
+    yield _head("safepatch_channel_waiting", "gauge", "Alerts that wait to be sent.")
+    for name, each in stats.items():
+        yield f"safepatch_channel_waiting{{channel={label(name)}}} {each['waiting']}\n"
+    since = "safepatch_channel_failing_since_timestamp_seconds"
+    yield _head(since, "gauge", "Since when it takes nothing; none if it is not there.")
+    for name, each in stats.items():
+        if each["failing_since"]:
+            yield f"{since}{{channel={label(name)}}} {each['failing_since']!r}\n"
 
 
 def _one(name: str, kind: str, told: str, value: float) -> Iterable[str]:

@@ -44,7 +44,11 @@ def fits(hashed: str, password: str) -> bool:
 
 
 def main(ask: Callable[[str], str] = getpass.getpass) -> int:
-    """Ask twice, and print the hash."""
+    """Ask twice, and print the hash; through a pipe the password is the first line."""
+    if ask is getpass.getpass and not sys.stdin.isatty():
+        # getpass would ask all the same, and warn that what is typed is seen.
+        line = sys.stdin.readline().rstrip("\r\n")
+        ask = lambda prompt: line  # noqa: E731
     password = ask("Password: ")
     if password != ask("Again: "):
         print("these were two different passwords", file=sys.stderr)

@@ -184,7 +184,7 @@ def decoded(rows: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, An
             yield collection, key, document, encode(document)
         except (msgspec.DecodeError, OverflowError) as error:
             where = f"safepatch_documents: {collection!r}, {key!r}"
-            raise CorruptError(where, 0, str(error)) from error
+            raise CorruptError(where, 0, str(error), "SQL shows of it") from error
 
 
 def fill(root: Root, rows: Iterable[tuple[str, str, str]]) -> None:

@@ -14,6 +14,7 @@ from safepatch.store.values import checksum
 
 decode = msgspec.json.Decoder().decode
 PAGE = 200  # documents
+TOOL = "`.recover` of the program sqlite3 can save"
 _WAIT = 60.0  # seconds, for a tool of somebody else's that is writing
 
 # A document as JSON, and the checksum of that, or None if somebody else has written it.
@@ -38,7 +39,7 @@ def failed(path: str, error: sqlite3.Error) -> StoreError:
     """What an error of SQLite is for those who use a store."""
     # Its children are of locks, full disks and the like.
     if type(error) is sqlite3.DatabaseError:
-        return CorruptError(path, 0, str(error))
+        return CorruptError(path, 0, str(error), TOOL)
     return StoreError(f"cannot use {path!r}: {error}; see to the cause, and open it again")
 
 
@@ -119,7 +120,7 @@ def document(path: str, name: str, key: str, row: Row) -> Any:
         return decode(text)
     except (ValueError, TypeError, AttributeError, msgspec.DecodeError) as error:
         found = f"document {key!r} of {name!r} is damaged: {error}"
-        raise CorruptError(path, 0, found) from error
+        raise CorruptError(path, 0, found, TOOL) from error
 
 
 def verify(path: str) -> dict[str, Any]:
@@ -136,7 +137,7 @@ def verify(path: str) -> dict[str, Any]:
 def _verified(path: str, connection: sqlite3.Connection) -> dict[str, Any]:
     connection.execute("BEGIN")  # so that all is of one moment
     if (found := connection.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
-        raise CorruptError(path, 0, found)
+        raise CorruptError(path, 0, found, TOOL)
     counts: dict[str, int] = {}
     all_ = connection.execute("SELECT collection, key, document, crc FROM documents")
     for name, key, text, crc in all_:

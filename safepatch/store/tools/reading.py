@@ -16,6 +16,11 @@ from safepatch.store.errors import StoreError
 def need_store(directory: str) -> None:
     """Raise StoreError where no store is, so that nothing is made there."""
     if not os.path.isdir(directory):
+        if os.path.isfile(directory):
+            raise StoreError(
+                f"there is no store at {directory!r}: it is a file; name a directory, or "
+                f"'sqlite:///{directory}' if SQLite wrote it"
+            )
         raise StoreError(f"there is no store at {directory!r}: there is no such directory")
     names = os.listdir(directory)
     if not files.listed(directory) and not {"lock", directories.SNAPSHOT} & {*names}:
