@@ -145,7 +145,7 @@ class Monitor:
         self.beats = self.tools.beats = Beats(root)
         self.kept = Statuses(root)
         self.silences = root["silences"]
-        self.places = Places()
+        self.places = Places(lambda name: self.endpoint(name).address)
         self.incidents = self._incidents()
         self.warned = Warned(root, lambda: self.plan, self.statuses)
         self.blindness = Blindness(root, lambda: self.plan, self.places)

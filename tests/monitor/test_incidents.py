@@ -170,6 +170,61 @@ def test_a_network_is_the_cause_when_nearly_all_there_fail():
     assert event.count == 9
 
 
+def host(*, sites, well=()):
+    """A machine with sites at one port, one of another server, and those of `well`."""
+    world = World()
+    for name in sites:
+        world.add(name, "192.0.2.1", url=f"https://{name}.example/")
+    world.add("mail", "192.0.2.1", url="smtp://mail.example")
+    world.now += 60
+    for name in ("mail", *well):
+        world.check(name, address="192.0.2.1")
+    return world
+
+
+def test_a_port_is_the_cause_when_all_there_fail_and_others_at_the_address_are_well():
+    world = host(sites=["a", "b", "c"])
+    for name in "abc":
+        world.check(name, "refused", "192.0.2.1")
+
+    (event,) = world.settle()
+
+    assert event.cause == {"kind": "service", "value": "192.0.2.1:443"}
+    assert event.title == "3 endpoints at 192.0.2.1:443 are down"
+    assert "192.0.2.1:443, where nothing else was found well" in event.text
+
+
+def test_a_port_where_others_were_found_well_meanwhile_is_no_cause():
+    world = host(sites=["a", "b", "c", "d"], well=["c", "d"])
+    for name in "ab":
+        world.check(name, "refused", "192.0.2.1")
+
+    assert [event.cause for event in world.settle()] == [{}, {}]
+
+
+def test_what_fails_later_at_a_port_that_is_down_joins():
+    world = host(sites=["a", "b", "c"])
+    for name in "ab":
+        world.check(name, "refused", "192.0.2.1")
+    (event,) = world.settle()
+
+    world.check("c", "refused", "192.0.2.1")
+
+    assert world.settle() == []
+    assert world.statuses["c"].incident == event.incident
+
+
+def test_a_port_is_that_which_is_asked_since_the_last_reload():
+    world = host(sites=["a", "b"])
+    for name in "ab":
+        endpoint = world.plan.endpoints[name]
+        url = endpoint.address.replace(".example/", ".example:8443/")
+        world.plan.endpoints[name] = Endpoint(name, url, endpoint.options)
+        world.check(name, "refused", "192.0.2.1")
+
+    assert world.settle()[0].cause == {"kind": "service", "value": "192.0.2.1:8443"}
+
+
 def test_an_address_says_more_than_a_network_of_which_nobody_else_is_known():
     world = filled(3, lambda number: "192.0.2.1")
     fail(world, range(3))

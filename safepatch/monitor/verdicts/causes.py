@@ -26,8 +26,8 @@ _NOWHERE = frozenset({"dns", "private", "silent", "internal"})  # errors that ar
 class Cause(NamedTuple):
     """What failures have in common; ("", "") is nothing that is known.
 
-    `kind` is "address", "network", "domain", "certificate" (its fingerprint), "issuer", "resolver"
-    or "error".
+    `kind` is "address", "service" (an address and a port), "network", "domain", "certificate" (its
+    fingerprint), "issuer", "resolver" or "error".
     """
 
     kind: str
@@ -49,6 +49,7 @@ class Failure(msgspec.Struct):
     address: str = ""
     fingerprint: str = ""
     issuer: str = ""
+    service: str = ""
     waited: int = 0  # how often it was put off, because what it depends on may be down
 
     @property
@@ -102,8 +103,8 @@ def grouped(
     """Failures by what they have in common, each in one group.
 
     In turn: the certificate or its issuer, the domain whose names cannot be resolved, the network
-    or the address at which nearly all fail; of two that explain the same, the smaller place. What
-    remains is alone.
+    or the address at which nearly all fail; of two that explain the same, the smaller place. Where
+    others are well at an address, one of its ports. What remains is alone.
     """
     groups: list[Group] = []
     others = [failure for failure in failures if failure.error not in _EASY_ERRORS]
@@ -184,21 +185,35 @@ def _in_network(
     if all_.explains and not (len(explained) == 1 and len(explained[0].failures) == len(failures)):
         return [Group(Cause("network", network), failures)], []
     rest += [failure for group in found if group not in explained for failure in group.failures]
+    at_ports, rest = _by(rest, "service", 2, lambda failure: failure.service)
+    if at_ports:
+        _, by_service = look(network, bad, since, places, statuses, places.service)
+        for group in at_ports:
+            if by_service[group.cause.value].explains:
+                explained.append(group)
+            else:
+                rest += group.failures
     return explained, rest
 
 
 def look(
-    network: str, bad: set[str], since: float, places: Places, statuses: Mapping[str, Status]
+    network: str,
+    bad: set[str],
+    since: float,
+    places: Places,
+    statuses: Mapping[str, Status],
+    place: Callable[[str], str] | None = None,
 ) -> tuple[Seen, dict[str, Seen]]:
-    """How those in a network are, together and by address.
+    """How those in a network are, together and by address, or by another `place` of each.
 
     `bad` are those that fail for sure. Others fail if their last check did; they are good if they
     were found good after `since`; and of all the rest nothing is known. What has been down for
     longer than the others says nothing either.
     """
+    place = place or places.addresses.__getitem__
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for name in places.near(network):
-        count = counts[places.addresses[name]]
+        count = counts[place(name)]
         count[2] += 1
         status = statuses.get(name)
         if name in bad:
@@ -209,10 +224,10 @@ def look(
             count[0] += 1
         elif status.checked >= since:
             count[1] += 1
-    by_address = {address: Seen(*count) for address, count in counts.items()}
-    seen = by_address.values()
+    by_place = {value: Seen(*count) for value, count in counts.items()}
+    seen = by_place.values()
     together = Seen(*(sum(one[column] for one in seen) for column in range(3)))
-    return together, defaultdict(lambda: Seen(0, 0, 0), by_address)
+    return together, defaultdict(lambda: Seen(0, 0, 0), by_place)
 
 
 def merged(groups: Iterable[Group]) -> list[Group]:
@@ -252,7 +267,10 @@ def possible(failure: Failure) -> list[Cause]:
     else:
         found = []
     if failure.error not in _NOWHERE:
-        found += [Cause("address", failure.address), Cause("network", failure.network)]
+        found += [
+            Cause("service", failure.service), Cause("address", failure.address),
+            Cause("network", failure.network),
+        ]  # fmt: skip
     return [cause for cause in [*found, Cause("error", failure.error)] if cause.value]
 
 

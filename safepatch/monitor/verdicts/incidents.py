@@ -44,7 +44,7 @@ class Incidents:
         muted: Muted = windows.muted,
     ) -> None:
         self.root, self.plan, self.statuses, self._muted = root, plan, statuses, muted
-        self.places = Places() if places is None else places
+        self.places = places or Places(lambda name: plan().endpoints[name].address)
         self._pending: dict[str, Failure] = {}
         self._asleep: dict[str, Failure] = {}  # in maintenance
         self._awake = 0.0  # when those are looked at again
@@ -78,7 +78,9 @@ class Incidents:
     ) -> None:
         last = self.places.addresses.get(endpoint.name, "")
         failure = causes.failure_of(endpoint, status, facts, type_, at, last)
+        self.places.forget([endpoint.name])  # it may ask another port since a reload
         self.places.seen(endpoint.name, failure.address)
+        failure.service = self.places.service(endpoint.name)
         self._pending[endpoint.name] = failure
 
     def _leave(self, name: str, *, up: bool) -> None:
@@ -249,14 +251,15 @@ class Incidents:
         """Whether the cause of an open incident still explains such a failure."""
         if cause.kind in ("error", "resolver"):
             return bool(now - self.root[INCIDENTS][incident]["joined"] < JOINS)
-        if cause.kind not in ("address", "network"):
+        if cause.kind not in ("address", "service", "network"):
             return True
         first = group.failures[0]
         bad = {*self._who.members[incident], *(failure.name for failure in group.failures)}
-        together, by_address = causes.look(
-            first.network, bad, first.since, self.places, self.statuses
+        place = self.places.service if cause.kind == "service" else None
+        together, by_place = causes.look(
+            first.network, bad, first.since, self.places, self.statuses, place
         )
-        return (by_address[cause.value] if cause.kind == "address" else together).explains
+        return (together if cause.kind == "network" else by_place[cause.value]).explains
 
     def _come(
         self,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+
+from safepatch.monitor.courses import CheckError
+from safepatch.monitor.urls import split
 
 
 def network_of(address: str) -> str:
@@ -47,10 +50,14 @@ def domain_of(address: str) -> str:
 class Places:
     """The address at which each endpoint was seen last, and who is in the same network.
 
-    Some 300 bytes an endpoint, where each has a network of its own.
+    `url` tells what an endpoint asks for, by its name, as far as that is known. Some 350 bytes an
+    endpoint, where each has a network of its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, url: Callable[[str], str] = lambda name: "") -> None:
+        self._url = url
+        self._ports: dict[str, int] = {}
+        self._numbers: dict[int, int] = {}  # each port once, for most are the same few
         self.addresses: dict[str, str] = {}
         # A name, or names: most networks have one, and a set takes 200 bytes.
         self.networks: dict[str, str | set[str]] = {}
@@ -61,6 +68,8 @@ class Places:
         if before == address or not address:
             return
         self.addresses[name] = address
+        port = self._port(name)
+        self._ports[name] = self._numbers.setdefault(port, port)
         network = network_of(address)
         if before is not None:
             if (old := network_of(before)) == network:
@@ -87,6 +96,18 @@ class Places:
         elif there == name:
             del self.networks[network]
 
+    def service(self, name: str) -> str:
+        """The address and port that an endpoint asks, "192.0.2.7:443"; "" for none."""
+        address, port = self.addresses.get(name, ""), self._ports.get(name, 0)
+        where = f"[{address}]" if ":" in address else address
+        return f"{where}:{port}" if port else ""
+
+    def _port(self, name: str) -> int:
+        try:
+            return split(self._url(name)).port
+        except CheckError:  # of which kind it is was not found out yet
+            return 0
+
     def near(self, network: str) -> Collection[str]:
         """The names of those in a network."""
         there = self.networks.get(network, ())
@@ -95,6 +116,7 @@ class Places:
     def forget(self, names: Iterable[str]) -> None:
         """Drop what is not watched any more."""
         for name in names:
+            self._ports.pop(name, None)
             address = self.addresses.pop(name, None)
             if address is not None:
                 self._leave(name, network_of(address))

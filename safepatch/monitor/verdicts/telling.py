@@ -15,6 +15,7 @@ NAMES = 10  # that a text has
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _WHERE = {
     "address": "They have in common: the address {}, where nothing else was found well.",
+    "service": "They have in common: {}, where nothing else was found well.",
     "network": "They have in common: the network {}, where nothing else was found well.",
     "domain": "Their names end in {}, and cannot be resolved.",
     "resolver": "Their names are asked of the resolver {}, and cannot be resolved.",
@@ -45,6 +46,7 @@ _SAY_IT = frozenset(
 )
 _SHORT = {
     "address": "at {}",
+    "service": "at {}",
     "network": "in {}",
     "domain": "under {}",
     "resolver": "by the resolver {}",
