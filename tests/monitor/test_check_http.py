@@ -168,8 +168,8 @@ def bare_deflate(data):
         b"HTTP/1.0 200 OK\r\n\r\n" + BODY,
         b"HTTP/1.1 200\r\nContent-Length: 18\r\n\r\n" + BODY,
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + page(BODY),
-        page(gzip.compress(BODY), Content_Encoding="gzip"),
-        page(gzip.compress(BODY), Content_Encoding="GZIP"),
+        page(gzip.compress(BODY, mtime=0), Content_Encoding="gzip"),
+        page(gzip.compress(BODY, mtime=0), Content_Encoding="GZIP"),
         page(zlib.compress(BODY), Content_Encoding="deflate"),
         page(bare_deflate(BODY), Content_Encoding="deflate"),
         page(BODY, Upgrade="h2,h2c", Connection="Upgrade, close"),  # as Apache says
