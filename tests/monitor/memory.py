@@ -3,7 +3,7 @@
 import contextlib
 import tracemalloc
 
-_TABLE = 1 << 18  # bytes
+_TABLE = 1 << 19  # bytes
 
 
 @contextlib.contextmanager
