@@ -155,13 +155,14 @@ def _walk(endpoint: Endpoint, tools: Tools, course: Course) -> None:
     rows = [*permitted(endpoint, tools, course, url.host, url.port, rows)]
     pings: Pings = tools.keep("pings", lambda: Pings(clock=tools.clock))
     # A reply that is on its way when all time is up shall be told from a check that hangs.
-    share = (endpoint.options.timeout * 0.95 - (tools.clock() - course.began)) / _REQUESTS
+    until = course.began + endpoint.options.timeout * 0.95
     course.enter("first_byte")
     failures: list[CheckError] = []
     for sent in range(1, _REQUESTS + 1):
         family, address = rows.pop(0)
         course.facts.update(address=address[0], requests=sent)
         try:
+            share = (until - tools.clock()) / (_REQUESTS + 1 - sent)
             pings.ping(family, address, max(share, 0.001))
             return course.leave()
         except TimeoutError:
