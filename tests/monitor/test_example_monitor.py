@@ -144,8 +144,9 @@ def test_systemd_takes_its_unit(tmp_path):
 
 def test_its_unit_runs_a_command_that_there_is():
     [command] = re.findall(r"^ExecStart=\S+/safepatch monitor (.*)$", UNIT, re.M)
-    name, *options = command.split()
+    name, *arguments = command.split()
 
-    known = {option for each in monitor.commands[name].params for option in each.opts}
+    context = monitor.commands[name].make_context(name, arguments)
 
-    assert {option for option in options if option.startswith("--")} <= known
+    assert context.params["state"].startswith("/var/lib/")
+    assert [source.rpartition("/")[2] for source in context.params["sources"]] == ["monitor.toml"]
