@@ -225,6 +225,15 @@ def test_a_port_is_that_which_is_asked_since_the_last_reload():
     assert world.settle()[0].cause == {"kind": "service", "value": "192.0.2.1:8443"}
 
 
+def test_what_a_reload_has_taken_out_asks_no_port():
+    world = host(sites=["a", "b"])
+    del world.plan.endpoints["a"]
+
+    world.incidents.seen("a", "192.0.2.9")
+
+    assert world.incidents.places.service("a") == ""
+
+
 def test_an_address_says_more_than_a_network_of_which_nobody_else_is_known():
     world = filled(3, lambda number: "192.0.2.1")
     fail(world, range(3))

@@ -105,7 +105,7 @@ class Places:
     def _port(self, name: str) -> int:
         try:
             return split(self._url(name)).port
-        except CheckError:  # of which kind it is was not found out yet
+        except (CheckError, KeyError):  # it was not found out of which kind it is, or it has gone
             return 0
 
     def near(self, network: str) -> Collection[str]:
