@@ -7,8 +7,11 @@ import struct
 
 import pytest
 
+from safepatch.decorators import fault
 from safepatch.store import CorruptError, FailedError, Store, StoreError, directories, durable
-from safepatch.store.engines.journal.frames import HEADER, frame
+from safepatch.store.engines.journal.frames import HEADER, MAGIC, frame
+from safepatch.store.tools.repairing import repair
+from safepatch.store.tools.surveying import survey
 
 COUNT = 5
 
@@ -187,6 +190,85 @@ class TestMissing:
             content(directory)
 
 
+class TestRoom:
+    """Zeros behind what is written, so that a sync need not say that the file has grown."""
+
+    @pytest.fixture
+    def killed(self, directory, tmp_path):
+        """The files of a store whose process was killed; how many bytes of them are room."""
+        with Store(tmp_path / "open", every=0) as store:
+            for number in range(COUNT):
+                durable(store)(store.root["c"].__setitem__)("n", number)
+            shutil.copytree(store.path, directory)
+            written = store.stats()["journal_bytes"]
+        [file] = files(directory)
+        return file, file.stat().st_size - written
+
+    def test_is_there_while_a_file_is_written_and_is_not_counted(self, killed, directory):
+        file, room = killed
+        found = survey(str(directory))
+
+        assert 3000 < room < 4096
+        assert (found.torn, found.files[0].room) == (0, room)
+        assert found.files[0].size == file.stat().st_size - room
+
+    def test_is_nothing_that_a_crash_has_torn(self, killed, directory, caplog):
+        file, room = killed
+        before = file.stat().st_size
+
+        with Store(directory, every=0) as store:
+            assert store.root == {"c": {"n": COUNT - 1}}
+            assert store.stats()["torn_bytes"] == 0
+        assert not caplog.text
+        assert file.stat().st_size == before - room
+
+    def test_has_in_it_what_a_crash_has_torn(self, killed, directory, caplog):
+        file, room = killed
+        with file.open("r+b") as opened:
+            opened.seek(-room, os.SEEK_END)
+            opened.write(b"torn")
+
+        with Store(directory, every=0) as store:
+            assert store.stats()["torn_bytes"] == 4
+        assert "took away 4 bytes" in caplog.text
+        assert content(directory) == {"c": {"n": COUNT - 1}}
+
+    def test_goes_with_the_file_that_is_closed(self, directory):
+        write(directory, 200, segment=2000)
+
+        for file in files(directory):
+            assert file.read_bytes()[-HEADER.size :][:4] == MAGIC
+
+    def test_grows_with_the_file_up_to_a_point(self, directory):
+        with Store(directory, every=0) as store:
+            rooms = set()
+            for number in range(300):
+                durable(store)(store.root["c"].__setitem__)(str(number), "x" * 10_000)
+                [file] = files(directory)
+                rooms.add(file.stat().st_size - store.stats()["journal_bytes"])
+
+        assert 200_000 < max(rooms) <= 1 << 18
+
+    def test_is_done_without_on_a_full_disk(self, directory, patches):
+        full = fault(error=OSError(errno.ENOSPC, "No space left"), schedule=range(1, 1 << 62))
+        patches.apply("os:pwrite", full, aliases="ignore")
+
+        write(directory)
+
+        assert content(directory) == {"c": {"n": COUNT - 1}}
+
+    def test_in_a_file_that_others_go_on_from_is_damage(self, directory):
+        write(directory, 100, segment=1000)
+        first, *_ = files(directory)
+        with first.open("ab") as file:
+            file.write(bytes(100))
+
+        with pytest.raises(CorruptError, match="does not go on to its mark"):
+            content(directory)
+        repair(str(directory))
+        assert content(directory) == {"c": {"n": 99}}
+
+
 class TestCompacting:
     def test_merges_all_into_one_image(self, directory):
         write(directory, segment=1)
@@ -213,7 +295,7 @@ class TestCompacting:
             used = sum(file.stat().st_size for file in directory.iterdir())
 
         assert files(directory, "image")
-        assert used < 5_000
+        assert used < 4 * 1020 + 4096  # and the room in the last one
         assert content(directory) == {"c": {"k": "end"}}
 
     def test_goes_on_while_transactions_are_committed(self, directory):

@@ -94,7 +94,7 @@ def _plan(directory: str) -> Repair:
         file = look(journal)
         sequence = file.next
         goes_on = [sequence] == [later.first for later in journals[number + 1 : number + 2]]
-        if file.size > file.intact or (goes_on and not file.marked):
+        if file.size > file.intact or (goes_on and (file.room or not file.marked)):
             cuts.append(_rest(file, mark=goes_on and not file.marked))
     known = [_known(cut) for cut in cuts if os.path.basename(cut.path)[0] == "j"]
     known += [sequence, newest_image(listed(directory))]
@@ -119,7 +119,7 @@ def _rest(file: File, *, mark: bool) -> Cut:
     """All after the last batch that is intact; and if there is none, the file."""
     start = file.intact if file.next > file.first else 0
     why = file.damage or (_TORN if file.size > file.intact else "its mark is missing")
-    return Cut(file.path, start, file.size - start, file.next if mark else None, why)
+    return Cut(file.path, start, file.size + file.room - start, file.next if mark else None, why)
 
 
 def _free(directory: str) -> str:

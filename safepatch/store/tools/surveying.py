@@ -24,9 +24,9 @@ class File(NamedTuple):
     """One file: batches `first` to `next` - 1, or the documents as they were before `first`.
 
     `begun` and `ended` are the times of its first and last batch, in seconds since 1970. `intact`
-    are the bytes that can be read, of `size`. `marked` is whether it was ended, `needed` whether it
-    is to open the store, and not only to restore what was before. `damage` is what a crash does not
-    explain, or None.
+    are the bytes that can be read, of `size`; behind those it has `room` for more. `marked` is
+    whether it was ended, `needed` whether it is to open the store, and not only to restore what was
+    before. `damage` is what a crash does not explain, or None.
     """
 
     kind: str  # "image" or "journal"
@@ -40,6 +40,7 @@ class File(NamedTuple):
     marked: bool
     needed: bool
     damage: str | None
+    room: int = 0
 
 
 class Survey(NamedTuple):
@@ -149,7 +150,8 @@ def look(
     end = file.first if file.kind == "image" else frames.sequence
     return File(
         file.kind, file.path, file.first, end, begun, ended,
-        os.path.getsize(file.path), frames.end, frames.marked, True, damage,
+        os.path.getsize(file.path) - frames.room, frames.end, frames.marked, True, damage,
+        frames.room,
     )  # fmt: skip
 
 

@@ -8,6 +8,9 @@ A frame without a payload is a mark: all that stands before it is known to be on
 sequence of the frame that comes next. A mark is written when nothing is waiting to be, and is not
 waited for; so it may be missing, after a crash, where another frame has followed.
 
+Behind the last frame there may be zeros: room for more, which the file has so that a sync writes
+data alone, and not also that the file has grown; it is cut off when the file is closed.
+
 A frame that is damaged before a mark, or before another frame, was damaged later, since only one is
 ever being written. One at the end of a file may be what a crash has left of a write that nobody was
 told of.
@@ -43,13 +46,14 @@ class Frames:
     """The frames of a file, of which `first` is the first one, read one by one.
 
     While iterating, `sequence` is that of the next frame, `end` where it begins, in bytes. After
-    it, `marked` says whether the last of them is a mark, and `torn` is the number of bytes at the
-    end that are no frame. Raises CorruptError for what a crash cannot explain.
+    it, `marked` says whether the last of them is a mark, `torn` is the number of bytes behind it
+    that are no frame, and `room` that of the zeros behind those. Raises CorruptError for what a
+    crash cannot explain.
     """
 
     def __init__(self, path: str, first: int) -> None:
         self.path, self.first, self.sequence = path, first, first
-        self.end = self.torn = 0
+        self.end = self.torn = self.room = 0
         self.marked = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -61,13 +65,12 @@ class Frames:
                 if payload:
                     self.sequence += 1
                     yield payload
-            self.torn = size - self.end
-            if self.torn:
-                self._need_torn(file)
+            if self.end < size:
+                self._look_behind(file)
 
     def need_complete(self) -> None:
         """Raise CorruptError for a file that is not as it was when it was closed."""
-        if self.torn or not self.marked:
+        if self.torn or self.room or not self.marked:
             raise CorruptError(self.path, self.end, "the file does not go on to its mark")
 
     def _frame(self, file: BinaryIO, size: int) -> bytes | None:
@@ -94,10 +97,17 @@ class Frames:
             self.end -= HEADER.size
         return payload or None
 
-    def _need_torn(self, file: BinaryIO) -> None:
-        """Raise CorruptError if what follows the last good frame was ever known to be on disk."""
+    def _look_behind(self, file: BinaryIO) -> None:
         file.seek(self.end)
-        for sequence, _ in intact(file.read()):
+        rest = file.read()
+        self.torn = len(rest.rstrip(b"\0"))
+        self.room = len(rest) - self.torn
+        if self.torn:
+            self._need_torn(rest)
+
+    def _need_torn(self, rest: bytes) -> None:
+        """Raise CorruptError if what follows the last good frame was ever known to be on disk."""
+        for sequence, _ in intact(rest):
             found = f"frame {self.sequence} is damaged, but frame {sequence} after it is intact"
             raise CorruptError(self.path, self.end, found)
 

@@ -20,6 +20,7 @@ from safepatch.store.threads import native
 from safepatch.store.values import Op, checksum, decode, encode
 
 logger = logging.getLogger("safepatch.store")
+_PAGE, _ROOM = 1 << 12, 1 << 18  # bytes that a journal is made longer by, at least and at most
 
 
 class Journal:
@@ -34,6 +35,7 @@ class Journal:
         self._lock: int | None = None
         self._file: int | None = None  # the journal that is being written
         self._size = self._closed = self._image = 0  # bytes
+        self._end = 0  # of the file, with the room in it
         self._merging: int | None = None  # the process that merges files, and of how many bytes
         self._merged = 0
         self.lock: Any
@@ -77,10 +79,10 @@ class Journal:
 
     def _seal(self, frames: Frames) -> None:
         """Take away what a crash has left of the last write, and say that all else is complete."""
-        if frames.marked and not frames.torn:
+        if frames.marked and not (frames.torn or frames.room):
             return
         path, self.torn = frames.path, frames.torn
-        self._closed -= frames.torn
+        self._closed -= frames.torn + frames.room
         if frames.torn:
             logger.warning(
                 "%s: took away %d bytes at its end, left by a write that a crash cut off",
@@ -120,15 +122,25 @@ class Journal:
         new = self._file is None
         if self._file is None:
             path = files.path_of(self.directory, "journal", self.sequence)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-            self._file = os.open(path, flags, 0o644)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            self._end = 0
         directories.write_all(self._file, data)
+        self._make_room(self._file, self._size + len(data))
         directories.sync(self._file)
         if new:
             directories.sync_directory(self.directory)
         self.sequence += 1
         self._size += len(data)
         self._marked = False
+
+    def _make_room(self, descriptor: int, size: int) -> None:
+        """Have zeros behind what is written, so that the next syncs need not say that it grew."""
+        if size + HEADER.size <= self._end:  # a mark, too, has room
+            return
+        self._end = size
+        room = min(max(size, _PAGE), _ROOM, self.segment)
+        with contextlib.suppress(OSError):  # of a full disk: without it a sync takes longer
+            self._end += os.pwrite(descriptor, bytes(room), size)
 
     def rest(self) -> None:
         """Say in the file that all in it is on disk, so that damage to the last batch is found.
@@ -149,7 +161,8 @@ class Journal:
         if self._file is None:
             return
         self._mark()
-        directories.sync(self._file)
+        os.ftruncate(self._file, self._size)
+        os.fsync(self._file)
         os.close(self._file)
         self._file = None
         self._closed += self._size
