@@ -124,10 +124,18 @@ def in_background_async(work: Coroutine[Any, Any, object], give_up: Callable[[],
 
 def hub() -> Any:
     """gevent's hub of this thread, or None; never makes one."""
+    return _hub()
+
+
+def _no_hub() -> Any:
+    """None, until there is gevent; from then on `_hub` is a function of its own."""
     local = sys.modules.get("gevent._hub_local")
-    if local is None:
+    found = getattr(local, "get_hub_if_exists", None)  # there is none while it is being imported
+    if found is None:
         return None
-    try:
-        return local.get_hub_if_exists()
-    except AttributeError:  # it is only being imported
-        return None
+    global _hub
+    _hub = found
+    return found()
+
+
+_hub: Callable[[], Any] = _no_hub

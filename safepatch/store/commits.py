@@ -62,7 +62,8 @@ class Commits(Generic[T]):
     def append(self, transaction: T) -> int:
         """Put a transaction into the next batch; its ticket."""
         with self.lock:
-            self.need_working()
+            if self.failure is not None:
+                self.need_working()
             if self.closed:
                 raise ClosedError("cannot commit: the store was closed meanwhile")
             self._next.append(transaction)

@@ -39,11 +39,6 @@ def running(open_: Open) -> tuple[Any, Transaction | None]:
     return who, found
 
 
-def _open_here(open_: Open) -> Transaction | None:
-    """The open transaction of what runs here: the same, for those who ask at each access."""
-    return open_.get(_current()) or open_.get(get_ident())
-
-
 if TYPE_CHECKING:
     Documents = dict[str, Any]
 else:
@@ -115,16 +110,18 @@ class Collection(Documents):
             self.sums[key] = checksum(document)
 
     def _touch(self, key: Any) -> None:
-        transaction = _open_here(self.open)
+        transaction = self.open.get(_current()) or running(self.open)[1]
         if transaction is not None and transaction is not self.held.get(key):
             transaction.touch(self, key)
 
     def _change(self, key: str) -> None:
-        transaction = _open_here(self.open)
-        if transaction is not None:
+        transaction = self.open.get(_current()) or running(self.open)[1]
+        holder = self.held.get(key)
+        if transaction is None:
+            if holder is not None:
+                raise ConflictError(self.name, key)
+        elif transaction is not holder:
             transaction.change(self, key)
-        elif key in self.held:
-            raise ConflictError(self.name, key)
 
     # -- what a dict does at once, where nobody has to be told
 

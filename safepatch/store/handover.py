@@ -98,8 +98,7 @@ class HandOver:
             return
         # From here on it is the new one that is right; both have the same until its first batch.
         self.old.write([[("", GONE, encode(self.path))]])
-        self.kept.engine = self.new
-        commits.write, commits.rest = self.new.write, self.new.rest
+        self.kept.use(self.new)
         self.kept.watch()
         self.new.write(batch)
 

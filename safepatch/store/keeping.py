@@ -35,9 +35,9 @@ class Kept:
     """What `Store` does while it is open. Safe in threads and greenlets."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
         self.root = _read(engine)
         self.commits = Commits(engine.write, engine.rest)
+        self.use(engine)
         self.rolled_back = self.found = 0
         # Held while a transaction's body runs. A thread may take it again, so that it keeps out
         # other threads, but not the greenlets of one; and it is native, whatever gevent patches.
@@ -45,14 +45,21 @@ class Kept:
         give_lock(self)
         self.root.kept = self
 
+    def use(self, engine: Engine) -> None:
+        """Have an engine, which must have all that was committed, keep what comes from now on."""
+        self.engine = engine
+        self.most = min(_MOST, getattr(engine, "most", _MOST))
+        self.commits.write, self.commits.rest = engine.write, engine.rest
+
     # -- transactions
 
     def begin(self, reads_only: bool) -> tuple[Any, Transaction]:
         """Begin a transaction of what runs here; to be given to `commit` or `undo`."""
-        self.commits.need_working()
+        if self.commits.failure is not None:
+            self.commits.need_working()
         self.lock.acquire()
         who, above = running(self.root.open)
-        if isinstance(above, Reading) and not reads_only:
+        if above is not None and not reads_only and isinstance(above, Reading):
             self.lock.release()
             raise ReadOnlyError("cannot begin a transaction that writes within one that only reads")
         transaction = (Reading if reads_only else Transaction)(above)
@@ -101,9 +108,12 @@ class Kept:
     def _append(self, ops: list[Op]) -> int:
         size = 0
         for _, _, document in ops:
-            size += len(document or b"")
-        if size > (most := min(_MOST, getattr(self.engine, "most", _MOST))):
-            raise StoreError(f"cannot commit {size} bytes of documents at once; the most is {most}")
+            if document is not None:
+                size += len(document)
+        if size > self.most:
+            raise StoreError(
+                f"cannot commit {size} bytes of documents at once; the most is {self.most}"
+            )
         ticket = self.commits.append(ops)
         for name, key, document in ops:
             self.root[name].note(key, document, ticket)

@@ -84,12 +84,12 @@ class Crowd:
     greenlet three times as much.
     """
 
-    __slots__ = ("_hub", "_over", "_waiter", "_waiters", "_watcher", "wake")
+    __slots__ = ("_current", "_hub", "_over", "_waiters", "_watcher", "wake")
 
     def __init__(self, here: Any) -> None:
         self._hub, self._over = here, False
-        self._waiter = import_module("gevent.hub").Waiter
-        self._waiters: list[Any] = []
+        self._current = import_module("greenlet").getcurrent
+        self._waiters: dict[Any, None] = {}
         # It keeps the loop from ending, too, when there is nothing else to wait for.
         self._watcher = here.loop.async_()
         self._watcher.start(self._wake)
@@ -97,18 +97,25 @@ class Crowd:
         self.wake: Callable[[], object] = self._watcher.send
 
     def wait(self, seconds: float) -> None:
-        """Wait, however long it takes."""
+        """Wait, however long it takes; or return earlier, for whatever reason."""
         if not self._over:
-            waiter = self._waiter(self._hub)
-            self._waiters.append(waiter)
-            waiter.get()
+            me = self._current()
+            self._waiters[me] = None
+            try:
+                self._hub.switch()
+            finally:
+                self._waiters.pop(me, None)
 
     def _wake(self) -> None:
         self._over = True
         self._watcher.stop()
         self._watcher.close()
-        for waiter in self._waiters:  # one whose greenlet was killed meanwhile does nothing
-            waiter.switch(None)
+        for waiter in [*self._waiters]:
+            if waiter in self._waiters:  # and was not killed meanwhile
+                try:
+                    waiter.switch()
+                except BaseException:  # of a bare greenlet, whose parent this one is
+                    self._hub.handle_error(waiter, *sys.exc_info())
 
 
 class Worker:

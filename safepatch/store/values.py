@@ -52,6 +52,12 @@ def _refused(value: Any, levels: int = _LEVELS) -> tuple[list[str | int], str] |
     Types are compared exactly: a subclass, a tuple or a set would come back as something else.
     """
     kind = type(value)
+    if kind in _ANY:
+        return None
+    if kind is int:
+        return None if -(1 << 63) <= value < 1 << 64 else ([], f"{value!r} has more than 64 bits")
+    if kind is float:
+        return None if math.isfinite(value) else ([], f"{value!r} is not finite")
     if kind is dict:
         for name in value:
             if type(name) is not str:
@@ -60,21 +66,10 @@ def _refused(value: Any, levels: int = _LEVELS) -> tuple[list[str | int], str] |
     elif kind is list:
         inner = enumerate(value)
     else:
-        found = _refused_leaf(kind, value)
-        return None if found is None else ([], found)
+        return [], f"{value!r} is of type {kind.__name__}"
     if not levels:
         raise RecursionError
     for step, part in inner:
         if type(part) not in _ANY and (refused := _refused(part, levels - 1)) is not None:
             return [step, *refused[0]], refused[1]
     return None
-
-
-def _refused_leaf(kind: type, value: Any) -> str | None:
-    if kind in _ANY:
-        return None
-    if kind is int:
-        return None if -(1 << 63) <= value < 1 << 64 else f"{value!r} has more than 64 bits"
-    if kind is float:
-        return None if math.isfinite(value) else f"{value!r} is not finite"
-    return f"{value!r} is of type {kind.__name__}"

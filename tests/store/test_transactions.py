@@ -249,7 +249,7 @@ def test_the_path_is_written_as_one_writes_it(store):
 
 
 def test_a_transaction_that_is_too_large_is_refused_and_brought_back(store, monkeypatch):
-    monkeypatch.setattr("safepatch.store.keeping._MOST", 1000)
+    monkeypatch.setattr(store.opened(), "most", 1000)
 
     with pytest.raises(StoreError, match="the most is 1000"), store.transaction():
         store.root["c"]["k"] = "x" * 1000
