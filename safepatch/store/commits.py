@@ -175,6 +175,10 @@ class Commits(Generic[T]):
             self._now_events, self._next_events = {}, {}
         _wake(woken)
 
+    def forget(self) -> None:
+        """In the child of a fork: write nothing, whatever its copies of greenlets are about to."""
+        self.failure = ClosedError("it belongs to the process that was forked")
+
     def close(self) -> None:
         """Take nothing more, and have all on disk that was taken. Raises FailedError."""
         with self.lock:

@@ -197,6 +197,7 @@ class Kept:
 
     def forget(self) -> None:
         self.root.open.clear()  # what was open goes on in the parent, and ends there
+        self.commits.forget()
         self.engine.forget()
 
     def backup(self, path: str) -> None:

@@ -121,6 +121,7 @@ class Snapshots:
         return {"entries": len(self.root), "image_bytes": size, "images": self.commits.batches}
 
     def forget(self) -> None:
+        self.commits.forget()
         os.close(self._lock)
 
     def close(self, *, last: bool = False) -> None:

@@ -90,6 +90,7 @@ class Store:
         self.lock: Any
         give_lock(self)
         self._kept: Any = None
+        self._closing: Any = None  # what is being closed
         self._over: str | None = None  # why it cannot be used any more
         self._stop = threading.Event()
 
@@ -224,9 +225,13 @@ class Store:
             self._over = self._over or "it was closed"
             kept, self._kept = self._kept, None
             self._stop.set()
-            _open.discard(self)
             if kept is not None:
-                kept.close(last=last)
+                self._closing = kept
+                try:
+                    kept.close(last=last)
+                finally:
+                    self._closing = None
+                    _open.discard(self)
 
     def __enter__(self) -> Store:
         with self.lock:
@@ -244,7 +249,7 @@ class Store:
 
     def forget(self) -> None:
         """In the child of a fork: leave the store to the parent."""
-        kept, self._kept = self._kept, None
+        kept, self._kept = self._kept or self._closing, None
         self._over = (
             "it belongs to the process that this one was forked from; open a store of its own in "
             "each process, or let one process serve the others"

@@ -29,10 +29,10 @@ def off_loop(function: Callable[..., R], *arguments: Any) -> R:
 
 def native(module: str, name: str) -> Any:
     """A function of Python itself, whether or not gevent has put another in its place."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None:
+    original = getattr(sys.modules.get("gevent.monkey"), "get_original", None)
+    if original is None:  # or it is only being imported
         return getattr(sys.modules[module], name)
-    return monkey.get_original(module, name)
+    return original(module, name)
 
 
 def when_idle(here: Any, work: Callable[[], object]) -> None:

@@ -328,3 +328,48 @@ def test_a_transaction_at_the_end_of_the_program_needs_no_thread(run):
     )
 
     assert printed == "0 {'c': {'k': 1}}"
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("engine", ["journal", "sqlite", "snapshot"])
+def test_the_child_of_a_fork_does_not_go_on_with_closing_the_store(engine, turns):
+    """It has a copy of the greenlet that closes it, and of what that is about to write."""
+    printed = child(
+        f"""
+        import os, tempfile
+        from gevent import monkey; monkey.patch_all()
+        import gevent
+        from safepatch.store import Store
+
+        path = tempfile.mkdtemp() + "/state"
+        path = {{"sqlite": "sqlite:///" + path}}.get({engine!r}, path)
+        options = {{"mode": "snapshot"}} if {engine!r} == "snapshot" else {{}}
+        store = Store(path, every=0, **options)
+        store.root.setdefault("c", {{}}) if options else store.root["c"]
+        store.root["c"].update(first=1, second=1)
+        store.sync()
+        store.root["c"]["first"] = 2
+        commits, parent = store.opened().commits, os.getpid()
+        write = commits.write
+        def seen(batch):
+            print("the parent" if os.getpid() == parent else "the child", "writes", flush=True)
+            write(batch)
+        commits.write = seen
+
+        closing = gevent.spawn(store.close)
+        for _ in range({turns}):
+            gevent.sleep(0)
+        forked = os.fork()
+        if forked == 0:
+            gevent.get_hub().print_exception = lambda *about: None  # of the copy, which is refused
+            gevent.sleep(0.2)
+            os._exit(0)
+        with gevent.Timeout(10):
+            closing.get()
+            os.waitpid(forked, 0)
+        with Store(path, every=0, **options) as store:
+            print({{**store.root["c"]}})
+        """
+    )
+
+    assert printed.splitlines() == ["the parent writes", "{'first': 2, 'second': 1}"]
