@@ -334,7 +334,9 @@ def test_a_transaction_of_several_statements_is_written_as_a_whole_or_not(
 
 
 def test_too_large_a_transaction_is_refused_and_the_store_goes_on(store, monkeypatch):
-    monkeypatch.setattr(postgres.Postgres, "most", 1000)
+    assert store.opened().most == postgres.Postgres.most < 1 << 30
+    monkeypatch.setattr(store.opened(), "most", 1000)
+
     with pytest.raises(StoreError, match="at once"), store.transaction():
         store.root["c"]["k"] = "x" * 2000
     with store.transaction():
