@@ -62,8 +62,7 @@ class Commits(Generic[T]):
     def append(self, transaction: T) -> int:
         """Put a transaction into the next batch; its ticket."""
         with self.lock:
-            if self.failure is not None:
-                self.need_working()
+            self.need_working()
             if self.closed:
                 raise ClosedError("cannot commit: the store was closed meanwhile")
             self._next.append(transaction)

@@ -55,11 +55,10 @@ class Kept:
 
     def begin(self, reads_only: bool) -> tuple[Any, Transaction]:
         """Begin a transaction of what runs here; to be given to `commit` or `undo`."""
-        if self.commits.failure is not None:
-            self.commits.need_working()
+        self.commits.need_working()
         self.lock.acquire()
         who, above = running(self.root.open)
-        if above is not None and not reads_only and isinstance(above, Reading):
+        if isinstance(above, Reading) and not reads_only:
             self.lock.release()
             raise ReadOnlyError("cannot begin a transaction that writes within one that only reads")
         transaction = (Reading if reads_only else Transaction)(above)
@@ -108,8 +107,7 @@ class Kept:
     def _append(self, ops: list[Op]) -> int:
         size = 0
         for _, _, document in ops:
-            if document is not None:
-                size += len(document)
+            size += len(document or b"")
         if size > self.most:
             raise StoreError(
                 f"cannot commit {size} bytes of documents at once; the most is {self.most}"
