@@ -265,7 +265,8 @@ class TestRoom:
 
         with pytest.raises(CorruptError, match="does not go on to its mark"):
             content(directory)
-        repair(str(directory))
+        found = repair(str(directory))
+        assert [(cut.bytes, cut.why) for cut in found.cuts] == [(100, "zeros are behind its mark")]
         assert content(directory) == {"c": {"n": 99}}
 
 

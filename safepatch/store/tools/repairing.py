@@ -118,7 +118,10 @@ def _whole(path: str, why: str) -> Cut:
 def _rest(file: File, *, mark: bool) -> Cut:
     """All after the last batch that is intact; and if there is none, the file."""
     start = file.intact if file.next > file.first else 0
-    why = file.damage or (_TORN if file.size > file.intact else "its mark is missing")
+    if file.size > file.intact:
+        why = file.damage or _TORN
+    else:
+        why = "zeros are behind its mark" if file.marked else "its mark is missing"
     return Cut(file.path, start, file.size + file.room - start, file.next if mark else None, why)
 
 
