@@ -89,15 +89,18 @@ class Commits(Generic[T]):
                 self.need_working()
                 if self.durable >= ticket:
                     return None
-                if self._idle is not None and self._idle.loop is None:
-                    self._busy, self._idle = False, None  # it was destroyed, and is never idle
+                if self._idle is not None and (self._idle is not here or here.loop is None):
+                    # It may never be idle: destroyed, or blocked until this one goes on.
+                    self._busy, self._idle = False, None
                 lead, self._busy = not self._busy, True
                 inline = here is None or self.inline
+                if lead and not inline:
+                    self._idle = here
                 wait = None if lead and inline else self._join(here, ticket)
             if wait is None:
                 self._write_next()
             elif lead:
-                self._write_beside(here)
+                when_idle(here, functools.partial(self._write_beside, here))
         except BaseException as error:
             # Such as Ctrl-C, just before it wrote: all others would wait for it for ever.
             if lead:
@@ -107,18 +110,16 @@ class Commits(Generic[T]):
 
     def _write_beside(self, here: Any) -> None:
         """Have a thread write a batch, so that the loop goes on."""
+        with self.lock:
+            if self._idle is not here:
+                return  # somebody has taken it over
+            self._idle = None
         try:
             self._worker = self._worker or Worker()
         except RuntimeError:  # Python 3.12 begins no thread when the program is ending
             self._write_next()
             return
-        self._idle = here
-        when_idle(here, functools.partial(self._hand_over, here, self._worker))
-
-    def _hand_over(self, here: Any, worker: Worker) -> None:
-        if self._idle is here:  # and nobody has given it up
-            self._idle = None
-            worker.do(self._write_next)
+        self._worker.do(self._write_next)
 
     def _join(self, here: Any, ticket: int) -> Callable[[float], object]:
         """How to wait for the batch in which a ticket is; under the lock."""
@@ -177,6 +178,7 @@ class Commits(Generic[T]):
     def forget(self) -> None:
         """In the child of a fork: write nothing, whatever its copies of greenlets are about to."""
         self.failure = ClosedError("it belongs to the process that was forked")
+        self._idle = None
 
     def close(self) -> None:
         """Take nothing more, and have all on disk that was taken. Raises FailedError."""

@@ -247,6 +247,27 @@ def test_a_loop_that_is_destroyed_with_who_waits_in_it_holds_up_no_others(run, w
     assert printed == "{'counters': {'n': 2}}"
 
 
+def test_a_thread_does_not_wait_for_a_loop_that_waits_for_it(run):
+    printed = run(
+        """
+        increment()
+        waiting = gevent.spawn(increment)
+        gevent.sleep(0)  # it is to be written when the loop is idle, which it is not now
+        over = native("_thread", "allocate_lock")()
+        over.acquire()
+        def other():
+            increment()
+            over.release()
+        native("_thread", "start_new_thread")(other, ())
+        print(over.acquire(timeout=10))
+        waiting.get()
+        print(closed())
+        """
+    )
+
+    assert printed.splitlines() == ["True", "{'counters': {'n': 3}}"]
+
+
 def test_threads_and_greenlets_together_count_exactly(run):
     printed = run(
         """
