@@ -47,7 +47,7 @@ def syncs(requests: int, clients: int) -> dict[str, int]:
 
 
 def _syncs(name: str, requests: int, clients: int) -> int:
-    calls = "fsync,fdatasync,msync,sync_file_range"
+    calls = "fsync,fdatasync,msync,sync_file_range,io_submit"
     with tempfile.TemporaryDirectory() as temporary:
         trace, directory = pathlib.Path(temporary, "trace"), pathlib.Path(temporary, "store")
         directory.mkdir()

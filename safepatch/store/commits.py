@@ -1,28 +1,33 @@
 """Group commit: what waits for the disk goes to it together.
 
 One batch is under way at a time, and what comes meanwhile is the next one: so the time that the
-disk takes decides how many share a write, and nobody waits for a timer. Whoever comes first writes;
-under gevent a thread does, so that the loop goes on, and begins when the loop has nothing else to
-do: those that are on their way would come right after it, and take a write of their own.
+disk takes decides how many share a write, and nobody waits for a timer. Whoever comes first writes.
+Under gevent the loop does, and the kernel syncs; or a thread does both, so that the loop goes on.
+That begins when the loop has nothing else to do: those that are on their way would come right after
+it, and take a write of their own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from safepatch.decorators import waiting
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.threads import get_ident
+from safepatch.store import syncing
 from safepatch.store.errors import ClosedError, FailedError
-from safepatch.store.threads import Crowd, Worker, latch, when_idle
+from safepatch.store.threads import Crowd, Worker, latch, native, pause, raise_later, when_idle
 
 T = TypeVar("T")
-# How to wait and to wake, for each hub of gevent, and for threads without one (None).
-Events = dict[Any, tuple[Callable[[float], object], Callable[[], object]]]
-_LONG = 3600.0  # seconds; who waits looks again then
+# How to wait and to wake, for each hub of gevent, and for threads without one.
+Event = tuple[Callable[[float], object], Callable[[], object]]
+Events = dict[Any, Event]
+# Of an engine; see there.
+Begin = Callable[[Any, list[Any], syncing.Then], bool]
+_LONG, _MOMENT = 3600.0, 0.001  # seconds; who waits looks again then
 
 
 class Commits(Generic[T]):
@@ -36,6 +41,7 @@ class Commits(Generic[T]):
         self, write: Callable[[list[T]], None], rest: Callable[[], None] = lambda: None
     ) -> None:
         self.write, self.rest = write, rest  # which a hand-over replaces
+        self.begin: Begin | None = None
         self.appended = self.durable = 0  # tickets
         self.batches = 0
         self.failure: BaseException | None = None
@@ -50,6 +56,8 @@ class Commits(Generic[T]):
         self._next_events: Events = {}
         self._worker: Worker | None = None  # who writes under gevent
         self._idle: Any = None  # the hub that is to have nothing else to do before
+        # The batch under way, and the hub that tells when it is on disk.
+        self._sync: tuple[Any, list[T]] | None = None
 
     def need_working(self) -> None:
         """Raise FailedError if a write has failed."""
@@ -62,7 +70,8 @@ class Commits(Generic[T]):
     def append(self, transaction: T) -> int:
         """Put a transaction into the next batch; its ticket."""
         with self.lock:
-            self.need_working()
+            if self.failure is not None:
+                self.need_working()
             if self.closed:
                 raise ClosedError("cannot commit: the store was closed meanwhile")
             self._next.append(transaction)
@@ -89,11 +98,12 @@ class Commits(Generic[T]):
                 self.need_working()
                 if self.durable >= ticket:
                     return None
-                if self._idle is not None and (self._idle is not here or here.loop is None):
-                    # It may never be idle: destroyed, or blocked until this one goes on.
-                    self._busy, self._idle = False, None
-                lead, self._busy = not self._busy, True
                 inline = here is None or self.inline
+                if self._is_stuck(here):
+                    self._busy, self._idle = False, None
+                if self._sync is not None and (self._sync[0] is not here or inline):
+                    return functools.partial(self._help, inline)
+                lead, self._busy = not self._busy, True
                 if lead and not inline:
                     self._idle = here
                 wait = None if lead and inline else self._join(here, ticket)
@@ -108,18 +118,74 @@ class Commits(Generic[T]):
             raise
         return wait
 
+    def _is_stuck(self, here: Any) -> bool:
+        """Say whether a loop that is to write may never: destroyed, or blocked until this goes on.
+
+        Others than the main thread's write at once.
+        """
+        loop = None if self._idle is None else self._idle.loop
+        return self._idle is not None and (
+            loop is None or (self._idle is not here and bool(loop.default))
+        )
+
+    def _help(self, inline: bool, seconds: float) -> None:
+        """Wait for a moment, and see whether what another loop has begun is over."""
+        if inline:
+            native("time", "sleep")(_MOMENT)
+        else:
+            pause(_MOMENT)
+        syncing.look()
+
     def _write_beside(self, here: Any) -> None:
-        """Have a thread write a batch, so that the loop goes on."""
-        with self.lock:
-            if self._idle is not here:
-                return  # somebody has taken it over
-            self._idle = None
+        """Have a batch written while the loop goes on, by the kernel or by a thread."""
+        try:
+            with self.lock:
+                if self._idle is not here:
+                    return  # somebody has taken it over
+                self._idle = None
+                batch = self._take()
+                if here.loop is not None and here.loop.default:
+                    self._sync = here, batch
+            if self._sync is None or not self._begin(here, batch):
+                self._in_thread(functools.partial(self._write, batch))
+        except BaseException as error:
+            self.stop(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _begin(self, here: Any, batch: list[T]) -> bool:
+        """Have a batch written by the loop, and synced by the kernel, if they can."""
+        begin, begun = self.begin, False
+        woken: list[Event] = []
+        try:
+            synced = functools.partial(self._synced, batch, woken)
+            begun = begin is not None and syncing.may_begin() and begin(here, batch, synced)
+        except Exception:
+            raise
+        except BaseException as error:  # Ctrl-C, before it was begun
+            raise_later(here, error)
+        if not begun:
+            self._sync = None
+        return begun
+
+    def _synced(self, batch: list[T], woken: list[Event], error: BaseException | None) -> None:
+        """End the batch under way; to be called again if it raises, for Ctrl-C."""
+        try:
+            with self.lock:
+                if self._sync is not None and self._sync[1] is batch:
+                    self._end_batch(error, woken)
+        except BaseException as failure:
+            self.stop(failure)
+            raise
+        self._go_on(woken, error)
+
+    def _in_thread(self, work: Callable[[], object]) -> None:
         try:
             self._worker = self._worker or Worker()
         except RuntimeError:  # Python 3.12 begins no thread when the program is ending
-            self._write_next()
+            work()
             return
-        self._worker.do(self._write_next)
+        self._worker.do(work)
 
     def _join(self, here: Any, ticket: int) -> Callable[[float], object]:
         """How to wait for the batch in which a ticket is; under the lock."""
@@ -131,41 +197,48 @@ class Commits(Generic[T]):
         return events[key][0]
 
     def _write_next(self) -> None:
-        """Write a batch, and wake those that wait for it, and those that wait to write."""
-        failure: BaseException | None = None
+        self._write(self._take())
+
+    def _take(self) -> list[T]:
+        """The next batch, which is under way from now on."""
         with self.lock:
             batch, self._next = self._next, []
             self._under_way = self.appended
             self._now_events, self._next_events = self._next_events, {}
+        return batch
+
+    def _write(self, batch: list[T]) -> None:
+        failure: BaseException | None = None
         try:
             self.write(batch)
         except BaseException as error:  # not even a KeyboardInterrupt leaves it as if written
             failure = error
+        woken: list[Event] = []
+        self._end_batch(failure, woken)
+        self._go_on(woken, failure)
+
+    def _end_batch(self, failure: BaseException | None, woken: list[Event]) -> None:
+        """Say what became of the batch under way; add who is to be woken."""
         with self.lock:
-            woken = [*self._now_events.values()]
-            self._now_events = {}
+            # One of those that wait for the next batch is to write it.
+            woken += [*self._now_events.values(), *self._next_events.values()]
+            self._now_events, self._next_events = {}, {}
             if failure is None:
                 self.durable = self._under_way
                 self.batches += 1
             else:
                 self.failure = failure
-            self._busy = False
-            woken += self._next_events.values()  # one of them is to write the next batch
-            self._next_events = {}
-            more = bool(self._next)
-        _wake(woken)
-        if failure is None and not more:
-            failure = self._take_rest()
-        if failure is not None and not isinstance(failure, Exception):
-            raise failure
+            self._busy, self._sync = False, None
 
-    def _take_rest(self) -> BaseException | None:
-        try:
-            self.rest()
-        except BaseException as error:
-            self.failure = error
-            return error
-        return None
+    def _go_on(self, woken: list[Event], failure: BaseException | None) -> None:
+        _wake(woken)
+        if failure is None and not (self._busy or self._next):
+            try:
+                self.rest()
+            except Exception as error:
+                self.failure = error
+        elif failure is not None and not isinstance(failure, Exception):
+            raise failure
 
     def stop(self, failure: BaseException) -> None:
         """Accept nothing more, as after a write that failed; what is being written may fail too."""
@@ -178,7 +251,7 @@ class Commits(Generic[T]):
     def forget(self) -> None:
         """In the child of a fork: write nothing, whatever its copies of greenlets are about to."""
         self.failure = ClosedError("it belongs to the process that was forked")
-        self._idle = None
+        self._idle = self._sync = None
 
     def close(self) -> None:
         """Take nothing more, and have all on disk that was taken. Raises FailedError."""
@@ -195,7 +268,11 @@ class Commits(Generic[T]):
             self._worker = None
 
 
-def _wake(woken: Iterable[tuple[Any, Callable[[], object]]]) -> None:
-    for _, wake in woken:
-        with contextlib.suppress(ValueError):  # a loop that was destroyed: nobody waits in it
-            wake()
+def _wake(woken: list[Event]) -> None:
+    """Wake all, and take them out of the list."""
+    while woken:
+        # ValueError: of a loop that was destroyed, in which nobody waits. The other one: woken
+        # before, and then came Ctrl-C.
+        with contextlib.suppress(ValueError, RuntimeError):
+            woken[-1][1]()
+        woken.pop()

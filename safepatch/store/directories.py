@@ -54,14 +54,17 @@ def locked(directory: str, name: str, *, wait: bool = False) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all bytes, however few are taken at a time."""
-    rest = memoryview(data)
-    while rest:
-        written = os.write(descriptor, rest)
+def write_all(descriptor: int, data: bytes, at: int | None = None) -> None:
+    """Write all bytes, however few are taken at a time; at an offset, if one is given."""
+    done, whole = 0, memoryview(data)
+    while done < len(data):
+        rest = whole[done:]
+        written = (
+            os.write(descriptor, rest) if at is None else os.pwrite(descriptor, rest, at + done)
+        )
         if not written:
             raise OSError(errno.EIO, "nothing was written")
-        rest = rest[written:]
+        done += written
 
 
 def sync(descriptor: int) -> None:

@@ -54,7 +54,7 @@ class HandOver:
         with self.kept.lock:
             if commits.write != self.old.write:
                 raise StoreError("cannot hand over: it is being done already; wait for that")
-            commits.write = self.write
+            commits.write, commits.begin = self.write, None
         try:
             off_loop(self.kept.root.stay)
             for part in self.documents():
@@ -65,7 +65,7 @@ class HandOver:
             commits.wait(commits.append([]))
         except BaseException:
             if self.kept.engine is self.old:
-                commits.write = self.old.write
+                self.kept.use(self.old)
             raise
         if self.failure is not None:
             raise self.failure
@@ -89,11 +89,11 @@ class HandOver:
 
     def switch(self, batch: Sequence[Sequence[Op]]) -> None:
         """What the store calls instead of the old engine, once."""
-        commits = self.kept.commits
         try:
             self.new.write([[*self.taken(), ("", COMING, None)]])
         except Exception as error:
-            self.failure, commits.write = error, self.old.write
+            self.failure = error
+            self.kept.use(self.old)
             self.old.write(batch)
             return
         # From here on it is the new one that is right; both have the same until its first batch.

@@ -50,12 +50,14 @@ class Kept:
         self.engine = engine
         self.most = min(_MOST, getattr(engine, "most", _MOST))
         self.commits.write, self.commits.rest = engine.write, engine.rest
+        self.commits.begin = getattr(engine, "begin", None)
 
     # -- transactions
 
     def begin(self, reads_only: bool) -> tuple[Any, Transaction]:
         """Begin a transaction of what runs here; to be given to `commit` or `undo`."""
-        self.commits.need_working()
+        if self.commits.failure is not None:
+            self.commits.need_working()
         self.lock.acquire()
         who, above = running(self.root.open)
         if isinstance(above, Reading) and not reads_only:

@@ -14,11 +14,11 @@ from safepatch.decorators.waiting import hub
 R = TypeVar("R")
 
 
-def pause() -> None:
+def pause(seconds: float = 0) -> None:
     """Let other greenlets run, if there are any."""
     here = hub()
     if here is not None:
-        here.wait(here.loop.timer(0))
+        here.wait(here.loop.timer(seconds))
 
 
 def off_loop(function: Callable[..., R], *arguments: Any) -> R:
@@ -38,6 +38,8 @@ def native(module: str, name: str) -> Any:
 def when_idle(here: Any, work: Callable[[], object]) -> None:
     """Do something when a loop has nothing else to do, or has been busy for some milliseconds.
 
+    It is done again if it raises, as for Ctrl-C.
+
     Those milliseconds are Python's own: as long as it lets a thread wait for a busy one. Only for
     the main thread's loop; others may end before that, and do it at once.
     """
@@ -48,10 +50,10 @@ def when_idle(here: Any, work: Callable[[], object]) -> None:
     latest = time.perf_counter() + sys.getswitchinterval()
 
     def do() -> None:
+        work()
         for watcher in (idle, turn):
             watcher.stop()
             watcher.close()
-        work()
 
     def look() -> None:
         if time.perf_counter() > latest:
@@ -59,6 +61,15 @@ def when_idle(here: Any, work: Callable[[], object]) -> None:
 
     idle.start(do)
     turn.start(look)
+
+
+def raise_later(here: Any, error: BaseException) -> None:
+    """Raise what came amid something, such as Ctrl-C, after it, in the loop."""
+
+    def interrupt() -> None:
+        raise error
+
+    here.loop.run_callback(interrupt)
 
 
 def latch() -> tuple[Callable[[float], object], Callable[[], object]]:
@@ -84,7 +95,7 @@ class Crowd:
     greenlet three times as much.
     """
 
-    __slots__ = ("_current", "_hub", "_over", "_waiters", "_watcher", "wake")
+    __slots__ = ("_current", "_hub", "_over", "_waiters", "_watcher")
 
     def __init__(self, here: Any) -> None:
         self._hub, self._over = here, False
@@ -93,8 +104,6 @@ class Crowd:
         # It keeps the loop from ending, too, when there is nothing else to wait for.
         self._watcher = here.loop.async_()
         self._watcher.start(self._wake)
-        #: To be called once, from any thread: lets them go on, when it is the hub's turn.
-        self.wake: Callable[[], object] = self._watcher.send
 
     def wait(self, seconds: float) -> None:
         """Wait, however long it takes; or return earlier, for whatever reason."""
@@ -106,6 +115,13 @@ class Crowd:
             finally:
                 self._waiters.pop(me, None)
 
+    def wake(self) -> None:
+        """Let them go on, when it is the hub's turn. To be called once, from any thread."""
+        if self._current() is self._hub:
+            self._wake()
+        else:
+            self._watcher.send()
+
     def _wake(self) -> None:
         self._over = True
         self._watcher.stop()
@@ -114,7 +130,10 @@ class Crowd:
             if waiter in self._waiters:  # and was not killed meanwhile
                 try:
                     waiter.switch()
-                except BaseException:  # of a bare greenlet, whose parent this one is
+                except BaseException:
+                    if waiter in self._waiters:
+                        raise  # Ctrl-C, before it went on
+                    # Of a bare greenlet, whose parent this one is.
                     self._hub.handle_error(waiter, *sys.exc_info())
 
 

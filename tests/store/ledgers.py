@@ -13,7 +13,7 @@ LONG = "SAFEPATCH_CRASHES" in os.environ
 COUNT = 24 if LONG else 6  # commits
 LIMIT = 400 if LONG else 30  # states of a moment
 FEW = 8 if LONG else 3  # the same, where a store is crashed for each call that fails
-FAILING = testing.CALLS if LONG else ("write", "fdatasync", "rename")
+FAILING = testing.CALLS if LONG else ("write", "pwrite", "fdatasync", "rename")
 STEP = 1 if LONG else 3  # of so many calls one is the last of a process
 
 

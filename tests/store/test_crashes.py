@@ -286,7 +286,9 @@ def killed_and_started_again(directory, call, number):
     return trace, calls >= number
 
 
-@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "open", "rename", "unlink"])
+@pytest.mark.parametrize(
+    "call", ["write", "pwrite", "fdatasync", "fsync", "open", "rename", "unlink"]
+)
 def test_what_was_found_after_a_kill_is_not_lost_by_a_crash(call, tmp_path, no_syncs):
     killed, number = True, 1 - STEP
     crashed = tmp_path / "crashed"
@@ -343,7 +345,7 @@ def test_no_descriptor_is_left_open_when_opening_fails(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
 
     failures = number = 0
-    for call in ("open", "write", "fsync", "fdatasync", "unlink", "ftruncate"):
+    for call in ("open", "write", "pwrite", "fsync", "fdatasync", "unlink", "ftruncate"):
         for number in range(1, 6):
             failing = fault(error=OSError(5, "Input/output error"), schedule={number})
             store = opened(tmp_path)

@@ -250,7 +250,14 @@ class TestRoom:
         assert 200_000 < max(rooms) <= 1 << 18
 
     def test_is_done_without_on_a_full_disk(self, directory, patches):
-        full = fault(error=OSError(errno.ENOSPC, "No space left"), schedule=range(1, 1 << 62))
+        def full(pwrite):
+            def wrapper(descriptor, data, offset):
+                if not any(data):  # room
+                    raise OSError(errno.ENOSPC, "No space left")
+                return pwrite(descriptor, data, offset)
+
+            return wrapper
+
         patches.apply("os:pwrite", full, aliases="ignore")
 
         write(directory)
@@ -382,9 +389,8 @@ class TestCompacting:
 class TestFailing:
     """After a failed write nothing is accepted, and what was acknowledged is there."""
 
-    @pytest.mark.parametrize("call", ["write", "fdatasync"])
+    @pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
     def test_a_failed_write_stops_the_store(self, directory, patches, call):
-        from safepatch.decorators import fault
 
         with Store(directory, every=0) as store:
             put = durable(store)(store.root["c"].__setitem__)
@@ -407,13 +413,13 @@ class TestFailing:
             assert "No space left" in store.stats()["failure"]
 
         found = content(directory)["c"]["n"]
-        assert found == 1 if call == "write" else found in (1, 2)
+        assert found == 1 if call == "pwrite" else found in (1, 2)
 
     def test_few_bytes_written_at_a_time_are_all_written(self, directory, patches):
         def few(write):
-            return lambda descriptor, data: write(descriptor, data[:3])
+            return lambda descriptor, data, offset: write(descriptor, data[:3], offset)
 
-        with Store(directory, every=0) as store, patches.patch("os:write", few, aliases="ignore"):
+        with Store(directory, every=0) as store, patches.patch("os:pwrite", few, aliases="ignore"):
             durable(store)(store.root["c"].__setitem__)("n", "a longer text")
 
         assert content(directory) == {"c": {"n": "a longer text"}}

@@ -13,9 +13,12 @@ from safepatch.store.values import Op
 class Engine(Protocol):
     """What a store asks of whatever keeps its documents.
 
-    One may have two more: `most`, the bytes of documents that a transaction can have, and
+    One may have three more: `most`, the bytes of documents that a transaction can have;
     `watch(lost)`, called once when the store is open, which calls `lost(error)` if the engine
-    finds, while nothing is written, that it cannot write any more.
+    finds, while nothing is written, that it cannot write any more; and `begin(here, batch, then)`,
+    which a hub of gevent calls instead of `write`: it writes in no time, and calls `then` when the
+    batch is on disk, with the error or None, from any thread; or it returns False, and has done
+    nothing.
     """
 
     def open(self) -> Root:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store import directories
+from safepatch.store import directories, syncing
 from safepatch.store.documents import Root
 from safepatch.store.engines.journal import files, merging
 from safepatch.store.engines.journal.files import Batch
@@ -20,6 +21,7 @@ from safepatch.store.threads import native
 from safepatch.store.values import Op, checksum, decode, encode
 
 logger = logging.getLogger("safepatch.store")
+_LITTLE = 1 << 16  # bytes of documents that a loop may write: that takes microseconds
 _PAGE, _ROOM = 1 << 12, 1 << 18  # bytes that a journal is made longer by, at least and at most
 
 
@@ -40,7 +42,9 @@ class Journal:
         self._merged = 0
         self.lock: Any
         give_lock(self)
+        self._holders: list[None] = []  # who has the lock, or wants it, for as long as a disk takes
         self._failed = self._marked = False
+        self._begun: tuple[int, int] | None = None  # sequence and size after what is being synced
         self.torn = 0  # bytes that a crash left, and opening took away
 
     # -- opening
@@ -99,16 +103,59 @@ class Journal:
 
     def write(self, batch: Sequence[Sequence[Op]]) -> None:
         """Write transactions; they are on disk when it returns."""
-        with self.lock, self._writing():
+        with self._held(), self._writing():
             self._write(batch)
             if self._size >= self.segment:
                 self._rotate()
                 if self._closed > max(self.segment, self._image) and not self._is_merging():
                     self._merge()
 
+    def begin(self, here: Any, batch: Sequence[Sequence[Op]], then: syncing.Then) -> bool:
+        """Write a batch, and have the kernel sync it; see `Engine`."""
+        if self._holders or not _is_little(batch):
+            return False
+        with self.lock:
+            return self._begin(here, batch, then)
+
+    def _begin(self, here: Any, batch: Sequence[Sequence[Op]], then: syncing.Then) -> bool:
+        if self._file is None or self._size >= self.segment or self._failed:
+            return False
+        data = self._frame(batch)
+        if self._is_long(data):
+            return False
+        begun = False
+        try:
+            directories.write_all(self._file, data, self._size)
+            self._begun = self.sequence + 1, self._size + len(data)
+            synced = functools.partial(self._synced, self._begun, then)
+            begun = syncing.begin(here, self._file, synced)
+        except Exception:
+            self._failed = True
+            raise
+        finally:
+            if not begun:
+                self._begun = None
+        return begun
+
+    def _synced(
+        self, begun: tuple[int, int], then: syncing.Then, error: BaseException | None
+    ) -> None:
+        if self._begun is begun:
+            self._failed = error is not None
+            self.sequence, self._size = begun
+            self._marked, self._begun = False, None
+        then(error)
+
+    def _wait_for_sync(self) -> None:
+        """Return when all that was written by `begin` is on disk."""
+        while self._begun is not None:
+            syncing.look()
+            native("time", "sleep")(0.001)
+
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """After an error nothing is written any more: what would follow half a frame is lost."""
+        self._wait_for_sync()
         if self._failed:
             raise FailedError(
                 f"cannot write to {self.directory!r}: a write failed before; open the store again"
@@ -118,14 +165,15 @@ class Journal:
         self._failed = False
 
     def _write(self, batch: Sequence[Sequence[Op]]) -> None:
-        data = frame(self.sequence, encode((time.time(), batch)))
+        data = self._frame(batch)
         new = self._file is None
         if self._file is None:
             path = files.path_of(self.directory, "journal", self.sequence)
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             self._end = 0
-        directories.write_all(self._file, data)
-        self._make_room(self._file, self._size + len(data))
+        directories.write_all(self._file, data, self._size)
+        if self._is_long(data):
+            self._make_room(self._file, self._size + len(data))
         directories.sync(self._file)
         if new:
             directories.sync_directory(self.directory)
@@ -133,10 +181,15 @@ class Journal:
         self._size += len(data)
         self._marked = False
 
+    def _frame(self, batch: Sequence[Sequence[Op]]) -> bytes:
+        return frame(self.sequence, encode((time.time(), batch)))
+
+    def _is_long(self, data: bytes) -> bool:
+        """Say whether the file has no room for it, and for a mark."""
+        return self._size + len(data) + HEADER.size > self._end
+
     def _make_room(self, descriptor: int, size: int) -> None:
         """Have zeros behind what is written, so that the next syncs need not say that it grew."""
-        if size + HEADER.size <= self._end:  # a mark, too, has room
-            return
         self._end = size
         room = min(max(size, _PAGE), _ROOM, self.segment)
         with contextlib.suppress(OSError):  # of a full disk: without it a sync takes longer
@@ -147,12 +200,19 @@ class Journal:
 
         Nobody has to wait for that; without it the batch cannot be told from a torn write.
         """
-        with self.lock, self._writing():
-            self._mark()
+        if self._holders:
+            return  # by who puts a mark there later
+        with self.lock:
+            try:
+                if self._begun is None and not self._failed:
+                    self._mark()
+            except Exception:
+                self._failed = True
+                raise
 
     def _mark(self) -> None:
         if self._file is not None and not self._marked:
-            directories.write_all(self._file, frame(self.sequence, b""))
+            directories.write_all(self._file, frame(self.sequence, b""), self._size)
             self._size += HEADER.size
             self._marked = True
 
@@ -170,9 +230,19 @@ class Journal:
 
     def _close_file(self) -> int:
         """Have all that is on disk in files that are closed; the sequence of the next batch."""
-        with self.lock, self._writing():
+        with self._held(), self._writing():
             self._rotate()
             return self.sequence
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the lock for as long as the disk takes, for which a loop does not wait."""
+        self._holders.append(None)
+        try:
+            with self.lock:
+                yield
+        finally:
+            self._holders.pop()
 
     # -- merging, by another process
 
@@ -181,7 +251,7 @@ class Journal:
         before: int | None = None
         while before is None:
             self._wait_for_merging()
-            with self.lock:
+            with self._held():
                 if not self._is_merging():  # which a write may have begun again meanwhile
                     before = self._close_file()
                     self._merge()
@@ -251,17 +321,28 @@ class Journal:
         for descriptor in (self._file, self._lock):
             if descriptor is not None:
                 os.close(descriptor)
-        self._file = self._lock = None
+        self._file = self._lock = self._begun = None
 
     def close(self) -> None:
         try:
             with self.lock:
+                self._wait_for_sync()
                 if not self._failed:
                     self._rotate()
                 if self._is_merging() and self._merging is not None:
                     merging.end(self._merging)
         finally:
             self.forget()
+
+
+def _is_little(batch: Sequence[Sequence[Op]]) -> bool:
+    size = 0
+    for ops in batch:
+        for _, key, document in ops:
+            size += len(key) + len(document or b"")
+            if size > _LITTLE:
+                return False
+    return True
 
 
 def _apply(root: Root, batch: Batch) -> None:
