@@ -52,14 +52,14 @@ def durable(store: Store, *, reads_only: bool = False) -> Callable[[F], F]:
         @functools.wraps(wrapped)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             kept = store._kept or store.opened()
-            begun = kept.begin(reads_only)
+            transaction = kept.begin(reads_only)
             try:
                 result = wrapped(*args, **kwargs)
                 if type(result) in _LATE:
                     result = _late(store, reads_only, wrapped, result)
-                ticket = kept.commit(*begun)
+                ticket = kept.commit(transaction)
             except BaseException:
-                kept.undo(*begun)
+                kept.undo(transaction)
                 raise
             kept.commits.wait(ticket)
             return result

@@ -54,7 +54,7 @@ class Kept:
 
     # -- transactions
 
-    def begin(self, reads_only: bool) -> tuple[Any, Transaction]:
+    def begin(self, reads_only: bool) -> Transaction:
         """Begin a transaction of what runs here; to be given to `commit` or `undo`."""
         if self.commits.failure is not None:
             self.commits.need_working()
@@ -63,16 +63,16 @@ class Kept:
         if isinstance(above, Reading) and not reads_only:
             self.lock.release()
             raise ReadOnlyError("cannot begin a transaction that writes within one that only reads")
-        transaction = (Reading if reads_only else Transaction)(above)
+        transaction = (Reading if reads_only else Transaction)(who, above)
         self.root.open[who] = transaction
-        return who, transaction
+        return transaction
 
-    def commit(self, who: Any, transaction: Transaction) -> int:
+    def commit(self, transaction: Transaction) -> int:
         """End a transaction; a ticket to wait for, 0 within another one.
 
         Raises NotStorableError, after all was brought back.
         """
-        if self.root.open.get(who) is not transaction:
+        if self.root.open.get(transaction.who) is not transaction:
             raise ClosedError("cannot commit: the transaction is of the process that was forked")
         try:
             if transaction.above is not None:
@@ -87,23 +87,23 @@ class Kept:
             transaction.undo()
             raise
         finally:
-            self._leave(who, transaction)
+            self._leave(transaction)
 
-    def undo(self, who: Any, transaction: Transaction) -> None:
+    def undo(self, transaction: Transaction) -> None:
         """End a transaction, if it was not, and bring back what it touched."""
-        if self.root.open.get(who) is not transaction:
+        if self.root.open.get(transaction.who) is not transaction:
             return
         try:
             self.rolled_back += 1
             transaction.undo()
         finally:
-            self._leave(who, transaction)
+            self._leave(transaction)
 
-    def _leave(self, who: Any, transaction: Transaction) -> None:
+    def _leave(self, transaction: Transaction) -> None:
         if transaction.above is None:
-            del self.root.open[who]
+            del self.root.open[transaction.who]
         else:
-            self.root.open[who] = transaction.above
+            self.root.open[transaction.who] = transaction.above
         self.lock.release()
 
     def _append(self, ops: list[Op]) -> int:
@@ -115,8 +115,9 @@ class Kept:
                 f"cannot commit {size} bytes of documents at once; the most is {self.most}"
             )
         ticket = self.commits.append(ops)
+        root = self.root
         for name, key, document in ops:
-            self.root[name].note(key, document, ticket)
+            root[name].note(key, document, ticket)
         return ticket
 
     # -- what was changed outside of transactions
@@ -264,14 +265,14 @@ def tell(found: list[tuple[str, str]]) -> None:
 class Block:
     """A transaction for `with`; see `Store.transaction`."""
 
-    __slots__ = ("_begun", "_kept", "_opened", "_reads_only")
+    __slots__ = ("_kept", "_opened", "_reads_only", "_transaction")
 
     def __init__(self, opened: Callable[[], Kept], reads_only: bool) -> None:
         self._opened, self._reads_only = opened, reads_only
 
     def __enter__(self) -> None:
         self._kept = self._opened()
-        self._begun = self._kept.begin(self._reads_only)
+        self._transaction = self._kept.begin(self._reads_only)
 
     def __exit__(
         self,
@@ -280,12 +281,12 @@ class Block:
         at: TracebackType | None,
     ) -> None:
         if kind is not None:
-            self._kept.undo(*self._begun)
+            self._kept.undo(self._transaction)
             return
         try:
-            ticket = self._kept.commit(*self._begun)
+            ticket = self._kept.commit(self._transaction)
         except BaseException:  # it may have been interrupted before it did anything
-            self._kept.undo(*self._begun)
+            self._kept.undo(self._transaction)
             raise
         self._kept.commits.wait(ticket)
 

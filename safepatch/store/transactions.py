@@ -13,16 +13,16 @@ MISSING: Any = object()
 
 
 class Transaction:
-    """One transaction, or one within another; it belongs to a thread or a greenlet.
+    """One transaction, or one within another; it belongs to a thread or a greenlet, which is `who`.
 
     The first touch of a document keeps its bytes: they show at the end whether it was changed, and
     bring it back if the transaction fails.
     """
 
-    __slots__ = ("above", "touched")
+    __slots__ = ("above", "touched", "who")
 
-    def __init__(self, above: Transaction | None) -> None:
-        self.above = above
+    def __init__(self, who: Any, above: Transaction | None) -> None:
+        self.who, self.above = who, above
         # (collection, key, object, its bytes, who held it before), oldest first
         self.touched: list[tuple[Collection, str, Any, bytes | None, Transaction | None]] = []
 

@@ -102,8 +102,8 @@ def test_mistakes_in_compaction_are_found(mistakes):
 
 def test_that_readers_do_not_wait_is_found():
     def hasty(wrapped):
-        def commit(self, who, transaction):
-            ticket = wrapped(self, who, transaction)
+        def commit(self, transaction):
+            ticket = wrapped(self, transaction)
             return ticket if transaction.touched else 0
 
         return commit

@@ -359,14 +359,14 @@ def test_a_transaction_that_ends_after_the_store_was_closed_is_refused(directory
 
     def late():
         kept = store.opened()
-        begin = kept.begin(False)
+        transaction = kept.begin(False)
         store.root["c"]["k"] = 1
         kept.lock.release()  # as a body that yields under gevent keeps nobody out
         begun.set()
         assert closed.wait(10)
         kept.lock.acquire()
         try:
-            kept.commit(*begin)
+            kept.commit(transaction)
         except ClosedError as error:
             told.append(error)
 

@@ -125,7 +125,7 @@ def test_what_comes_later_in_a_batch_wins(store, read):
             del store.root["c"]["k"]
         else:
             store.root["c"]["k"] = document
-        ticket = kept.commit(*transaction)
+        ticket = kept.commit(transaction)
     kept.commits.wait(ticket)
 
     assert store.stats()["batches"] == 1

@@ -173,7 +173,7 @@ class TestMoreThanFitsIntoMemory:
         large.root["c"]["7"]["n"] = "changed"
         del large.root["c"]["8"]
         large.root["c"]["new"] = 1
-        ticket = kept.commit(*transaction)  # and nobody waits for it, so nobody writes it
+        ticket = kept.commit(transaction)  # and nobody waits for it, so nobody writes it
         look_at_others(large, but="8")
 
         assert large.root["c"]["7"]["n"] == "changed"
@@ -191,7 +191,7 @@ class TestMoreThanFitsIntoMemory:
         kept, rows = large.opened(), large.opened().engine._rows
         transaction = kept.begin(False)
         large.root["c"]["new"] = 1
-        ticket = kept.commit(*transaction)
+        ticket = kept.commit(transaction)
         last = rows.last
 
         def on_disk_now(name):
