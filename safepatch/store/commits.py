@@ -180,12 +180,17 @@ class Commits(Generic[T]):
         self._go_on(woken, error)
 
     def _in_thread(self, work: Callable[[], object]) -> None:
+        if self._worker is not None:
+            self._worker.do(work)
+            return
         try:
-            self._worker = self._worker or Worker()
+            self._worker = Worker()
         except RuntimeError:  # Python 3.12 begins no thread when the program is ending
             work()
             return
         self._worker.do(work)
+        if self.begin is not None:
+            self._worker.do(syncing.prepare)
 
     def _join(self, here: Any, ticket: int) -> Callable[[float], object]:
         """How to wait for the batch in which a ticket is; under the lock."""

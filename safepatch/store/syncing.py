@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store.threads import raise_later
+from safepatch.store.threads import native, raise_later
 
 #: Is given what went wrong, or None.
 Then = Callable[[BaseException | None], object]
@@ -133,18 +133,24 @@ def _synced(descriptor: int) -> int:
 
 
 _syncs: _Syncs | None = None
-_are_there: bool | None = None  # None: nobody has asked yet
+_preparing = native("_thread", "allocate_lock")()
+_is_impossible = False
+
+
+def prepare() -> None:
+    """Find out whether the kernel can do it. That takes as long as importing asyncio, for caio."""
+    global _syncs, _is_impossible
+    with _preparing:
+        if _syncs is None and not _is_impossible:
+            try:
+                _syncs = _Syncs()
+            except Exception:  # there is no caio, or the kernel refuses
+                _is_impossible = True
 
 
 def may_begin() -> bool:
     """Say whether the kernel can do it, and nobody expects to see calls of `os.fdatasync`."""
-    global _syncs, _are_there
-    if _are_there is None:
-        try:
-            _syncs, _are_there = _Syncs(), True
-        except (ImportError, OSError, SystemError):  # the last for what the kernel refuses
-            _are_there = False
-    return _are_there and type(os.fdatasync) is types.BuiltinFunctionType
+    return _syncs is not None and type(os.fdatasync) is types.BuiltinFunctionType
 
 
 def begin(here: Any, descriptor: int, then: Then) -> bool:
@@ -164,10 +170,10 @@ def look() -> None:
 
 def _forget() -> None:
     # In the child of a fork, which shares the descriptor, but has nothing under way.
-    global _syncs, _are_there
+    global _syncs, _preparing
     if _syncs is not None:
         _syncs.forget()
-    _syncs = _are_there = None
+    _syncs, _preparing = None, native("_thread", "allocate_lock")()
 
 
 if hasattr(os, "register_at_fork"):

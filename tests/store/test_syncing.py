@@ -53,7 +53,9 @@ def found():
         return [*store.root["c"]]
 
 gevent.sleep(0)  # from here on there is a hub
-put("first")  # which makes the file, and so is for a thread
+put("first")  # which makes the file, and so is for a thread, as is what comes before that is ready
+while not (syncing._syncs or syncing._is_impossible):
+    gevent.sleep(0.001)
 """
 
 
@@ -203,6 +205,25 @@ def test_without_asynchronous_requests_a_thread_does_it():
     )
 
     assert printed == "0 6"
+
+
+def test_a_thread_finds_out_whether_the_kernel_can_do_it():
+    """That imports asyncio, which takes some forty milliseconds."""
+    source = """
+    who, prepare = [], syncing.prepare
+    def noted():
+        who.append(native("_thread", "get_ident")())
+        prepare()
+    syncing.prepare = noted
+    put("first")
+    """
+    printed = child(
+        BEGIN.replace('put("first")', textwrap.dedent(source))
+        + 'put("second"); print(len(who), native("_thread", "get_ident")() in who)\n'
+        + "print(syncs.stats().calls)"
+    )
+
+    assert printed.splitlines() == ["1 False", "1"]
 
 
 def test_large_batches_and_new_files_are_for_a_thread(run):
