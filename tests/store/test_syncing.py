@@ -5,16 +5,15 @@ What it tells may come to the loop or to a thread, so that neither has to wait f
 
 import errno
 import textwrap
+from importlib.util import find_spec
 
 import pytest
 from children import child
 from served import need
 
 need("gevent", "msgspec")
-aio = pytest.importorskip(
-    "caio.linux_aio",
-    reason="this machine has no asynchronous requests of Linux",
-    exc_type=ImportError,
+pytestmark = pytest.mark.skipif(
+    find_spec("caio") is None, reason="this machine has no asynchronous requests of Linux"
 )
 
 BEGIN = """
