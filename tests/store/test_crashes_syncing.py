@@ -14,7 +14,7 @@ import logging, gevent.monkey
 logging.disable(logging.WARNING)  # of what a crash cut off
 gevent.monkey.patch_all()
 import gevent, os
-from ledgers import COUNT, FEW, LIMIT, found, opened
+from ledgers import COUNT, LIMIT, found, opened
 import safepatch
 from safepatch.decorators import replace
 from safepatch.store import FailedError, StoreError, syncing
@@ -82,7 +82,7 @@ def test_no_call_that_fails_loses_what_the_kernel_has_synced():
     crashes(
         """
         raises = (StoreError, OSError)
-        check_faults(workload, check, raises=raises, calls=("pwrite", "fdatasync"), limit=FEW)
+        check_faults(workload, check, raises=raises, calls=("pwrite", "fdatasync"), limit=3)
         """
     )
 
