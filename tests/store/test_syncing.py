@@ -41,6 +41,13 @@ def told(key):
     except StoreError as error:
         return str(error.__cause__ or error)
 
+def begun(key, by_kernel=True):
+    writing = gevent.spawn(put, key)
+    gevent.sleep(0)
+    while by_kernel and not syncs.stats().calls:
+        gevent.sleep(0)
+    return writing
+
 # The disk of a test that wants to say itself when it is done.
 waiting = []
 def by_hand():
@@ -276,10 +283,7 @@ def test_backups_beside_it_wait_for_each_other(run):
 def test_the_child_of_a_fork_leaves_it_to_the_parent(run, when):
     printed = run(
         f"""
-        writing = gevent.spawn(put, "parent")
-        gevent.sleep(0)
-        while "while" in {when!r} and not syncs.stats().calls:
-            gevent.sleep(0)
+        writing = begun("parent", by_kernel="while" in {when!r})
         child = os.fork()
         if child == 0:
             gevent.sleep(0.1)  # its loop has time to do what is not its own
@@ -304,7 +308,7 @@ def test_the_child_of_a_greenlet_that_its_sync_has_woken_is_left_alone(run):
             put("forks")
             if os.fork() == 0:
                 try:
-                    begun._look()  # which may be what its loop is to do next
+                    before._look()  # which may be what its loop is to do next
                     gevent.sleep(0.2)
                     put("child")
                 except ClosedError:
@@ -313,7 +317,7 @@ def test_the_child_of_a_greenlet_that_its_sync_has_woken_is_left_alone(run):
                     os._exit(9)
                 os._exit(0)
         put("second")
-        begun = syncing._syncs
+        before = syncing._syncs
         gevent.spawn(work).get()
         many = [gevent.spawn(put, str(n)) for n in range(5)]
         gevent.joinall(many, raise_error=True, timeout=10)
@@ -445,10 +449,7 @@ def test_the_loop_does_not_wait_for_who_closes_the_file(run):
 def test_a_loop_that_is_destroyed_is_done_without(run, when):
     printed = run(
         f"""
-        writing = gevent.spawn(put, "lost")
-        gevent.sleep(0)
-        while "while" in {when!r} and not syncs.stats().calls:
-            gevent.sleep(0)
+        writing = begun("lost", by_kernel="while" in {when!r})
         writing.kill(block=False)
         gevent.sleep(0)
         gevent.get_hub().destroy(destroy_loop=True)
@@ -463,10 +464,7 @@ def test_a_loop_that_is_destroyed_is_done_without(run, when):
 def test_a_thread_goes_on_for_a_loop_that_is_destroyed(run):
     printed = run(
         """
-        writing = gevent.spawn(put, "lost")
-        gevent.sleep(0)
-        while not syncs.stats().calls:
-            gevent.sleep(0)
+        writing = begun("lost")
         writing.kill(block=False)
         gevent.sleep(0)
         gevent.get_hub().destroy(destroy_loop=True)
