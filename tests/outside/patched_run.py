@@ -153,10 +153,11 @@ def _inside(function):
 
 
 class Report(unittest.TestResult):
-    """What each test came to, as JUnit; how one failed goes to stderr too."""
+    """What each test came to, as JUnit; how one failed goes to stderr too, and where one hung."""
 
-    def __init__(self):
+    def __init__(self, deadline):
         super().__init__()
+        self.deadline = deadline
         self.suite = ElementTree.Element("testsuite")
 
     def case(self, test):
@@ -175,6 +176,7 @@ class Report(unittest.TestResult):
     def startTest(self, test):  # noqa: N802
         super().startTest(test)
         self.case(test)
+        faulthandler.dump_traceback_later(self.deadline, exit=True)
 
     def addFailure(self, test, error):  # noqa: N802
         self.came_to(test, "failure", self._exc_info_to_string(error, test))
@@ -196,7 +198,7 @@ def run_unittest(arguments, report, left_out):
     from test import support
 
     support.use_resources = []  # nothing beyond this machine, and nothing of great cost
-    outcomes = Report()
+    outcomes = Report(deadline=120)  # a test takes a second or two
     suite = unittest.defaultTestLoader.loadTestsFromNames(arguments)
     wanted = [one for one in _flat(suite) if not any(part in one.id() for part in left_out)]
     unittest.TestSuite(wanted).run(outcomes)

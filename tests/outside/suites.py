@@ -17,10 +17,15 @@ HERE = pathlib.Path(__file__).parent
 PAGE = HERE.parents[1] / "docs/outside.md"
 
 
+class NoReportError(Exception):
+    """The tests ended, or hung, before they wrote their report."""
+
+
 def outcomes(arguments, *, report, cwd, deadline, **environment):
     """Run Python with arguments that make it write a JUnit report, within so many seconds.
 
     What each test came to, by its class and name: "passed", "failed" (errors too) or "skipped".
+    Raises NoReportError, with where the tests hung if they did.
     """
     report.unlink(missing_ok=True)
     ran = subprocess.run(
@@ -34,7 +39,9 @@ def outcomes(arguments, *, report, cwd, deadline, **environment):
         errors="replace",
         timeout=deadline,
     )
-    assert report.exists(), f"exit {ran.returncode}, and no report:\n{ran.stdout[-5000:]}"
+    if not report.exists():
+        _, hung, where = ran.stdout.rpartition("Timeout (")  # as faulthandler begins
+        raise NoReportError(f"exit {ran.returncode}:\n{(hung + where)[-5000:]}")
     return {_name(case): _outcome(case) for case in ElementTree.parse(report).iter("testcase")}
 
 

@@ -1,6 +1,11 @@
-"""The list of exclusions is kept true by the run."""
+"""The list of exclusions is kept true by the run, and a run that hangs is told."""
 
+import pytest
 import suites
+
+HANG = (
+    "import faulthandler, time; faulthandler.dump_traceback_later(0.1, exit=True)\ntime.sleep(99)"
+)
 
 
 def test_a_test_that_differs_and_is_not_listed_is_a_surprise():
@@ -25,3 +30,8 @@ def test_a_listed_test_that_differs_is_none():
 
 def test_a_test_that_is_not_run_over_patches_is_a_surprise():
     assert suites.surprises([], {"a::b": "passed"}, {}) == {"a::b": ("passed", "absent")}
+
+
+def test_a_run_that_hangs_is_told_with_where_it_did(tmp_path):
+    with pytest.raises(suites.NoReportError, match=r"(?s)^exit 1:\nTimeout .*line 2 in <module>"):
+        suites.outcomes(["-c", HANG], report=tmp_path / "none.xml", cwd=tmp_path, deadline=60)
