@@ -36,6 +36,7 @@ class Kept:
 
     def __init__(self, engine: Engine) -> None:
         self.root = _read(engine)
+        self.open = self.root.open
         self.commits = Commits(engine.write, engine.rest)
         self.use(engine)
         self.rolled_back = self.found = 0
@@ -59,12 +60,12 @@ class Kept:
         if self.commits.failure is not None:
             self.commits.need_working()
         self.lock.acquire()
-        who, above = running(self.root.open)
-        if isinstance(above, Reading) and not reads_only:
+        who, above = running(self.open)
+        if type(above) is Reading and not reads_only:
             self.lock.release()
             raise ReadOnlyError("cannot begin a transaction that writes within one that only reads")
         transaction = (Reading if reads_only else Transaction)(who, above)
-        self.root.open[who] = transaction
+        self.open[who] = transaction
         return transaction
 
     def commit(self, transaction: Transaction) -> int:
@@ -72,7 +73,7 @@ class Kept:
 
         Raises NotStorableError, after all was brought back.
         """
-        if self.root.open.get(transaction.who) is not transaction:
+        if self.open.get(transaction.who) is not transaction:
             raise ClosedError("cannot commit: the transaction is of the process that was forked")
         try:
             if transaction.above is not None:
@@ -91,7 +92,7 @@ class Kept:
 
     def undo(self, transaction: Transaction) -> None:
         """End a transaction, if it was not, and bring back what it touched."""
-        if self.root.open.get(transaction.who) is not transaction:
+        if self.open.get(transaction.who) is not transaction:
             return
         try:
             self.rolled_back += 1
@@ -101,9 +102,9 @@ class Kept:
 
     def _leave(self, transaction: Transaction) -> None:
         if transaction.above is None:
-            del self.root.open[transaction.who]
+            del self.open[transaction.who]
         else:
-            self.root.open[transaction.who] = transaction.above
+            self.open[transaction.who] = transaction.above
         self.lock.release()
 
     def _append(self, ops: list[Op]) -> int:
@@ -197,7 +198,7 @@ class Kept:
         self.commits.inline = False
 
     def forget(self) -> None:
-        self.root.open.clear()  # what was open goes on in the parent, and ends there
+        self.open.clear()  # what was open goes on in the parent, and ends there
         self.commits.forget()
         self.engine.forget()
 
@@ -218,7 +219,7 @@ class Kept:
             "commits": commits.appended,
             "batches": commits.batches,
             "waiting": commits.appended - commits.durable,
-            "open": len(self.root.open),
+            "open": len(self.open),
             "rolled_back": self.rolled_back,
             "found_by_scrub": self.found,
             "failure": None if commits.failure is None else repr(commits.failure),

@@ -95,11 +95,13 @@ class Crowd:
     greenlet three times as much.
     """
 
-    __slots__ = ("_current", "_hub", "_over", "_waiters", "_watcher")
+    __slots__ = ("_current", "_hub", "_over", "_switch", "_waiters", "_watcher")
 
     def __init__(self, here: Any) -> None:
         self._hub, self._over = here, False
-        self._current = import_module("greenlet").getcurrent
+        greenlet = import_module("greenlet")
+        self._current = greenlet.getcurrent
+        self._switch = greenlet.greenlet.switch  # what the hub's own ends in, which takes longer
         self._waiters: dict[Any, None] = {}
         # It keeps the loop from ending, too, when there is nothing else to wait for.
         self._watcher = here.loop.async_()
@@ -108,12 +110,14 @@ class Crowd:
     def wait(self, seconds: float) -> None:
         """Wait, however long it takes; or return earlier, for whatever reason."""
         if not self._over:
-            me = self._current()
-            self._waiters[me] = None
+            me, waiters = self._current(), self._waiters
+            if me is self._hub:
+                self._hub.switch()  # which refuses it
+            waiters[me] = None
             try:
-                self._hub.switch()
+                self._switch(self._hub)
             finally:
-                self._waiters.pop(me, None)
+                waiters.pop(me, None)
 
     def wake(self) -> None:
         """Let them go on, when it is the hub's turn. To be called once, from any thread."""

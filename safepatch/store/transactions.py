@@ -5,26 +5,26 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import msgspec
+
 from safepatch.store.documents import Collection
 from safepatch.store.errors import ConflictError, ReadOnlyError
-from safepatch.store.values import Op, checksum, decode, encode, encoded, need_storable
+from safepatch.store.values import Op, checksum, decode, encode, encoded, need_storable, refusal
 
 MISSING: Any = object()
 
 
-class Transaction:
+class Transaction(msgspec.Struct, eq=False):
     """One transaction, or one within another; it belongs to a thread or a greenlet, which is `who`.
 
     The first touch of a document keeps its bytes: they show at the end whether it was changed, and
     bring it back if the transaction fails.
     """
 
-    __slots__ = ("above", "touched", "who")
-
-    def __init__(self, who: Any, above: Transaction | None) -> None:
-        self.who, self.above = who, above
-        # (collection, key, object, its bytes, who held it before), oldest first
-        self.touched: list[tuple[Collection, str, Any, bytes | None, Transaction | None]] = []
+    who: Any
+    above: Transaction | None
+    # (collection, key, object, its bytes, who held it before), oldest first
+    touched: list[tuple[Collection, str, Any, bytes | None, Transaction | None]] = []
 
     def touch(self, collection: Collection, key: str) -> None:
         """Keep what a document is. Raises ConflictError if somebody else holds it."""
@@ -34,7 +34,10 @@ class Transaction:
         if holder is not None and not is_around(holder, self):
             raise ConflictError(collection.name, key)
         document = dict.get(collection, key, MISSING)
-        before = None if document is MISSING else encoded(collection.name, key, document)
+        try:
+            before = None if document is MISSING else encode(document)
+        except Exception as error:
+            raise refusal(collection.name, key, document, error) from error
         collection.held[key] = self
         self.touched.append((collection, key, document, before, holder))
 
@@ -52,7 +55,10 @@ class Transaction:
                 if before is not None or key in collection.sums:
                     found.append((collection.name, key, None))
                 continue
-            after = encoded(collection.name, key, document)
+            try:
+                after = encode(document)
+            except Exception as error:
+                raise refusal(collection.name, key, document, error) from error
             if after != before or checksum(after) != collection.sums.get(key):
                 need_storable(collection.name, key, document)
                 found.append((collection.name, key, after))
@@ -91,8 +97,6 @@ class Transaction:
 
 class Reading(Transaction):
     """One that keeps nothing and changes nothing, so that it may look at all documents quickly."""
-
-    __slots__ = ()
 
     def touch(self, collection: Collection, key: str) -> None:
         """Raise ConflictError for a document that somebody else has changed and not committed."""

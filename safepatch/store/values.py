@@ -28,8 +28,16 @@ def encoded(collection: str, key: str, document: Any) -> bytes:
     try:
         return encode(document)
     except Exception as error:
+        raise refusal(collection, key, document, error) from error
+
+
+def refusal(collection: str, key: str, document: Any, error: Exception) -> NotStorableError:
+    """What to raise for a document that `encode` refused: where in it, and why."""
+    try:
         need_storable(collection, key, document)
-        raise NotStorableError(collection, key, [], f"{error}") from error
+    except NotStorableError as found:
+        return found
+    return NotStorableError(collection, key, [], f"{error}")
 
 
 def need_storable(collection: str, key: str, document: Any) -> None:

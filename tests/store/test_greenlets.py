@@ -217,6 +217,25 @@ def test_a_timeout_while_it_waits_for_the_disk_leaves_the_write_under_way(run):
     assert printed.splitlines() == ["timeout", "{'counters': {'n': 2}}"]
 
 
+def test_the_loop_itself_is_not_made_to_wait(run):
+    printed = run(
+        """
+        increment()
+        told = []
+        def called_by_the_loop():
+            try:
+                increment()
+            except BaseException as error:
+                told.append(type(error).__name__)
+        gevent.get_hub().loop.run_callback(called_by_the_loop)
+        gevent.sleep(0.01)
+        print(told, closed())
+        """
+    )
+
+    assert printed == "['BlockingSwitchOutError'] {'counters': {'n': 2}}"
+
+
 @pytest.mark.parametrize("when", ["before it is written", "while it is written"])
 def test_a_loop_that_is_destroyed_with_who_waits_in_it_holds_up_no_others(run, when):
     printed = run(
