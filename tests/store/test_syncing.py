@@ -237,7 +237,10 @@ def test_large_batches_and_new_files_are_for_a_thread(run):
         """
         put("large", "x" * (2 << 20))
         print(syncs.stats().calls)
-        put("small")
+        put("small")  # behind which there is room for more
+        put("medium", "x" * 70_000)
+        print(syncs.stats().calls)
+        put("small again")
         print(syncs.stats().calls)
         store.close()
 
@@ -253,7 +256,7 @@ def test_large_batches_and_new_files_are_for_a_thread(run):
         """
     )
 
-    assert printed.splitlines() == ["0", "1", "True True", "True"]
+    assert printed.splitlines() == ["0", "1", "2", "True True", "True"]
 
 
 def test_backups_beside_it_wait_for_each_other(run):

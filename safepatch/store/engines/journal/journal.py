@@ -21,7 +21,7 @@ from safepatch.store.threads import native
 from safepatch.store.values import Op, checksum, decode, encode
 
 logger = logging.getLogger("safepatch.store")
-_LITTLE = 1 << 16  # bytes of documents that a loop may write: that takes microseconds
+_LITTLE = 1 << 16  # bytes that a loop may write: that takes microseconds
 _PAGE, _ROOM = 1 << 12, 1 << 18  # bytes that a journal is made longer by, at least and at most
 
 
@@ -112,7 +112,7 @@ class Journal:
 
     def begin(self, here: Any, batch: Sequence[Sequence[Op]], then: syncing.Then) -> bool:
         """Write a batch, and have the kernel sync it; see `Engine`."""
-        if self._holders or not _is_little(batch):
+        if self._holders:
             return False
         with self.lock:
             return self._begin(here, batch, then)
@@ -121,7 +121,7 @@ class Journal:
         if self._file is None or self._size >= self.segment or self._failed:
             return False
         data = self._frame(batch)
-        if self._is_long(data):
+        if len(data) > _LITTLE or self._is_long(data):
             return False
         begun = False
         try:
@@ -333,16 +333,6 @@ class Journal:
                     merging.end(self._merging)
         finally:
             self.forget()
-
-
-def _is_little(batch: Sequence[Sequence[Op]]) -> bool:
-    size = 0
-    for ops in batch:
-        for _, key, document in ops:
-            size += len(key) + len(document or b"")
-            if size > _LITTLE:
-                return False
-    return True
 
 
 def _apply(root: Root, batch: Batch) -> None:
