@@ -65,12 +65,13 @@ class Transaction(msgspec.Struct, eq=False):
         return found
 
     def before(self, collection: Collection, key: str) -> bytes | None:
-        """What a document was that the transaction holds."""
-        return next(
-            before
-            for touched, touched_key, _, before, _ in self.touched
+        """What a document was that the transaction holds, and that those around it may hold too."""
+        before, holder = next(
+            (before, holder)
+            for touched, touched_key, _, before, holder in self.touched
             if touched is collection and touched_key == key
         )
+        return before if holder is None else holder.before(collection, key)
 
     def end(self) -> None:
         """Let go of what was touched, or hand it to the transaction around this one."""

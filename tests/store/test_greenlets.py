@@ -179,6 +179,33 @@ def test_who_only_reads_sees_nothing_that_is_not_committed(run):
     assert printed.splitlines() == ["conflict"] * 4 + ["None", "{'n': 1, 'm': 1}"]
 
 
+def test_who_only_reads_sees_nothing_of_a_transaction_around_another_one(run):
+    printed = run(
+        """
+        counters = store.root["counters"]
+        counters["n"] = 1
+
+        def outer():
+            with store.transaction():
+                counters["n"] = 2
+                with store.transaction():
+                    counters["n"]  # and does not change it
+                    gevent.sleep(0.01)
+
+        held = gevent.spawn(outer)
+        gevent.sleep(0)
+        try:
+            with store.transaction(reads_only=True):
+                print(counters["n"])
+        except ConflictError:
+            print("conflict")
+        held.join()
+        """
+    )
+
+    assert printed == "conflict"
+
+
 def test_one_that_is_killed_is_brought_back(run):
     printed = run(
         """
