@@ -22,9 +22,20 @@ def pause(seconds: float = 0) -> None:
 
 
 def off_loop(function: Callable[..., R], *arguments: Any) -> R:
-    """Call what blocks in a thread, if there is a loop of gevent that must go on."""
+    """Call what blocks in a thread, if there is a loop of gevent that must go on.
+
+    It is over when this ends, also by a timeout or Ctrl-C: nobody closes a file amid it.
+    """
     here = hub()
-    return function(*arguments) if here is None else here.threadpool.apply(function, arguments)
+    if here is None:
+        return function(*arguments)
+    running = here.threadpool.spawn(function, *arguments)
+    try:
+        result: R = running.get()
+    except BaseException:
+        running.wait()
+        raise
+    return result
 
 
 def native(module: str, name: str) -> Any:
