@@ -103,25 +103,23 @@ class HandOver:
         self.new.write(batch)
 
     def documents(self) -> Iterator[list[Op]]:
-        """All documents, in parts, as they are in no transaction that may still fail."""
+        """All documents, in parts, as they were before what is not yet committed."""
         for collection in [*dict.values(self.kept.root)]:
-            keys = [*collection]
-            while keys:
-                held: list[str] = []
-                for part in sliced(keys):
-                    yield self.part(collection, part, held)
-                # Who holds one may have changed nothing in the end, so that nobody writes it.
-                keys = held
-                pause()
+            # A transaction that may still fail may have removed what it holds.
+            for keys in sliced([*dict.fromkeys([*collection, *collection.held])]):
+                yield self.part(collection, keys)
+            pause()
 
-    def part(self, collection: Any, keys: Iterable[str], held: list[str]) -> list[Op]:
+    def part(self, collection: Any, keys: Iterable[str]) -> list[Op]:
         ops: list[Op] = []
         with self.kept.lock:
             for key in keys:
-                if key in collection.held:
-                    held.append(key)
+                document = None
+                if (holder := collection.held.get(key)) is not None:
+                    document = holder.before(collection, key)
                 elif key in collection:
                     document = encoded(collection.name, key, collection[key])
+                if document is not None:
                     ops.append((collection.name, key, document))
         return ops
 

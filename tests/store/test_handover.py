@@ -1,5 +1,6 @@
 """Handing over from one engine to another, live."""
 
+import ast
 import itertools
 import textwrap
 import threading
@@ -333,3 +334,87 @@ def test_under_gevent_the_loop_goes_on_and_documents_that_are_held_are_not_forgo
     )
 
     assert printed == "True True True {'held': 1}"
+
+
+@pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
+@pytest.mark.parametrize("fails", [False, True])
+def test_under_gevent_it_does_not_wait_for_who_holds_documents(tmp_path, fails):
+    printed = child(
+        textwrap.dedent(
+            f"""
+            from gevent import monkey; monkey.patch_all()
+            import contextlib
+            import gevent.event
+            from safepatch.store import *
+            store = Store("{tmp_path}/old", every=0)
+            documents = store.root["c"]
+            with store.transaction():
+                documents.update(changed=1, removed=1, read=1)
+            over = gevent.event.Event()
+
+            def hold():
+                with contextlib.suppress(LookupError), store.transaction():
+                    documents["changed"] = 2
+                    documents["added"] = 2
+                    documents["read"]
+                    del documents["removed"]
+                    with store.transaction():
+                        documents["changed"] += 1
+                        over.wait()
+                    if {fails}:
+                        raise LookupError
+
+            holding = gevent.spawn(hold)
+            gevent.sleep(0)
+            with gevent.Timeout(10):
+                store.hand_over("sqlite:///{tmp_path}/new.db")
+            over.set()
+            holding.join()
+            store.close()
+            with Store("sqlite:///{tmp_path}/new.db") as new:
+                print(new.root)
+            """
+        )
+    )
+
+    before, after = {"changed": 1, "removed": 1, "read": 1}, {"changed": 3, "read": 1, "added": 2}
+    assert ast.literal_eval(printed) == {"c": before if fails else after}
+
+
+@pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
+def test_under_gevent_who_gives_up_leaves_nothing_under_way(tmp_path):
+    printed = child(
+        textwrap.dedent(
+            f"""
+            from gevent import monkey; monkey.patch_all()
+            import gevent
+            from safepatch.store import *
+            from safepatch.store.engines.sqlite import SQLite
+            from safepatch.store.threads import native
+            happened = []
+
+            def write(engine, batch, wrapped=SQLite.write):
+                wrapped(engine, batch)
+                if batch[0][0][0] == "c":
+                    happened.append("writes")
+                    native("time", "sleep")(0.1)
+                    happened.append("has written")
+
+            def close(engine, wrapped=SQLite.close):
+                happened.append("closed")
+                wrapped(engine)
+
+            SQLite.write, SQLite.close = write, close
+            store = Store("{tmp_path}/old", every=0)
+            with store.transaction():
+                store.root["c"]["k"] = 1
+            handing_over = gevent.spawn(store.hand_over, "sqlite:///{tmp_path}/new.db")
+            while not happened:
+                gevent.sleep(0.001)
+            handing_over.kill()
+            print(*happened, store.root, sep=", ")
+            """
+        )
+    )
+
+    assert printed == "writes, has written, closed, {'c': {'k': 1}}"
