@@ -94,7 +94,9 @@ class Collection(Documents):
             self._change(key)
         dict.__delitem__(self, key)
 
-    __iter__ = dict.__iter__
+    def __iter__(self) -> Iterator[str]:
+        return dict.__iter__(self)  # of Python, or else `dict()` and `**` go past all of these
+
     __len__ = dict.__len__
     __reversed__ = dict.__reversed__
 
@@ -123,18 +125,34 @@ class Collection(Documents):
         elif transaction is not holder:
             transaction.change(self, key)
 
+    def touch_removed(self) -> None:
+        """Touch what a transaction has removed that may still fail, for who looks at all."""
+        for key in [*self.held]:
+            if not dict.__contains__(self, key):
+                self._touch(key)
+
     # -- what a dict does at once, where nobody has to be told
 
     def values(self) -> Any:
-        return MutableMapping.values(self) if self.open else dict.values(self)
+        if not self.open:
+            return dict.values(self)
+        self.touch_removed()
+        return MutableMapping.values(self)
 
     def items(self) -> Any:
-        return MutableMapping.items(self) if self.open else dict.items(self)
+        if not self.open:
+            return dict.items(self)
+        self.touch_removed()
+        return MutableMapping.items(self)
 
-    def keys(self) -> Any:
-        return MutableMapping.keys(self) if self.open else dict.keys(self)
+    def keys(self) -> Any:  # which `dict()` and `**` call
+        if not self.open:
+            return dict.keys(self)
+        self.touch_removed()
+        return MutableMapping.keys(self)
 
     def popitem(self) -> tuple[str, Any]:
+        self.touch_removed()
         key: str | None = next(reversed(self), None)
         if key is None:
             raise KeyError(f"there are no documents in {self.name!r}")
@@ -210,6 +228,7 @@ class Root(Documents):
             )
         collection = self[name] if name else self.__missing__(name)  # which refuses it
         if documents is not collection:  # which `root[name] |= ...` assigns
+            collection.touch_removed()
             for key in [key for key in collection if key not in documents]:
                 del collection[key]
             collection.update(documents)

@@ -588,3 +588,119 @@ def test_greenlets_share_writes_and_count_exactly_with_little_memory(file, patch
     )
 
     assert printed == "True True\n{50} 20"
+
+
+def test_what_takes_the_place_of_what_was_removed_is_seen_once(opened):
+    with opened(in_memory=100) as store:
+        c = store.root["c"]
+        with store.transaction():
+            c.update(dict.fromkeys("01234", 1))
+        c["m"] = c["n"] = 1  # there before it begins, and not yet on disk
+        seen = []
+        for key in c:
+            seen.append(key)
+            if key == "0":
+                with store.transaction():
+                    del c["3"], c["4"]
+            elif key == "m":
+                store.sync()
+
+    assert seen == ["0", "1", "2", "m", "n"]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_one_that_goes_and_comes_again_is_seen_once(opened, backwards):
+    """While it is still to be removed from the disk, and then to be written there again."""
+    with opened(in_memory=3) as store:
+        c = store.root["c"]
+        with store.transaction():
+            c.update({str(n): 1 for n in range(450)})
+        commits = store.opened().commits
+        write, may_write = commits.write, [threading.Event(), threading.Event()]
+        waiting = iter(may_write)
+
+        def slow(batch):
+            assert next(waiting).wait(10)
+            write(batch)
+
+        def change(action):
+            def run():
+                with store.transaction():
+                    action()
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            while commits.appended - commits.durable != len(threads) + 1:
+                pass
+            threads.append(thread)
+
+        threads = []
+        commits.write = slow
+        change(lambda: c.pop("210"))
+        change(lambda: c.update({"210": 2}))
+        seen = []
+        for key in reversed(c) if backwards else c:
+            seen.append(key)
+            if len(seen) == (1 if backwards else 220):
+                may_write[0].set()
+                threads[0].join()
+        may_write[1].set()
+        threads[1].join()
+        commits.write = write
+
+    assert (len(seen), seen.count("210")) == (450, 1)
+
+
+def test_a_change_by_one_thread_as_another_one_reads_is_found(opened, monkeypatch):
+    from safepatch.store.engines import on_demand
+
+    with opened() as store:
+        store.root["c"]["k"] = {"n": 1}
+    read, changed = threading.Event(), threading.Event()
+
+    def slow(*document, wrapped=on_demand.encoded):
+        read.set()
+        changed.wait(0.2)  # none comes, since the other one waits to read
+        return wrapped(*document)
+
+    with opened() as store:
+        c = store.root["c"]
+        monkeypatch.setattr(on_demand, "encoded", slow)
+        reading = threading.Thread(target=lambda: c["k"])
+        reading.start()
+        read.wait()
+        c["k"]["n"] = 2
+        changed.set()
+        reading.join()
+        monkeypatch.undo()
+
+        assert store.sync() == [("c", "k")]
+
+
+def test_a_sync_finds_what_another_thread_is_about_to_take_out_of_memory(opened, monkeypatch):
+    from safepatch.store.engines import on_demand
+
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slow(document, wrapped=on_demand.is_alone):
+        if document[0] is new:
+            looking.set()
+            go_on.wait(10)
+        return wrapped(document)
+
+    with opened(in_memory=1) as store:
+        c = store.root["c"]
+        new = c["new"] = [[1]]  # which somebody else refers to
+        monkeypatch.setattr(on_demand, "is_alone", slow)
+        making_room = threading.Thread(target=lambda: [c.get(str(n)) for n in range(5)])
+        making_room.start()
+        looking.wait()
+        found = []
+        syncing = threading.Thread(target=lambda: found.extend(store.sync()))
+        syncing.start()
+        syncing.join(0.1)
+        go_on.set()
+        syncing.join()
+        making_room.join()
+
+    assert found == [("c", "new")]

@@ -112,8 +112,9 @@ class OnDemand(Collection):
 
     def _keep(self, key: str, row: Row) -> Any:
         document = self.root.rows.document(self.name, key, row)
+        now = checksum(encoded(self.name, key, document))  # before anybody can find and change it
         dict.__setitem__(self, key, document)
-        self.sums[key] = checksum(encoded(self.name, key, document))
+        self.sums[key] = now
         self.root.queue.append((self, key))
         return document
 
@@ -177,27 +178,24 @@ class OnDemand(Collection):
         fresh = self._fresh()  # before asking the disk: or what gets there between were missing
         last = self.root.rows.last(self.name)
         if backwards:
-            yield from self._not_on_disk(reversed(fresh), last)
-        yield from self._on_disk(last, backwards, fetch)
+            yield from self._there(reversed(fresh))
+        # One that came again may still have its old place, or be there already.
+        yield from (key for key in self._on_disk(last, backwards, fetch) if key not in fresh)
         if not backwards:
-            yield from self._not_on_disk(fresh, last)
+            yield from self._there(fresh)
 
-    def _fresh(self) -> list[str]:
+    def _fresh(self) -> dict[str, None]:
         with self.root.rows.lock:
             durable = self.root.kept.commits.durable
             for key in [*self.fresh]:
                 if key in self.sums and self.pending.get(key, 0) <= durable:
                     del self.fresh[key]
-            return [*self.fresh]
+            return self.fresh.copy()
 
-    def _not_on_disk(self, keys: Iterable[str], last: int) -> Iterator[str]:
+    def _there(self, keys: Iterable[str]) -> Iterator[str]:
         for key in keys:
-            place = self.root.rows.place(self.name, key)
-            if place is None:
-                there = dict.__contains__(self, key)
-            else:
-                there = place > last and self._is_there(key)
-            if there:
+            on_disk = self.root.rows.place(self.name, key) is not None
+            if dict.__contains__(self, key) or (on_disk and self._is_there(key)):
                 yield key
 
     def _on_disk(self, last: int, backwards: bool, fetch: bool) -> Iterator[str]:
@@ -226,15 +224,19 @@ class OnDemand(Collection):
         dict.update(self, documents)
 
     def values(self) -> Any:
+        self.touch_removed()
         return _Values(self)
 
     def items(self) -> Any:
+        self.touch_removed()
         return _Items(self)
 
     def keys(self) -> Any:
+        self.touch_removed()
         return MutableMapping.keys(self)
 
     def clear(self) -> None:
+        self.touch_removed()
         for key in [*self]:
             self.pop(key, None)
 

@@ -27,7 +27,7 @@ _PAGES = 256  # that are freed in one go, about 1 MB
 _TABLE = """
 BEGIN IMMEDIATE;
 CREATE TABLE documents (
-    id INTEGER PRIMARY KEY,  -- in the order in which they came
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which they came; never used again
     collection TEXT NOT NULL,
     key TEXT NOT NULL,
     document TEXT NOT NULL,  -- JSON
