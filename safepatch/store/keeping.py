@@ -22,8 +22,8 @@ from safepatch.store.errors import (
     StoreError,
 )
 from safepatch.store.threads import off_loop, pause
-from safepatch.store.transactions import Reading, Transaction
-from safepatch.store.values import Op, checksum, encoded, need_storable
+from safepatch.store.transactions import MISSING, Reading, Transaction, is_around
+from safepatch.store.values import Op, checksum, decode, encoded, need_storable
 
 logger = logging.getLogger("safepatch.store")
 _SLICE = 200  # documents that are looked at in one go
@@ -71,10 +71,20 @@ class Kept:
     def commit(self, transaction: Transaction) -> int:
         """End a transaction; a ticket to wait for, 0 within another one.
 
-        Raises NotStorableError, after all was brought back.
+        Raises NotStorableError, after all was brought back. If another one is open within it, which
+        is one that a generator has begun and not ended, both are brought back, and StoreError says
+        so.
         """
         if self.open.get(transaction.who) is not transaction:
-            raise ClosedError("cannot commit: the transaction is of the process that was forked")
+            if self._is_open(transaction):
+                raise StoreError(
+                    "cannot commit: a transaction within this one is still open, as when a "
+                    "generator yields in `with store.transaction()`; end that one first"
+                )
+            raise ClosedError(
+                "cannot commit: the transaction is over, since the one around it has ended; or it "
+                "is of the process that was forked"
+            )
         try:
             if transaction.above is not None:
                 transaction.end()
@@ -91,14 +101,20 @@ class Kept:
             self._leave(transaction)
 
     def undo(self, transaction: Transaction) -> None:
-        """End a transaction, if it was not, and bring back what it touched."""
-        if self.open.get(transaction.who) is not transaction:
-            return
-        try:
-            self.rolled_back += 1
-            transaction.undo()
-        finally:
-            self._leave(transaction)
+        """End a transaction, if it was not, and those within it; bring back what they touched."""
+        while self._is_open(transaction):
+            innermost = self.open[transaction.who]
+            try:
+                self.rolled_back += 1
+                innermost.undo()
+            finally:
+                self._leave(innermost)
+
+    def _is_open(self, transaction: Transaction) -> bool:
+        innermost = self.open.get(transaction.who)
+        return innermost is transaction or (
+            innermost is not None and is_around(transaction, innermost)
+        )
 
     def _leave(self, transaction: Transaction) -> None:
         if transaction.above is None:
@@ -126,18 +142,24 @@ class Kept:
     def scrub(self) -> Iterator[list[tuple[str, str]]]:
         """Find documents that were changed outside of transactions, and commit them, in slices.
 
-        Yields the collections and keys that were found, after each slice. Documents that an open
-        transaction holds are left to it. Raises NotStorableError, after all others were committed.
+        Yields the collections and keys that were found, after each slice. Of documents that an open
+        transaction holds, what they were before it counts. Raises NotStorableError, after all
+        others were committed.
         """
         refused: NotStorableError | None = None
         for collection in [*dict.values(self.root)]:
-            gone = collection.sums.keys() - dict.keys(collection)
-            for keys in sliced([*dict.keys(collection), *gone]):
+            for keys in sliced(self.keys(collection)):
                 found, error = self.look(collection, keys)
                 refused = error or refused
                 yield found
         if refused is not None:
             raise refused
+
+    def keys(self, collection: Collection) -> list[str]:
+        """Keys of documents that are in memory, or were in it and may have to be brought back."""
+        with self.lock:  # for who makes room takes a document out to look at it
+            known = [dict.fromkeys(keys) for keys in (collection.sums, collection.held)]
+            return [*(dict.fromkeys(dict.keys(collection)) | known[0] | known[1])]
 
     def look(
         self, collection: Collection, keys: Iterable[str]
@@ -293,18 +315,23 @@ class Block:
 
 
 def _changed(collection: Collection, key: str) -> Iterator[Op]:
-    if key in collection.held:
-        return
-    try:
-        document = dict.__getitem__(collection, key)
-    except KeyError:
+    document, now = committed(collection, key)
+    if now is None:
         if key in collection.sums:
             yield collection.name, key, None
-        return
-    now = encoded(collection.name, key, document)
-    if checksum(now) != collection.sums.get(key):
+    elif checksum(now) != collection.sums.get(key):
         need_storable(collection.name, key, document)
         yield collection.name, key, now
+
+
+def committed(collection: Collection, key: str) -> tuple[Any, bytes | None]:
+    """A document of those in memory, without what an open transaction does; and its bytes."""
+    holder = collection.held.get(key)
+    if holder is not None:
+        before = holder.before(collection, key)
+        return None if before is None else decode(before), before
+    document = dict.get(collection, key, MISSING)
+    return document, None if document is MISSING else encoded(collection.name, key, document)
 
 
 def sliced(keys: list[str]) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ import msgspec
 
 from safepatch.store.documents import Collection
 from safepatch.store.errors import ConflictError, ReadOnlyError
-from safepatch.store.values import Op, checksum, decode, encode, encoded, need_storable, refusal
+from safepatch.store.values import Op, checksum, decode, encode, need_storable, refusal
 
 MISSING: Any = object()
 
@@ -85,7 +85,8 @@ class Transaction(msgspec.Struct, eq=False):
 
     def undo(self) -> None:
         """Bring all back that was touched, and let go of it."""
-        for collection, key, document, before, holder in self.touched:
+        # The last first: an object under two keys may have been changed between its touches.
+        for collection, key, document, before, holder in reversed(self.touched):
             if before is None:
                 collection.drop(key, None)
             else:
@@ -105,7 +106,10 @@ class Reading(Transaction):
         if holder is None or is_around(holder, self):
             return
         document = dict.get(collection, key, MISSING)
-        now = None if document is MISSING else encoded(collection.name, key, document)
+        try:
+            now = None if document is MISSING else encode(document)
+        except Exception as error:  # it was changed to what cannot be stored
+            raise ConflictError(collection.name, key) from error
         if now != holder.before(collection, key):
             raise ConflictError(collection.name, key)
 

@@ -446,3 +446,111 @@ def test_the_child_of_a_fork_does_not_go_on_with_closing_the_store(engine, turns
     )
 
     assert printed.splitlines() == ["the parent", "{'first': 2, 'second': 1}"]
+
+
+@pytest.mark.parametrize(
+    "look", ["dict(c)", "{**c}", "c.copy()", "c | {}", "[*c.values()]", "[*c.items()]"]
+)
+@pytest.mark.parametrize("change", ["c['n'] = 2", "del c['n']", "c['n'].append(object())"])
+@pytest.mark.parametrize("address", ["", "sqlite:///"])
+def test_who_looks_at_all_is_told_of_what_may_be_taken_back(tmp_path, look, change, address):
+    printed = child(
+        textwrap.dedent(
+            f"""
+            from gevent import monkey; monkey.patch_all()
+            import contextlib, gevent
+            from safepatch.store import *
+            store = Store("{address}{tmp_path}/state", every=0)
+            c = store.root["c"]
+            with store.transaction():
+                c["m"], c["n"] = [], []
+
+            def fail():
+                with contextlib.suppress(LookupError), store.transaction():
+                    {change}
+                    gevent.sleep(0.01)
+                    raise LookupError
+
+            failing = gevent.spawn(fail)
+            gevent.sleep(0)
+            for reads_only in (True, False):
+                try:
+                    with store.transaction(reads_only=reads_only):
+                        print({look})
+                except ConflictError:
+                    print("conflict")
+            failing.join()
+            print(c)
+            """
+        )
+    )
+
+    assert printed.splitlines() == ["conflict", "conflict", "{'m': [], 'n': []}"]
+
+
+@pytest.mark.parametrize("replace", ["c.clear()", "store.root['c'] = {}", "while c: c.popitem()"])
+def test_what_is_replaced_as_a_whole_is_what_another_one_may_bring_back_too(tmp_path, replace):
+    printed = child(
+        textwrap.dedent(
+            f"""
+            from gevent import monkey; monkey.patch_all()
+            import contextlib, gevent
+            from safepatch.store import *
+            store = Store("{tmp_path}/state", every=0)
+            c = store.root["c"]
+            with store.transaction():
+                c.update(m=1, n=1)
+
+            def fail():
+                with contextlib.suppress(LookupError), store.transaction():
+                    del c["n"]
+                    gevent.sleep(0.01)
+                    raise LookupError
+
+            failing = gevent.spawn(fail)
+            gevent.sleep(0)
+            try:
+                with store.transaction():
+                    {replace}
+            except ConflictError:
+                print("conflict")
+            failing.join()
+            print(sorted(c.items()))
+            """
+        )
+    )
+
+    assert printed.splitlines() == ["conflict", "[('m', 1), ('n', 1)]"]
+
+
+def test_what_was_changed_outside_and_is_held_then_is_on_disk_after_a_sync(run):
+    printed = run(
+        """
+        counters = store.root["counters"]
+        with store.transaction():
+            counters.update(n=1, gone=1)
+        counters["n"] = 2
+        counters["new"] = 2
+        del counters["gone"]
+
+        def hold():
+            with store.transaction():
+                counters["n"] = 3
+                counters.pop("new")
+                counters.get("gone")
+                gevent.sleep(10)
+
+        holding = gevent.spawn(hold)
+        gevent.sleep(0)
+        print(*sorted(key for _, key in store.sync()))
+        print(store.sync(), counters)
+        holding.kill()
+        print(counters, closed())
+        """
+    )
+
+    assert printed.splitlines() == [
+        "gone n new",
+        "[] {'n': 3}",
+        "{'n': 2, 'new': 2} {'counters': {'n': 2, 'new': 2}}",
+    ]

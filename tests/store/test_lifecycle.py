@@ -222,7 +222,7 @@ def test_a_transaction_that_a_fork_cut_in_two_ends_in_the_parent_alone(directory
     )
 
     told, root = printed.splitlines()
-    assert "the transaction is of the process that was forked" in told
+    assert "it is of the process that was forked" in told
     assert root == "{'c': {'k': 1, 'l': 2}}"
 
 

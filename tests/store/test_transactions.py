@@ -1,6 +1,7 @@
 """A transaction is kept as a whole, or brought back as a whole."""
 
 import collections
+import contextlib
 import datetime
 import decimal
 import enum
@@ -9,6 +10,7 @@ import math
 import pytest
 
 from safepatch.store import (
+    ClosedError,
     ConflictError,
     NotStorableError,
     ReadOnlyError,
@@ -341,3 +343,47 @@ def test_one_that_is_interrupted_before_its_commit_is_brought_back(store, monkey
     assert store.stats()["open"] == 0
     put(2)
     assert store.sync() == []  # for it was no part of the one that was interrupted
+
+
+def test_one_object_under_two_keys_is_brought_back_under_both(store):
+    c = store.root["c"]
+    with store.transaction():
+        c["a"] = c["b"] = {"n": 0}
+
+    with pytest.raises(LookupError), store.transaction():
+        c["a"]["n"] = 1
+        c["b"]["n"] += 1
+        raise LookupError
+    with store.transaction():
+        c["new"] = c["a"]
+        with contextlib.suppress(LookupError), store.transaction():
+            c["a"]["n"] = 7
+            c["new"]["n"] = 8
+            raise LookupError
+
+    assert c == {"a": {"n": 0}, "b": {"n": 0}, "new": {"n": 0}}
+
+
+def test_a_transaction_that_ends_before_one_within_it_is_refused(store, read):
+    """As of generators that yield in one, or are left amid it."""
+    c = store.root["c"]
+
+    def generator(key):
+        with store.transaction():
+            c[key] = 1
+            yield key
+
+    first, second = generator("a"), generator("b")
+    next(first)
+    next(second)
+    with pytest.raises(StoreError, match="a transaction within this one is still open"):
+        next(first)
+    with pytest.raises(ClosedError, match="the one around it has ended"):
+        next(second)
+    with pytest.raises(StoreError, match="a transaction within this one is still open"):
+        [*durable(store)(generator)("c")]
+
+    assert (c, store.stats()["open"]) == ({}, 0)
+    with store.transaction():
+        c["d"] = 1
+    assert read() == {"c": {"d": 1}}
