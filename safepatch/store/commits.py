@@ -90,6 +90,15 @@ class Commits(Generic[T]):
             if wait is not None:
                 wait(_LONG)
 
+    def wait_out(self, ticket: int) -> None:
+        """The same; and a timeout or Ctrl-C passes on when it is over, written or failed."""
+        try:
+            self.wait(ticket)
+        except BaseException:
+            while self.durable < ticket and self.failure is None:
+                self._help(waiting.hub() is None, _MOMENT)
+            raise
+
     def _lead_or_join(self, here: Any, ticket: int) -> Callable[[float], object] | None:
         """Write a batch, or have it written, if nobody does; how to wait, if there is something."""
         lead = False

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
 from safepatch.store.documents import running
 from safepatch.store.engines import Engine
 from safepatch.store.errors import StoreError
-from safepatch.store.keeping import Kept, sliced
+from safepatch.store.keeping import Kept, committed, sliced
 from safepatch.store.threads import off_loop, pause
-from safepatch.store.values import Op, encode, encoded
+from safepatch.store.values import Op, encode
 
 _FEW = 1000  # changes that may be left for the moment of the switch
 # What the store notes for itself in the old engine, where all has gone, and in the new one, as long
@@ -62,7 +62,7 @@ class HandOver:
             while len(self.changed) > _FEW:
                 self.write_new(self.taken())
             commits.write = self.switch
-            commits.wait(commits.append([]))
+            commits.wait_out(commits.append([]))
         except BaseException:
             if self.kept.engine is self.old:
                 self.kept.use(self.old)
@@ -103,25 +103,21 @@ class HandOver:
         self.new.write(batch)
 
     def documents(self) -> Iterator[list[Op]]:
-        """All documents, in parts, as they were before what is not yet committed."""
+        """All documents, in parts, as they are without what is not yet committed."""
         for collection in [*dict.values(self.kept.root)]:
-            # A transaction that may still fail may have removed what it holds.
-            for keys in sliced([*dict.fromkeys([*collection, *collection.held])]):
+            for keys in sliced(self.kept.keys(collection)):
                 yield self.part(collection, keys)
             pause()
 
-    def part(self, collection: Any, keys: Iterable[str]) -> list[Op]:
-        ops: list[Op] = []
+    def part(self, collection: Any, keys: list[str]) -> list[Op]:
         with self.kept.lock:
-            for key in keys:
-                document = None
-                if (holder := collection.held.get(key)) is not None:
-                    document = holder.before(collection, key)
-                elif key in collection:
-                    document = encoded(collection.name, key, collection[key])
-                if document is not None:
-                    ops.append((collection.name, key, document))
-        return ops
+            # What was changed outside of transactions is told to the old engine first, so that what
+            # is noted of each document is what goes to the new one.
+            _, refused = self.kept.look(collection, keys)
+            if refused is not None:
+                raise refused
+            found = ((key, committed(collection, key)[1]) for key in keys)
+            return [(collection.name, key, now) for key, now in found if now is not None]
 
 
 def hand_over(kept: Kept, new: Engine, path: str, old_path: str) -> None:

@@ -190,9 +190,13 @@ class Store:
         self.need_transactions()
         path, options = os.fspath(path), self._make.keywords
         place = absolute(path)
-        hand_over(self.opened(), engine_for(place, **options), shown(path), self._shown)
-        self.path, self._shown = path, shown(path)
-        self._make = functools.partial(_kept, place, **options)
+        kept, new = self.opened(), engine_for(place, **options)
+        try:
+            hand_over(kept, new, shown(place), shown(self._make.args[0]))
+        finally:
+            if kept.engine is new:
+                self.path, self._shown = path, shown(path)
+                self._make = functools.partial(_kept, place, **options)
 
     def compact(self) -> None:
         """Make what is on disk no larger than it must be; the store goes on meanwhile."""

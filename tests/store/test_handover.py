@@ -11,6 +11,7 @@ from children import child
 from engines import ENGINES
 
 from safepatch.store import FailedError, Store, StoreError, durable
+from safepatch.store.handover import HandOver
 
 PAIRS = [*itertools.permutations(["journal", "sqlite"], 2), ("journal", "journal")]
 
@@ -418,3 +419,76 @@ def test_under_gevent_who_gives_up_leaves_nothing_under_way(tmp_path):
     )
 
     assert printed == "writes, has written, closed, {'c': {'k': 1}}"
+
+
+def test_what_changes_outside_of_transactions_meanwhile_and_back_is_right(store, opened, places):
+    """What is noted of a document is what went to the new place."""
+    store.root["c"].update(back=1, gone=1)
+    store.sync()
+    documents, part = store.root["c"], HandOver.part
+
+    def changed(self, collection, keys):
+        documents["back"], documents["new"] = 2, 2
+        del documents["gone"]
+        copied = part(self, collection, keys)
+        documents["back"], documents["gone"] = 1, 1
+        documents.pop("new")
+        return copied
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HandOver, "part", changed)
+        store.hand_over(places[1][0][0])
+    store.sync()
+
+    expected = plain(store)
+    store.close()
+    with opened(places[1]) as new:
+        assert plain(new) == expected
+
+
+@pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
+@pytest.mark.parametrize("written", [False, True])
+def test_under_gevent_who_gives_up_at_the_switch_leaves_one_place_that_goes_on(tmp_path, written):
+    printed = child(
+        textwrap.dedent(
+            f"""
+            from gevent import monkey; monkey.patch_all()
+            import gevent
+            from safepatch.store import *
+            from safepatch.store.engines.sqlite import SQLite
+            from safepatch.store.threads import native
+            switching = []
+
+            def write(engine, batch, wrapped=SQLite.write):
+                last = any(op[0] == "" and op[2] is None for ops in batch for op in ops)
+                if last and not {written}:
+                    switching.append(True)
+                    native("time", "sleep")(0.1)
+                wrapped(engine, batch)
+                if last and {written}:
+                    switching.append(True)
+                    native("time", "sleep")(0.1)
+
+            SQLite.write = write
+            store = Store("{tmp_path}/old", every=0)
+            with store.transaction():
+                store.root["c"]["k"] = 1
+            handing_over = gevent.spawn(store.hand_over, "sqlite:///{tmp_path}/new.db")
+            while not switching:
+                gevent.sleep(0.001)
+            handing_over.kill()
+            print(store.path == "sqlite:///{tmp_path}/new.db")
+            with store.transaction():
+                store.root["c"]["k"] = 2
+            store.close()
+            try:
+                Store("{tmp_path}/old").root
+            except StoreError as error:
+                print("it was handed over to 'sqlite:////" in str(error))
+            with Store("sqlite:///{tmp_path}/new.db") as new:
+                print(new.root)
+            """
+        )
+    )
+
+    assert printed.splitlines() == ["True", "True", "{'c': {'k': 2}}"]
