@@ -42,8 +42,15 @@ def errors() -> Iterator[None]:
         complaints += (StoreError,)
         yield
     except complaints as error:
-        printing.complain(str(error))
+        printing.complain("\n".join([str(error), *_notes(error)]))
         sys.exit(2)
+    except KeyboardInterrupt as error:
+        printing.complain("\n".join(["interrupted", *_notes(error)]))
+        sys.exit(130)  # as shells have it; 1 says what was found
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def need_directory(path: str, command: str) -> None:

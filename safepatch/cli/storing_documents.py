@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, Any, BinaryIO
 
 import click
 
@@ -133,26 +134,49 @@ def _print_selected(found: Iterable[tuple[str, Any]], paths: list[str], as_json:
 
 @store.command(epilog=options.exits())
 @path
-@click.argument("file", type=click.File("wb", lazy=True), default="-")
-def dump(path: str, file: BinaryIO) -> None:
+@click.argument("file", default="-")
+def dump(path: str, file: str) -> None:
     """Write all documents as lines of JSON, to FILE or the standard output.
 
     Each has "collection", "key" and "document". The collection "" is what the store notes for
-    itself.
+    itself. A file that is there already is replaced when all is written.
     """
-    from_stdout = getattr(file, "name", "-") in ("-", "<stdout>")
     with errors(), printing.progress("reading") as told:
         from safepatch.store.tools import transferring
 
-        with transferring.contents(path, told) as stored:
+        with transferring.contents(path, told) as stored, _output(path, file) as output:
             total = sum(map(len, stored.values()))
             for done, line in enumerate(transferring.lines(stored), 1):
-                file.write(line)
+                output.write(line)
                 if told is not None:
                     told(done, total)
-    if not from_stdout:
-        file.close()
+    if file != "-":
         printing.line(f"dumped {counted(total, 'document')}")
+
+
+@contextlib.contextmanager
+def _output(path: str, file: str) -> Iterator[IO[bytes]]:
+    """Where to write what is in a store; a file is as it was until all is written."""
+    from safepatch.store.tools import transferring
+
+    if file == "-":
+        with click.open_file(file, "wb") as output:
+            yield output
+        return
+    transferring.need_elsewhere(path, file)
+    if os.path.exists(file) and not os.path.isfile(file):  # such as a pipe
+        with open(file, "wb") as opened:
+            yield opened
+        return
+    new = f"{os.path.realpath(file)}.{os.getpid()}.tmp"
+    try:
+        with open(new, "xb") as opened:
+            yield opened
+        os.replace(new, os.path.realpath(file))
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        raise
 
 
 @store.command(epilog=options.exits())

@@ -206,6 +206,8 @@ class Kept:
         """Call what was not called yet with the root, each in a transaction of its own."""
         meta = self.root[""]
         done = meta.get("migrations", 0)
+        if type(done) is not int or done < 0:
+            raise StoreError(f"the store has {done!r} for the number of its migrations")
         if done > len(steps):
             raise StoreError(
                 f"the store went through {done} migrations, but {len(steps)} are given; it was "

@@ -1,6 +1,8 @@
 """`safepatch store`: what each command prints, where, and with which exit code."""
 
+import itertools
 import json
+import os
 import re
 
 import histories
@@ -11,7 +13,7 @@ from histories import USERS, damage, shell
 from safepatch.cli import storing_documents
 from safepatch.cli.storing import store as group
 from safepatch.store import Store
-from safepatch.store.tools import surveying
+from safepatch.store.tools import surveying, transferring
 
 
 def lines(text):
@@ -468,3 +470,76 @@ def test_lines_can_come_through_a_pipe(tmp_path, state):
 
     assert (ran.stdout, ran.stderr) == ("loaded 3 documents into new\n", "")
     assert histories.state(tmp_path / "new") == {"users": USERS}
+
+
+@pytest.mark.parametrize("address", ["", "sqlite:state.db", "postgresql:state"])
+def test_what_is_hardly_meant_as_a_directory_is_refused(run, state, address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(os.listdir(tmp_path))
+    for command in (["copy", state], ["restore", state, "--at", "1", "--to"], ["inspect"]):
+        code, _, complaints = run(*command, address)
+
+        assert (code, f"got the store {address!r}; give a directory" in complaints) == (2, True)
+    with pytest.raises(ValueError, match="give a directory"):
+        Store(address)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_dump_does_not_replace_the_stores_own_files(run, state, tmp_path):
+    run("copy", state, f"sqlite:///{tmp_path}/state.db")
+    for store, file in (
+        (state, state / "journal-0000000000000000.log"),
+        (state, state / "new"),
+        (f"sqlite:///{tmp_path}/state.db", tmp_path / "state.db"),
+        (f"sqlite:///{tmp_path}/state.db", tmp_path / "state.db-wal"),
+    ):
+        before = run("dump", store)
+
+        code, printed, complaints = run("dump", store, file)
+
+        assert (code, printed) == (2, "")
+        assert "it is the store's own; name another file" in complaints
+        assert run("dump", store) == before
+
+
+def test_a_dump_that_is_cut_off_leaves_the_file_as_it_was(run, state, tmp_path, monkeypatch):
+    file = tmp_path / "dumped"
+    file.write_text("before")
+
+    def interrupted(stored, wrapped=transferring.lines):
+        yield from itertools.islice(wrapped(stored), 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transferring, "lines", interrupted)
+    code, _, complaints = run("dump", state, file)
+
+    assert (code, complaints) == (130, "safepatch: interrupted\n")
+    assert (file.read_text(), [*tmp_path.glob("*.tmp")]) == ("before", [])
+
+
+def test_a_copy_that_is_cut_off_is_said_to_be_a_part(run, state, tmp_path, monkeypatch):
+    monkeypatch.setattr(transferring, "_BATCH", 1)
+    copied = []
+
+    def interrupted(*document, wrapped=transferring.op):
+        copied.append(document)
+        if len(copied) == 3:
+            raise KeyboardInterrupt
+        return wrapped(*document)
+
+    monkeypatch.setattr(transferring, "op", interrupted)
+    code, _, complaints = run("copy", state, tmp_path / "new")
+
+    assert code == 130
+    assert re.fullmatch(
+        r"safepatch: interrupted\n'.*/new' has a part only, \d+ documents; remove it\n", complaints
+    )
+
+
+def test_a_line_that_is_nested_too_deeply_is_told_with_its_number(run, tmp_path):
+    deep = "[" * 100_000 + "]" * 100_000
+    (tmp_path / "lines").write_text(f'{{"collection": "c", "key": "k", "document": {deep}}}\n')
+
+    code, _, complaints = run("load", tmp_path / "new", tmp_path / "lines")
+
+    assert (code, "cannot load line 1: " in complaints) == (2, True)

@@ -7,7 +7,16 @@ import re
 
 
 def is_directory(path: str) -> bool:
-    """Whether a store's path is a directory, and no address of an engine."""
+    """Whether a store's path is a directory, and no address of an engine.
+
+    Raises ValueError for what is hardly meant as a directory: nothing, as of a variable that is not
+    set, and an address without its slashes.
+    """
+    if not path or re.match(r"(sqlite|postgres(ql)?):(?!//)", path):
+        raise ValueError(
+            f"got the store {path!r}; give a directory, such as './state', sqlite:///FILE or "
+            "postgresql://HOST/DATABASE"
+        )
     return "://" not in path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -104,6 +105,20 @@ def _snapshot(path: str) -> Contents:
     return root
 
 
+def need_elsewhere(path: str, file: str) -> None:
+    """Raise StoreError for a file that belongs to a store."""
+    real, database = os.path.realpath(file), sqlite_file(path)
+    if is_directory(path):
+        own = os.path.realpath(path) in (real, *map(str, pathlib.Path(real).parents))
+    elif database is not None:
+        endings = ("", "-wal", "-shm", "-lock")
+        own = real in [os.path.realpath(database) + ending for ending in endings]
+    else:
+        return
+    if own:
+        raise StoreError(f"cannot write to {file!r}: it is the store's own; name another file")
+
+
 def lines(stored: Contents) -> Iterator[bytes]:
     """A line of JSON for each document."""
     encode = msgspec.json.Encoder().encode
@@ -131,7 +146,7 @@ def ops(file: BinaryIO, told: Told | None = None) -> Iterator[Op]:
         try:
             line = decoder.decode(text)
             yield op(line.collection, line.key, line.document)
-        except (msgspec.DecodeError, UnicodeDecodeError, StoreError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, StoreError) as error:
             raise StoreError(f"cannot load line {number}: {error}") from error
         if told is not None:
             told(done, total)
@@ -146,9 +161,9 @@ def op(collection: str, key: str, document: Any) -> Op:
 def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
     """Write documents into a store; how many. A batch at a time is in memory, and on disk.
 
-    If it fails midway, what was written so far stays there. Raises LockedError if it is open, and
-    StoreError if it has documents already, unless they may be overwritten: those of other keys
-    stay then.
+    If it fails midway, what was written so far stays there, and a note of the error says so.
+    Raises LockedError if it is open, and StoreError if it has documents already, unless they may be
+    overwritten: those of other keys stay then.
     """
     if is_directory(path) and os.path.isdir(path) and os.listdir(path):
         need_store(path)
@@ -161,9 +176,14 @@ def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
                 f"cannot write into {shown(path)!r}: it has documents already "
                 f"({', '.join(root)}); name a new store, or allow it with --overwrite"
             )
-        for batch in filter(None, grouped(documents, _BATCH)):
-            kept.engine.write([batch])
-            count += len(batch)
+        try:
+            for batch in filter(None, grouped(documents, _BATCH)):
+                kept.engine.write([batch])
+                count += len(batch)
+        except BaseException as error:  # Ctrl-C, too
+            if count:
+                error.add_note(f"{shown(path)!r} has a part only, {count} documents; remove it")
+            raise
     return count
 
 
