@@ -48,7 +48,9 @@ def condition(text: str) -> Condition:
     The value is JSON, or else a text. What is of another type than the value is not equal to it,
     and neither less nor greater.
     """
-    found = re.fullmatch(r"(.+?)(!=|<=|>=|=|<|>)(.*)", text, re.DOTALL)
+    found = re.fullmatch(r"(.*?)(!=|<=|>=|=|<|>)(.*)", text, re.DOTALL)
+    if not text or (found is not None and not found[1]):
+        raise ValueError(f"got --where {text!r}; begin with a path, such as 'options.newsletter'")
     if found is None:
         return lambda key, document: at(text, key, document) is not MISSING
     path, sign, typed = found.groups()
@@ -56,6 +58,8 @@ def condition(text: str) -> Condition:
         raise ValueError(
             f"got --where {text!r}; write one '=', or a text that begins with it as '\"=...\"'"
         )
+    if sign in ("<", ">", "<=", ">=") and not typed:
+        raise ValueError(f"got --where {text!r}; give a value to compare with")
     compare, wanted = _SIGNS[sign], _value(typed)
 
     def holds(key: str, document: Any) -> bool:
@@ -105,4 +109,6 @@ def shown(value: Any) -> str:
     """A value as a cell of a table."""
     if value is MISSING:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value.isprintable():
+        return value
+    return json.dumps(value, ensure_ascii=isinstance(value, str))

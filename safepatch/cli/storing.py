@@ -28,7 +28,7 @@ def store() -> None:
     """Look into the files of a store, and after them.
 
     STORE is what was given to Store(): a directory, sqlite:///FILE or postgresql://HOST/DATABASE.
-    A store that is open is left alone; only `inspect` looks at it.
+    A store that is open is left alone; only `inspect` looks at it, if it is a directory.
     """
 
 

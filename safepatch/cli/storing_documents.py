@@ -103,6 +103,8 @@ def query(
     as JSON or as a text. A path leads by keys and positions, with dots between; @key is the key.
     """
     with errors(), _documents(path, collection) as documents:
+        if reverse and sort is None:
+            raise ValueError("got --reverse without --sort, which says of what order")
         found: Iterable[tuple[str, Any]] = querying.chosen(
             documents, map(querying.condition, where)
         )
@@ -157,13 +159,13 @@ def dump(path: str, file: str) -> None:
 @contextlib.contextmanager
 def _output(path: str, file: str) -> Iterator[IO[bytes]]:
     """Where to write what is in a store; a file is as it was until all is written."""
-    from safepatch.store.tools import transferring
+    from safepatch.store.tools import reading
 
     if file == "-":
         with click.open_file(file, "wb") as output:
             yield output
         return
-    transferring.need_elsewhere(path, file)
+    reading.need_elsewhere(path, file)
     if os.path.exists(file) and not os.path.isfile(file):  # such as a pipe
         with open(file, "wb") as opened:
             yield opened

@@ -143,7 +143,7 @@ def restore(path: str, at: str, target: str, as_json: bool) -> None:
 
 
 def _moment(at: str) -> int | datetime:
-    if at.isdecimal():
+    if at.isascii() and at.isdecimal():
         return int(at)
     try:
         return datetime.fromisoformat(at)

@@ -74,9 +74,13 @@ class Store:
         for option, value in {"every": every, **numbers}.items():
             if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
                 raise ValueError(f"got {option}={value!r}; give a number that is not negative")
+        if callable(migrations) or not all(map(callable, migrations)):
+            raise TypeError(f"got migrations={migrations!r}; give a list of functions")
         if migrations and mode == "snapshot":
             raise ValueError("there are no migrations of snapshots; change the root after opening")
         self.path, self.mode, self.every = os.fspath(path), mode, every
+        if not isinstance(self.path, str):
+            raise TypeError(f"got the path {path!r}; give it as a text")
         if mode == "snapshot" and not is_directory(self.path):
             raise ValueError(
                 f"got mode='snapshot' for {shown(self.path)!r}; images are written to a directory"

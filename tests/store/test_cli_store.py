@@ -498,8 +498,38 @@ def test_a_dump_does_not_replace_the_stores_own_files(run, state, tmp_path):
         code, printed, complaints = run("dump", store, file)
 
         assert (code, printed) == (2, "")
-        assert "it is the store's own; name another file" in complaints
+        assert "it is the store's own; name another place" in complaints
         assert run("dump", store) == before
+
+
+def test_nothing_is_written_into_the_store_that_is_read(run, state):
+    before = histories.contents(state)
+    for command in (["copy", state, state / "new"], ["restore", state, "--at", "1", "--to"]):
+        place = [] if command[0] == "copy" else [state / "new"]
+
+        code, _, complaints = run(*command, *place)
+
+        assert (code, "the store's own; name another place" in complaints) == (2, True)
+    code, _, _ = run("copy", state, f"sqlite:///{state}/new.db")
+    assert (code, histories.contents(state)) == (2, before)
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--where", ""], ["--where", "=1"], ["--where", "age>="], ["--reverse"]]
+)
+def test_a_query_that_means_nothing_is_refused(run, state, wrong):
+    code, printed, complaints = run("query", state, "users", *wrong)
+
+    assert (code, printed, complaints.startswith("safepatch: got --")) == (2, "", True)
+
+
+def test_a_text_that_is_not_printable_keeps_to_its_cell(run, tmp_path):
+    with Store(tmp_path / "state", every=0) as store:
+        store.root["c"]["a\nb\x1b[2J"] = {"is": "é"}
+
+    _, printed, _ = run("query", tmp_path / "state", "c", "--select", "@key,is")
+
+    assert printed == '"a\\nb\\u001b[2J"  é\n'
 
 
 def test_a_dump_that_is_cut_off_leaves_the_file_as_it_was(run, state, tmp_path, monkeypatch):

@@ -43,6 +43,12 @@ def test_a_right_log_survives_all_crashes():
     assert check_crashes(log_workload(), log_check(), recovery_limit=20) > 100
 
 
+@pytest.mark.parametrize("options", [{"limit": 0}, {"block": 0}])
+def test_a_check_of_nothing_is_refused(options):
+    with pytest.raises(ValueError, match="give 1 or more"):
+        check_crashes(log_workload(), log_check(), **options)
+
+
 def test_a_right_log_survives_all_faults():
     assert check_faults(log_workload(), log_check()) > 50
 

@@ -259,6 +259,17 @@ def test_wrong_options_are_refused_when_it_is_made(directory, options, told):
         Store(directory, **options)
 
 
+@pytest.mark.parametrize("migrations", [print, [1]])
+def test_what_are_no_migrations_are_refused_when_it_is_made(directory, migrations):
+    with pytest.raises(TypeError, match=r"got migrations=.*; give a list of functions"):
+        Store(directory, migrations=migrations)
+
+
+def test_a_path_of_bytes_is_refused(directory):
+    with pytest.raises(TypeError, match="give it as a text"):
+        Store(os.fsencode(directory))
+
+
 def test_an_unknown_address_is_refused_when_the_store_is_made():
     with pytest.raises(ValueError, match=r"give a directory, sqlite:///FILE"):
         Store("mysql://localhost/db")

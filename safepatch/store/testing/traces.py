@@ -73,8 +73,10 @@ class Trace:
         Of every moment there are at most `limit` states: all that the model has, if it has no
         more, else the extreme ones and some by chance, the same for the same `seed`. `block` is
         the number of bytes that a disk writes as a whole. Give the same set as `seen` for several
-        traces, and no state comes twice in all of them.
+        traces, and no state comes twice in all of them. Raises ValueError for less than one.
         """
+        if limit < 1 or block < 1:
+            raise ValueError(f"got limit={limit!r}, block={block!r}; give 1 or more")
         seen = set() if seen is None else seen
         known = told = 0  # stands for the notes, for they may be many and of any kind
         for disk, number, notes in self._moments(block):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 from collections.abc import Iterator
 
 from safepatch.store import directories
+from safepatch.store.engines.addresses import is_directory, sqlite_file
 from safepatch.store.engines.journal import files
 from safepatch.store.engines.journal.files import Told
 from safepatch.store.engines.journal.images import State, merge
@@ -33,6 +35,20 @@ def need_store(directory: str) -> None:
 def has_snapshots(directory: str) -> bool:
     """Whether a store in snapshot mode has written into a directory."""
     return os.path.lexists(os.path.join(directory, directories.SNAPSHOT))
+
+
+def need_elsewhere(path: str, place: str) -> None:
+    """Raise StoreError for a place that belongs to a store, be it a file or a directory."""
+    real, database = os.path.realpath(place), sqlite_file(path)
+    if is_directory(path):
+        own = os.path.realpath(path) in (real, *map(str, pathlib.Path(real).parents))
+    elif database is not None:
+        endings = ("", "-wal", "-shm", "-lock")
+        own = real in [os.path.realpath(database) + ending for ending in endings]
+    else:
+        return
+    if own:
+        raise StoreError(f"cannot write to {place!r}: it is the store's own; name another place")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from safepatch.store.engines.journal.files import (
 )
 from safepatch.store.engines.journal.images import State, merge, put_image
 from safepatch.store.errors import CorruptError, StoreError
-from safepatch.store.tools.reading import held, need_journal
+from safepatch.store.tools.reading import held, need_elsewhere, need_journal
 
 
 class Restored(NamedTuple):
@@ -45,6 +45,7 @@ def restore(
     directories.need_nothing(directories.beside(destination))
     with held(directory):
         need_journal(directory)
+        need_elsewhere(directory, destination)
         state, sequence, seconds = _state(directory, at, told)
     with directories.new(destination) as place:
         put_image(place, sequence, state, seconds)

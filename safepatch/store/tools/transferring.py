@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -19,6 +18,7 @@ from safepatch.store.store import Store
 from safepatch.store.tools.reading import (
     has_snapshots,
     held,
+    need_elsewhere,
     need_journal,
     need_store,
     read,
@@ -105,20 +105,6 @@ def _snapshot(path: str) -> Contents:
     return root
 
 
-def need_elsewhere(path: str, file: str) -> None:
-    """Raise StoreError for a file that belongs to a store."""
-    real, database = os.path.realpath(file), sqlite_file(path)
-    if is_directory(path):
-        own = os.path.realpath(path) in (real, *map(str, pathlib.Path(real).parents))
-    elif database is not None:
-        endings = ("", "-wal", "-shm", "-lock")
-        own = real in [os.path.realpath(database) + ending for ending in endings]
-    else:
-        return
-    if own:
-        raise StoreError(f"cannot write to {file!r}: it is the store's own; name another file")
-
-
 def lines(stored: Contents) -> Iterator[bytes]:
     """A line of JSON for each document."""
     encode = msgspec.json.Encoder().encode
@@ -190,8 +176,11 @@ def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
 def copy(source: str, target: str, *, told: Told | None = None, overwrite: bool = False) -> int:
     """Write all documents of a store into another one, of whatever engine; how many.
 
-    `told(done, documents)` is called after each. Raises what `contents` and `fill` raise.
+    `told(done, documents)` is called after each. Raises what `contents` and `fill` raise, and
+    StoreError for a place within the source.
     """
+    if place := target if is_directory(target) else sqlite_file(target):
+        need_elsewhere(source, place)
     with contents(source) as stored:
         total = sum(map(len, stored.values()))
 
