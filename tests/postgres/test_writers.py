@@ -58,15 +58,17 @@ def within(seconds, function):
 
 def stand_by(start, url, server, number=1):
     """Start a standby; it waits when this returns, and so do others."""
-    # Those who asked later than this, for others may have ended after they asked.
+    # Those who asked later than this, for others may have ended after they asked; and this one is
+    # to be among them, for a busy server may hear of an end late.
     [(since,)] = server.execute("SELECT clock_timestamp()::text")
     standby = start(url, "standby")
     statement = (
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%'"
+        f"SELECT count(*) >= {number} AND bool_or(backend_start > '{since}')"
+        " FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%'"
         f" AND pid <> pg_backend_pid() AND query_start > '{since}'"
     )
     end = time.monotonic() + 30
-    while server.execute(statement) < [(number,)]:
+    while server.execute(statement) != [(True,)]:
         assert time.monotonic() < end
         time.sleep(0.02)
     return standby
