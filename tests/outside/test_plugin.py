@@ -23,7 +23,16 @@ WITH = ("--safepatch", "dns-cache", "-o", "safepatch_watch=socket:getaddrinfo ti
 def run(name, report, *options):
     excluded = [one for entry in suites.exclusions(name) for one in entry.get("not_run", ())]
     wanted = ["-k", " and ".join(f"not {part}" for part in excluded)]
-    runner = ["-m", "pytest", *LOOPBACK, "-p", "no:cacheprovider", "--junit-xml", report]
+    runner = [
+        "-m",
+        "pytest",
+        *LOOPBACK,
+        *suites.HANG,
+        "-p",
+        "no:cacheprovider",
+        "--junit-xml",
+        report,
+    ]
     return suites.outcomes(
         [*runner, *options, *wanted, *PACKAGES[name][0]],
         report=report,
