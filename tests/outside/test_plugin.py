@@ -15,6 +15,8 @@ PACKAGES = {
     "requests": (["tests"], 600),
     "urllib3": (["test", "--ignore=test/with_dummyserver/test_proxy_poolmanager.py"], 2500),
 }
+# Threads that tests have left behind are not waited for: those of servers may never end.
+PYTEST = "import os, sys, pytest; code = pytest.main(); sys.stdout.flush(); os._exit(code)"
 WITHOUT = ("-p", "no:safepatch")
 # And a leak is a failure.
 WITH = ("--safepatch", "dns-cache", "-o", "safepatch_watch=socket:getaddrinfo time:sleep")
