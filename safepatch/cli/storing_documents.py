@@ -188,7 +188,8 @@ def _output(path: str, file: str) -> Iterator[IO[bytes]]:
 def load(path: str, file: BinaryIO, overwrite: bool) -> None:
     """Read lines of JSON, as `dump` writes them, into a new or an empty store.
 
-    All lines are read before the first one is written.
+    All lines are read before the first one is written. Of several lines of a document the last one
+    counts.
     """
     with errors(), contextlib.ExitStack() as stack:
         from safepatch.store.engines import addresses

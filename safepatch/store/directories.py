@@ -16,10 +16,18 @@ SNAPSHOT = "snapshot.json"  # the one file of a store in snapshot mode, but for 
 SLICE = 4 << 20  # bytes between two fdatasyncs, so that no single one takes long
 
 
-def lock(directory: str, name: str, *, wait: bool = False, of: str | None = None) -> int:
+def lock(
+    directory: str,
+    name: str,
+    *,
+    wait: bool = False,
+    reads_only: bool = False,
+    of: str | None = None,
+) -> int:
     """Take a lock that goes with the process; a descriptor to close. Raises LockedError.
 
-    `of` is what it keeps others from, if it is not the directory.
+    With `reads_only` its file must be there. `of` is what it keeps others from, if it is not the
+    directory.
     """
     try:
         import fcntl
@@ -29,7 +37,8 @@ def lock(directory: str, name: str, *, wait: bool = False, of: str | None = None
             "none"
         ) from error
     # Who may read it could lock it, and so keep us out.
-    descriptor = os.open(os.path.join(directory, name), os.O_RDWR | os.O_CREAT, 0o600)
+    flags = os.O_RDONLY if reads_only else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(os.path.join(directory, name), flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
@@ -45,9 +54,11 @@ def lock(directory: str, name: str, *, wait: bool = False, of: str | None = None
 
 
 @contextlib.contextmanager
-def locked(directory: str, name: str, *, wait: bool = False) -> Iterator[None]:
+def locked(
+    directory: str, name: str, *, wait: bool = False, reads_only: bool = False
+) -> Iterator[None]:
     """The same for a block."""
-    descriptor = lock(directory, name, wait=wait)
+    descriptor = lock(directory, name, wait=wait, reads_only=reads_only)
     try:
         yield
     finally:
@@ -115,6 +126,10 @@ def make(directory: str) -> None:
     """Make a directory, and those above it, that stays."""
     above = os.path.dirname(os.path.abspath(directory))
     if not os.path.isdir(directory):
+        if os.path.lexists(directory):
+            raise FileExistsError(
+                f"cannot make the directory {directory!r}: there is something else of that name"
+            )
         make(above)
         os.mkdir(directory)
     elif os.listdir(directory):

@@ -26,12 +26,12 @@ class CorruptError(StoreError):
     """Files are damaged in a way that a crash does not explain; nothing was changed.
 
     `.file`, and `.offset` in bytes, tell where, `.found` what. Of a database there is no offset but
-    0, and `tool` says what can be asked instead of ours.
+    0. `tool` says what can be asked where ours does not help.
     """
 
     def __init__(self, file: object, offset: int, found: str, tool: str = "") -> None:
         self.file, self.offset, self.found = str(file), offset, found
-        place = "" if tool else f" at byte {offset}"
+        place = f" at byte {offset}" if offset or not tool else ""
         ours = "`safepatch store repair` can keep, which keeps also what it takes out"
         super().__init__(
             f"cannot read {self.file!r}{place}: {found}; go back to a backup, or see what "

@@ -22,6 +22,7 @@ _STRICT = (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
+_TOOL = "an editor shows of it"
 
 
 def read(directory: str) -> dict[str, Any]:
@@ -33,9 +34,9 @@ def read(directory: str) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except orjson.JSONDecodeError as error:
-        raise CorruptError(path, error.pos, f"it is no JSON: {error.msg}") from error
+        raise CorruptError(path, error.pos, f"it is no JSON: {error.msg}", _TOOL) from error
     if not isinstance(root, dict):
-        raise CorruptError(path, 0, f"it is a {type(root).__name__}, not an object")
+        raise CorruptError(path, 0, f"it is a {type(root).__name__}, not an object", _TOOL)
     return root
 
 

@@ -4,10 +4,13 @@ import itertools
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 
 import histories
 import pytest
-from children import child
+from children import ROOT, child
 from histories import USERS, damage, shell
 
 from safepatch.cli import storing_documents
@@ -76,6 +79,56 @@ def test_a_file_in_the_place_of_a_store_is_told_of(run, tmp_path):
 
     assert code == 2
     assert "it is a file; name a directory, or 'sqlite:///file.db' if SQLite wrote it" in complaints
+
+
+def test_an_empty_file_is_no_store_of_sqlite(run, tmp_path):
+    (tmp_path / "file.db").touch()
+
+    code, _, complaints = run("inspect", "sqlite:///file.db")
+
+    assert (code, "the file 'file.db' is empty" in complaints) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["file.db"]
+
+
+@pytest.mark.parametrize("has_locks", [True, False])
+@pytest.mark.parametrize("command", ["verify", "dump", "restore", "inspect"])
+def test_a_store_on_a_disk_that_cannot_be_written_to_is_read(state, tmp_path, command, has_locks):
+    """As in a snapshot of a file system, which is a backup of many."""
+    if not has_locks:
+        for name in ("lock", "compacting"):
+            (state / name).unlink(missing_ok=True)
+
+    code, printed, complaints = read_only(tmp_path, command, state, *NEEDS.get(command, []))
+
+    assert (code, complaints) == (0, "")
+    assert ("eve@example.com" in printed) is (command == "dump")
+
+
+def test_a_store_that_is_open_by_another_mount_is_left_alone_by_one_that_only_reads(tmp_path):
+    with Store(tmp_path / "state") as store:
+        store.sync()
+
+        code, _, complaints = read_only(tmp_path, "dump", tmp_path / "state")
+
+        assert (code, "it is open already" in complaints) == (2, True)
+
+
+def read_only(tmp_path, command, state, *more):
+    """Run a command where a store can be read, and nothing written to it."""
+    if not shutil.which("unshare"):
+        pytest.skip("unshare is not installed, which makes mounts for a test")
+    begin = ["unshare", "-rm", "sh", "-c", MOUNTED, str(state)]
+    if (tried := subprocess.run([*begin, "true"], capture_output=True, text=True)).returncode:
+        pytest.skip(f"this machine lets nobody mount: {tried.stderr.strip()}")
+    arguments = [sys.executable, "-m", "safepatch", "store", command, str(state), *more]
+    ran = subprocess.run(
+        [*begin, *arguments],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+MOUNTED = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
 
 
 @pytest.mark.parametrize("command", ["get", "query", "dump", "copy"])
@@ -410,7 +463,7 @@ def test_of_lines_that_cannot_be_loaded_none_is(run, tmp_path, text, said):
 def test_load_makes_no_store_among_other_files(run, tmp_path):
     (tmp_path / "file").write_text("")
 
-    assert "no file there is of a store" in run("load", ".", "file")[2]
+    assert "there are files of something else, such as 'file'" in run("load", ".", "file")[2]
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -450,7 +503,11 @@ def test_a_damaged_snapshot_is_told(run, tmp_path):
         pass
     (tmp_path / "old" / "snapshot.json").write_text("{")
 
-    assert run("verify", "old")[0] == 1
+    code, printed, _ = run("verify", "old")
+
+    assert code == 1
+    assert "at byte 1: it is no JSON" in printed
+    assert "see what an editor shows of it" in printed  # `repair` is not for snapshots
 
 
 # In processes of their own.

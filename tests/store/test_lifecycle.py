@@ -310,7 +310,7 @@ def test_a_relative_path_is_from_where_the_store_was_made(tmp_path, monkeypatch,
 def test_a_file_in_the_place_of_the_directory_is_told(tmp_path):
     (tmp_path / "state").write_text("")
 
-    with pytest.raises(OSError, match="state"):
+    with pytest.raises(FileExistsError, match=r"state.: there is something else of that name"):
         Store(tmp_path / "state").root
 
 

@@ -24,12 +24,17 @@ def need_store(directory: str) -> None:
                 f"'sqlite:///{directory}' if SQLite wrote it"
             )
         raise StoreError(f"there is no store at {directory!r}: there is no such directory")
-    names = os.listdir(directory)
-    if not files.listed(directory) and not {"lock", directories.SNAPSHOT} & {*names}:
+    if not is_store(directory):
         raise StoreError(
             f"there is no store at {directory!r}: no file there is of a store; name the directory "
             "that was given to Store()"
         )
+
+
+def is_store(directory: str) -> bool:
+    """Whether a store has written into a directory, or has had it open."""
+    names = {"lock", directories.SNAPSHOT} & {*os.listdir(directory)}
+    return bool(names or files.listed(directory))
 
 
 def has_snapshots(directory: str) -> bool:
@@ -51,11 +56,23 @@ def need_elsewhere(path: str, place: str) -> None:
         raise StoreError(f"cannot write to {place!r}: it is the store's own; name another place")
 
 
+def is_read_only(directory: str) -> bool:
+    """Whether nothing can be written there, as to a snapshot of a file system."""
+    return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
+
+
 @contextlib.contextmanager
 def held(directory: str) -> Iterator[None]:
     """Keep others from opening a store. Raises LockedError if it is open, StoreError if none is."""
     need_store(directory)
-    with directories.locked(directory, "lock"), directories.locked(directory, "compacting"):
+    names = ["lock", "compacting"]
+    reads_only = is_read_only(directory)
+    if reads_only:
+        # The same may be mounted elsewhere too, and be open there: then these are there.
+        names = [name for name in names if os.path.exists(os.path.join(directory, name))]
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            stack.enter_context(directories.locked(directory, name, reads_only=reads_only))
         yield
 
 

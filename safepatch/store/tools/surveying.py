@@ -17,7 +17,7 @@ from safepatch.store.engines.journal.files import (
     size,
 )
 from safepatch.store.errors import CorruptError, LockedError
-from safepatch.store.tools.reading import need_store
+from safepatch.store.tools.reading import is_read_only, need_store
 
 
 class File(NamedTuple):
@@ -95,7 +95,7 @@ def _is_open(directory: str) -> bool:
     if not os.path.exists(os.path.join(directory, "lock")):
         return False
     try:
-        os.close(directories.lock(directory, "lock"))
+        os.close(directories.lock(directory, "lock", reads_only=is_read_only(directory)))
     except LockedError:
         return True
     return False

@@ -18,6 +18,7 @@ from safepatch.store.store import Store
 from safepatch.store.tools.reading import (
     has_snapshots,
     held,
+    is_store,
     need_elsewhere,
     need_journal,
     need_store,
@@ -89,8 +90,11 @@ def need_there(path: str) -> None:
     """Raise StoreError where no store is."""
     if is_directory(path):
         need_store(path)
-    elif (file := sqlite_file(path)) and not os.path.isfile(file):
-        raise StoreError(f"there is no store at {path!r}: there is no file {file!r}")
+    elif file := sqlite_file(path):
+        if not os.path.isfile(file):
+            raise StoreError(f"there is no store at {path!r}: there is no file {file!r}")
+        if not os.path.getsize(file):
+            raise StoreError(f"there is no store at {path!r}: the file {file!r} is empty")
 
 
 def _snapshot(path: str) -> Contents:
@@ -121,8 +125,9 @@ def need_lines(file: BinaryIO, told: Told | None = None) -> None:
 
 
 def ops(file: BinaryIO, told: Told | None = None) -> Iterator[Op]:
-    """The documents of a file of lines, open as bytes, for `fill`. Raises StoreError, with the
-    number of the line. `told(done, bytes)` is called after each."""
+    """The documents of a file of lines, open as bytes, for `fill`. Of a collection and key the last
+    line counts. Raises StoreError, with the number of the line. `told(done, bytes)` is called after
+    each."""
     decoder = msgspec.json.Decoder(Line)
     total, done = os.fstat(file.fileno()).st_size, 0
     for number, text in enumerate(file, 1):
@@ -151,8 +156,12 @@ def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
     Raises LockedError if it is open, and StoreError if it has documents already, unless they may be
     overwritten: those of other keys stay then.
     """
-    if is_directory(path) and os.path.isdir(path) and os.listdir(path):
-        need_store(path)
+    if is_directory(path) and os.path.isdir(path) and (names := os.listdir(path)):
+        if not is_store(path):
+            raise StoreError(
+                f"cannot write into {path!r}: there are files of something else, such as "
+                f"{names[0]!r}; name a new or an empty directory"
+            )
         need_journal(path)
     count = 0
     with opened(path, segment=_ONE_FILE) as kept:
