@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from safepatch.decorators.wrapping import kind_of, name_of, need_callable
 from safepatch.store.store import Store
+from safepatch.store.transactions import Reading, Transaction
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,6 +44,7 @@ def durable(store: Store, *, reads_only: bool = False) -> Callable[[F], F]:
     if not isinstance(store, Store):
         raise TypeError(f"got {store!r} for a store; write @durable(store)")
     store.need_transactions()
+    kind = Reading if reads_only else Transaction
 
     def decorate(wrapped: F) -> F:
         need_callable("make durable", wrapped)
@@ -51,16 +53,20 @@ def durable(store: Store, *, reads_only: bool = False) -> Callable[[F], F]:
 
         @functools.wraps(wrapped)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            kept = store._kept or store.opened()
-            transaction = kept.begin(reads_only)
-            try:
-                result = wrapped(*args, **kwargs)
-                if type(result) in _LATE:
-                    result = _late(store, reads_only, wrapped, result)
-                ticket = kept.commit(transaction)
-            except BaseException:
-                kept.undo(transaction)
-                raise
+            kept, transaction = store._kept or store.opened(), kind()
+            with kept.lock:
+                try:
+                    kept.begin(transaction)
+                    result = wrapped(*args, **kwargs)
+                    if type(result) in _LATE:
+                        result = _late(store, reads_only, wrapped, result)
+                    ticket = kept.commit(transaction)
+                except BaseException:
+                    try:
+                        kept.undo(transaction)
+                    finally:
+                        kept.undo(transaction)
+                    raise
             kept.commits.wait(ticket)
             return result
 
@@ -92,11 +98,17 @@ def _steps(store: Store, reads_only: bool, generator: Any) -> Generator[Any, Any
     """A generator whose steps are transactions."""
     step: Callable[[], Any] = functools.partial(next, generator)
     while True:
-        with store.transaction(reads_only=reads_only):
-            try:
-                item = step()
-            except StopIteration as end:
-                return end.value
+        try:
+            with store.transaction(reads_only=reads_only):
+                try:
+                    item = step()
+                except StopIteration as end:
+                    return end.value
+        except BaseException:
+            if generator.gi_frame is not None:  # it has waited since, and is to end likewise
+                with store.transaction(reads_only=reads_only):
+                    generator.close()
+            raise
         try:
             sent = yield item
             step = functools.partial(generator.send, sent)

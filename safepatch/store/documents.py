@@ -172,6 +172,9 @@ class Collection(Documents):
         self.update(other)
         return self
 
+    def __repr__(self) -> str:
+        return repr(self.copy())
+
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return dict, (self.copy(),)
 
@@ -207,18 +210,31 @@ class Root(Documents):
     def stay(self) -> None:
         """Have all documents in memory from now on, which here they are."""
 
+    def may_go(self) -> None:
+        """Let documents go again that need not be in memory."""
+
     def _make(self, name: str) -> Collection:
         return Collection(name, self.open)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, documents in dict.items(self).__iter__() if name and documents)
+        # Of a copy: looking for a collection that is missing makes one.
+        return (name for name, documents in [*dict.items(self)] if name and _is_any(documents))
 
     def __len__(self) -> int:
         return sum(1 for name in self)
 
     def __contains__(self, name: object) -> bool:
         documents: Collection | None = dict.get(self, name, None)  # type: ignore[misc]
-        return bool(name and documents)
+        return bool(name) and documents is not None and _is_any(documents)
+
+    def get(self, name: str, *default: Any) -> Any:
+        """A collection; if there is none, what is given, or one that is empty."""
+        return default[0] if default and name not in self else self[name]
+
+    def setdefault(self, name: str, documents: Any = None) -> Any:
+        if name not in self:
+            self[name] = {} if documents is None else documents
+        return self[name]
 
     def __setitem__(self, name: str, documents: Mapping[str, Any]) -> None:
         if not isinstance(documents, Mapping):
@@ -264,3 +280,10 @@ class Root(Documents):
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return dict, ({name: documents.copy() for name, documents in self.items()},)
+
+
+def _is_any(documents: Collection) -> bool:
+    """Whether a collection has documents; who has removed them all may still fail, and is asked."""
+    if not documents:
+        documents.touch_removed()
+    return bool(documents)

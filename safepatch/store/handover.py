@@ -63,12 +63,13 @@ class HandOver:
                 self.write_new(self.taken())
             commits.write = self.switch
             commits.wait_out(commits.append([]))
+            if self.failure is not None:
+                raise self.failure
         except BaseException:
             if self.kept.engine is self.old:
                 self.kept.use(self.old)
+                self.kept.root.may_go()
             raise
-        if self.failure is not None:
-            raise self.failure
 
     def write(self, batch: Sequence[Sequence[Op]]) -> None:
         """What the store calls instead of the old engine."""

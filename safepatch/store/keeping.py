@@ -55,25 +55,21 @@ class Kept:
 
     # -- transactions
 
-    def begin(self, reads_only: bool) -> Transaction:
-        """Begin a transaction of what runs here; to be given to `commit` or `undo`."""
+    def begin(self, transaction: Transaction) -> None:
+        """Begin a transaction of what runs here, which holds the lock until its end."""
         if self.commits.failure is not None:
             self.commits.need_working()
-        self.lock.acquire()
         who, above = running(self.open)
-        if type(above) is Reading and not reads_only:
-            self.lock.release()
+        if type(above) is Reading and type(transaction) is not Reading:
             raise ReadOnlyError("cannot begin a transaction that writes within one that only reads")
-        transaction = (Reading if reads_only else Transaction)(who, above)
+        transaction.who, transaction.above = who, above
         self.open[who] = transaction
-        return transaction
 
     def commit(self, transaction: Transaction) -> int:
         """End a transaction; a ticket to wait for, 0 within another one.
 
-        Raises NotStorableError, after all was brought back. If another one is open within it, which
-        is one that a generator has begun and not ended, both are brought back, and StoreError says
-        so.
+        Raises NotStorableError. If another one is open within it, which is one that a generator has
+        begun and not ended, StoreError says so. After an error it is still open.
         """
         if self.open.get(transaction.who) is not transaction:
             if self._is_open(transaction):
@@ -85,30 +81,35 @@ class Kept:
                 "cannot commit: the transaction is over, since the one around it has ended; or it "
                 "is of the process that was forked"
             )
+        ops = [] if transaction.above is not None else transaction.ops()
+        ticket = 0
         try:
-            if transaction.above is not None:
-                transaction.end()
-                return 0
-            ops = transaction.ops()
-            ticket = self._append(ops) if ops else self.commits.appended
+            if transaction.above is None:
+                ticket = self._append(ops) if ops else self.commits.appended
             transaction.end()
-            return ticket
-        except BaseException:
-            self.rolled_back += 1
-            transaction.undo()
-            raise
-        finally:
             self._leave(transaction)
+        except StoreError:  # it was refused
+            raise
+        except BaseException as error:
+            # Such as Ctrl-C, after it was given away, so that it cannot be brought back any more.
+            self.commits.stop(error)
+            raise
+        return ticket
 
     def undo(self, transaction: Transaction) -> None:
-        """End a transaction, if it was not, and those within it; bring back what they touched."""
+        """End a transaction, if it was not, and those within it; bring back what they touched.
+
+        To be called twice, for Ctrl-C may come before or amid the first time.
+        """
         while self._is_open(transaction):
             innermost = self.open[transaction.who]
             try:
-                self.rolled_back += 1
                 innermost.undo()
-            finally:
-                self._leave(innermost)
+            except Exception as error:
+                self.commits.stop(error)
+                raise
+            self.rolled_back += 1
+            self._leave(innermost)
 
     def _is_open(self, transaction: Transaction) -> bool:
         innermost = self.open.get(transaction.who)
@@ -121,7 +122,6 @@ class Kept:
             del self.open[transaction.who]
         else:
             self.open[transaction.who] = transaction.above
-        self.lock.release()
 
     def _append(self, ops: list[Op]) -> int:
         size = 0
@@ -239,7 +239,9 @@ class Kept:
     def stats(self) -> dict[str, Any]:
         commits = self.commits
         return {
-            "documents": {name: len(documents) for name, documents in self.root.items()},
+            "documents": {
+                name: len(each) for name, each in [*dict.items(self.root)] if name and each
+            },
             "commits": commits.appended,
             "batches": commits.batches,
             "waiting": commits.appended - commits.durable,
@@ -290,14 +292,18 @@ def tell(found: list[tuple[str, str]]) -> None:
 class Block:
     """A transaction for `with`; see `Store.transaction`."""
 
-    __slots__ = ("_kept", "_opened", "_reads_only", "_transaction")
+    __slots__ = ("_begun", "_block")
 
     def __init__(self, opened: Callable[[], Kept], reads_only: bool) -> None:
-        self._opened, self._reads_only = opened, reads_only
+        self._block, self._begun = _block(opened, reads_only), False
 
     def __enter__(self) -> None:
-        self._kept = self._opened()
-        self._transaction = self._kept.begin(self._reads_only)
+        if self._begun:
+            raise StoreError(
+                "cannot begin this transaction again; call store.transaction() for each block"
+            )
+        self._begun = True
+        self._block.__enter__()
 
     def __exit__(
         self,
@@ -305,15 +311,27 @@ class Block:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if kind is not None:
-            self._kept.undo(self._transaction)
-            return
+        self._block.__exit__(kind, error, at)
+
+
+@contextlib.contextmanager
+def _block(opened: Callable[[], Kept], reads_only: bool) -> Iterator[None]:
+    # The same as what `durable` does with a call. If Ctrl-C comes just before `__exit__`, this is
+    # ended by being collected.
+    kept = opened()
+    transaction = Reading() if reads_only else Transaction()
+    with kept.lock:
         try:
-            ticket = self._kept.commit(self._transaction)
-        except BaseException:  # it may have been interrupted before it did anything
-            self._kept.undo(self._transaction)
+            kept.begin(transaction)
+            yield
+            ticket = kept.commit(transaction)
+        except BaseException:
+            try:
+                kept.undo(transaction)
+            finally:
+                kept.undo(transaction)
             raise
-        self._kept.commits.wait(ticket)
+    kept.commits.wait(ticket)
 
 
 def _changed(collection: Collection, key: str) -> Iterator[Op]:

@@ -29,13 +29,24 @@ def off_loop(function: Callable[..., R], *arguments: Any) -> R:
     here = hub()
     if here is None:
         return function(*arguments)
-    running = here.threadpool.spawn(function, *arguments)
+    running = here.threadpool.spawn(_outcome, function, arguments)
     try:
-        result: R = running.get()
+        result, error = running.get()
     except BaseException:
         running.wait()
         raise
-    return result
+    if error is not None:
+        raise error
+    returned: R = result
+    return returned
+
+
+def _outcome(function: Callable[..., R], arguments: Any) -> tuple[R | None, BaseException | None]:
+    # For what is raised in its threads gevent prints, with all that the function is bound to.
+    try:
+        return function(*arguments), None
+    except BaseException as error:
+        return None, error
 
 
 def native(module: str, name: str) -> Any:

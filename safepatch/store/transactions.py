@@ -9,7 +9,15 @@ import msgspec
 
 from safepatch.store.documents import Collection
 from safepatch.store.errors import ConflictError, ReadOnlyError
-from safepatch.store.values import Op, checksum, decode, encode, need_storable, refusal
+from safepatch.store.values import (
+    Op,
+    checksum,
+    comes_back,
+    decode,
+    encode,
+    need_storable,
+    refuse,
+)
 
 MISSING: Any = object()
 
@@ -21,8 +29,8 @@ class Transaction(msgspec.Struct, eq=False):
     bring it back if the transaction fails.
     """
 
-    who: Any
-    above: Transaction | None
+    who: Any = None  # as long as it has not begun
+    above: Transaction | None = None
     # (collection, key, object, its bytes, who held it before), oldest first
     touched: list[tuple[Collection, str, Any, bytes | None, Transaction | None]] = []
 
@@ -33,11 +41,16 @@ class Transaction(msgspec.Struct, eq=False):
             return
         if holder is not None and not is_around(holder, self):
             raise ConflictError(collection.name, key)
+        if type(key) is not str and isinstance(key, str):
+            key = str.__str__(key)  # for it may be written; a subclass has another text for `str()`
         document = dict.get(collection, key, MISSING)
         try:
             before = None if document is MISSING else encode(document)
         except Exception as error:
-            raise refusal(collection.name, key, document, error) from error
+            refuse(collection.name, key, document, error)
+        if holder is not None and before is not None:
+            # What was done by the one around this one, and is to be brought back as it is now.
+            need_storable(collection.name, key, document)
         collection.held[key] = self
         self.touched.append((collection, key, document, before, holder))
 
@@ -58,10 +71,12 @@ class Transaction(msgspec.Struct, eq=False):
             try:
                 after = encode(document)
             except Exception as error:
-                raise refusal(collection.name, key, document, error) from error
+                refuse(collection.name, key, document, error)
             if after != before or checksum(after) != collection.sums.get(key):
                 need_storable(collection.name, key, document)
                 found.append((collection.name, key, after))
+            elif not comes_back(document, after):  # such as a tuple in the place of a list
+                need_storable(collection.name, key, document)
         return found
 
     def before(self, collection: Collection, key: str) -> bytes | None:
@@ -77,24 +92,28 @@ class Transaction(msgspec.Struct, eq=False):
         """Let go of what was touched, or hand it to the transaction around this one."""
         for collection, key, document, before, holder in self.touched:
             if self.above is None:
-                del collection.held[key]
+                collection.held.pop(key, None)
                 continue
             collection.held[key] = self.above
             if holder is not self.above:
                 self.above.touched.append((collection, key, document, before, holder))
 
     def undo(self) -> None:
-        """Bring all back that was touched, and let go of it."""
-        # The last first: an object under two keys may have been changed between its touches.
-        for collection, key, document, before, holder in reversed(self.touched):
+        """Bring all back that was touched, and let go of it. If it raises, it may be called again.
+
+        The last first: an object under two keys may have been changed between its touches.
+        """
+        while self.touched:
+            collection, key, document, before, holder = self.touched[-1]
             if before is None:
                 collection.drop(key, None)
             else:
                 collection.put(key, _as_it_was(document, before))
             if holder is None:
-                del collection.held[key]
+                collection.held.pop(key, None)
             else:
                 collection.held[key] = holder
+            self.touched.pop()
 
 
 class Reading(Transaction):
@@ -131,7 +150,7 @@ def is_around(transaction: Transaction, inner: Transaction) -> bool:
 def _as_it_was(document: Any, before: bytes) -> Any:
     """The same object, for others may refer to it; with its old content, if it has another."""
     with contextlib.suppress(Exception):  # there may be something in it that cannot be stored
-        if encode(document) == before:
+        if encode(document) == before and comes_back(document, before):
             return document
     old = decode(before)
     if type(document) is dict and type(old) is dict:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import marshal
 import math
-from typing import Any, TypeAlias
+from collections.abc import Set
+from typing import Any, NoReturn, TypeAlias
 
 import msgspec
 from crc32c import crc32c
@@ -17,10 +19,12 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
 checksum = crc32c
 
-_ANY = {str, bool, type(None)}  # types of which every value can be stored
+_ANY: Set[type] = frozenset({str, bool, type(None)})  # types of which nearly every value can be stored
+_SURE = _ANY - {str}  # and those of which every one can
 # Dicts and lists within one another. Reading takes as much of the stack as writing does, and who
 # opens the store may be deeper in it than who wrote; Python allows for 1000 in all.
 _LEVELS = 500
+_LONG = 100  # characters of a value in a message
 
 
 def encoded(collection: str, key: str, document: Any) -> bytes:
@@ -28,25 +32,44 @@ def encoded(collection: str, key: str, document: Any) -> bytes:
     try:
         return encode(document)
     except Exception as error:
-        raise refusal(collection, key, document, error) from error
+        refuse(collection, key, document, error)
 
 
-def refusal(collection: str, key: str, document: Any, error: Exception) -> NotStorableError:
-    """What to raise for a document that `encode` refused: where in it, and why."""
+def refuse(collection: str, key: str, document: Any, error: Exception) -> NoReturn:
+    """Raise NotStorableError for what `encode` refused: where it is, and why.
+
+    If nothing is wrong with the document, the error is not about it, and passes on.
+    """
     try:
-        need_storable(collection, key, document)
+        need_storable(collection, key, document, _SURE)
     except NotStorableError as found:
-        return found
-    return NotStorableError(collection, key, [], f"{error}")
+        raise found from error
+    raise error
 
 
-def need_storable(collection: str, key: str, document: Any) -> None:
-    """Raise NotStorableError for what would not come back as it is."""
+def comes_back(document: Any, data: bytes) -> bool:
+    """Whether a document that could be stored, and has the same bytes, still comes back as it is.
+
+    That is quicker than to look at all that is in it.
+    """
+    try:
+        marshal.dumps(document, 2)  # which refuses what is equal, and of a subclass
+    except ValueError:
+        return False
+    same: bool = decode(data) == document
+    return same
+
+
+def need_storable(collection: str, key: str, document: Any, sure: Set[type] = _ANY) -> None:
+    """Raise NotStorableError for what would not come back as it is.
+
+    Values of types that are `sure` are not looked at.
+    """
     try:
         if not key.isascii() or not collection.isascii():
             f"{collection}{key}".encode()
-        refused = _refused(document)
-    except RecursionError:
+        refused = _refused(document, sure)
+    except _TooDeepError:
         refused = [], f"it contains itself, or is nested more than {_LEVELS} levels deep"
     except UnicodeEncodeError:
         refused = [], "its key, or the name of its collection, is no text: it has half a character"
@@ -54,30 +77,57 @@ def need_storable(collection: str, key: str, document: Any) -> None:
         raise NotStorableError(collection, key, *refused)
 
 
-def _refused(value: Any, levels: int = _LEVELS) -> tuple[list[str | int], str] | None:
-    """Where in a value something cannot be stored, and why. Raises RecursionError for its depth.
+class _TooDeepError(Exception):
+    pass
+
+
+def _refused(
+    value: Any, sure: Set[type], levels: int = _LEVELS
+) -> tuple[list[str | int], str] | None:
+    """Where in a value something cannot be stored, and why. Raises _TooDeepError.
 
     Types are compared exactly: a subclass, a tuple or a set would come back as something else.
     """
     kind = type(value)
-    if kind in _ANY:
+    if kind in sure:
         return None
     if kind is int:
-        return None if -(1 << 63) <= value < 1 << 64 else ([], f"{value!r} has more than 64 bits")
+        fits = -(1 << 63) <= value < 1 << 64
+        return None if fits else ([], f"{_shown(value)} has more than 64 bits")
     if kind is float:
         return None if math.isfinite(value) else ([], f"{value!r} is not finite")
+    if kind is str:
+        return None if _is_text(value) else ([], f"{_shown(value)} has half a character")
     if kind is dict:
         for name in value:
             if type(name) is not str:
-                return [], f"the key {name!r} is of type {type(name).__name__}"
+                return [], f"the key {_shown(name)} is of type {type(name).__name__}"
+            if str not in sure and not _is_text(name):
+                return [], f"the key {_shown(name)} has half a character"
         inner: Any = value.items()
     elif kind is list:
         inner = enumerate(value)
     else:
-        return [], f"{value!r} is of type {kind.__name__}"
+        return [], f"{_shown(value)} is of type {kind.__name__}"
     if not levels:
-        raise RecursionError
+        raise _TooDeepError
     for step, part in inner:
-        if type(part) not in _ANY and (refused := _refused(part, levels - 1)) is not None:
-            return [step, *refused[0]], refused[1]
+        if type(part) not in sure and (found := _refused(part, sure, levels - 1)) is not None:
+            return [step, *found[0]], found[1]
     return None
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # of a class that somebody else wrote
+        return "what cannot be shown"
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."

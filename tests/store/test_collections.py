@@ -191,3 +191,20 @@ def test_keys_come_in_the_order_of_their_first_write_also_after_opening(store, r
         add(key)
 
     assert list(read()["users"]) == list("cabd")
+
+
+def test_the_root_gives_and_sets_defaults_as_a_dict_does(store, read):
+    assert store.root.get("limits", "none") == "none"
+    assert store.root.get("limits") == {}
+
+    assert store.root.setdefault("limits", {"n": 5}) is store.root["limits"]
+    assert store.root.setdefault("limits", {"n": 6}) == {"n": 5}
+    assert store.root.get("limits", "none") == {"n": 5}
+    assert store.root.setdefault("empty") == {}
+    assert read() == {"limits": {"n": 5}}
+
+
+def test_a_collection_may_be_looked_for_while_somebody_iterates_over_the_root(store):
+    store.root.update({name: {"k": 1} for name in "abc"})
+
+    assert [store.root[f"index of {name}"] for name in store.root] == [{}] * 3

@@ -6,7 +6,8 @@ import threading
 import pytest
 
 import safepatch
-from safepatch.store import ClosedError, FailedError, Store, durable
+from safepatch.store import ClosedError, FailedError, NotStorableError, Store, durable
+from safepatch.store.transactions import Transaction
 
 
 class PlannedError(Exception):
@@ -359,12 +360,10 @@ def test_a_transaction_that_ends_after_the_store_was_closed_is_refused(directory
 
     def late():
         kept = store.opened()
-        transaction = kept.begin(False)
+        kept.begin(transaction := Transaction())
         store.root["c"]["k"] = 1
-        kept.lock.release()  # as a body that yields under gevent keeps nobody out
-        begun.set()
+        begun.set()  # without the lock, as under gevent a body that yields keeps nobody out
         assert closed.wait(10)
-        kept.lock.acquire()
         try:
             kept.commit(transaction)
         except ClosedError as error:
@@ -380,3 +379,23 @@ def test_a_transaction_that_ends_after_the_store_was_closed_is_refused(directory
     assert len(told) == 1
     with Store(directory, every=0) as again:
         assert again.root == {}
+
+
+def test_what_a_generator_does_at_its_end_is_in_a_transaction_also_if_a_step_was_refused(store):
+    open_then = []
+
+    @durable(store)
+    def steps():
+        try:
+            store.root["c"]["a"] = {1, 2}
+            yield 1
+        finally:
+            open_then.append(store.stats()["open"])
+            store.root["c"]["b"] = 1
+
+    with pytest.raises(NotStorableError):
+        next(steps())
+
+    assert open_then == [1]
+    assert store.root == {"c": {"b": 1}}
+    assert store.sync() == []

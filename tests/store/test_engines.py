@@ -16,6 +16,7 @@ from test_durable import *  # noqa: F403
 from test_transactions import *  # noqa: F403
 
 from safepatch.store import FailedError, LockedError, NotStorableError, Store, durable
+from safepatch.store.transactions import Transaction
 
 del test_what_a_call_wrote_is_in_the_files_when_it_returns  # noqa: F821  # which is of files
 
@@ -120,7 +121,7 @@ def test_keys_that_are_no_text_are_refused_and_the_store_goes_on(store, read, na
 def test_what_comes_later_in_a_batch_wins(store, read):
     kept = store.opened()
     for document in (1, 2, None, 3):
-        transaction = kept.begin(False)
+        kept.begin(transaction := Transaction())
         if document is None:
             del store.root["c"]["k"]
         else:

@@ -554,3 +554,41 @@ def test_what_was_changed_outside_and_is_held_then_is_on_disk_after_a_sync(run):
         "[] {'n': 3}",
         "{'n': 2, 'new': 2} {'counters': {'n': 2, 'new': 2}}",
     ]
+
+
+LOOKS = {
+    "copy": "store.root.copy()",
+    "items": "list(store.root.items())",
+    "pop": "store.root.pop('queue', None)",
+    "in": "'queue' in store.root",
+    "len": "len(store.root)",
+    "del": "store.root.__delitem__('queue')",
+    "repr": "repr(store.root['queue'])",
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_a_collection_that_was_emptied_and_may_come_back_is_told_of(look):
+    printed = child(
+        BEGIN.format(patch="")
+        + f"""
+store.root["queue"]["job"] = 1
+def fails():
+    with store.transaction():
+        del store.root["queue"]["job"]
+        gevent.sleep(0.01)
+        raise GreenletExit
+from greenlet import GreenletExit
+failing = gevent.spawn(fails)
+gevent.sleep(0)
+try:
+    with store.transaction():
+        {look}
+except ConflictError as error:
+    print(error.collection, error.key)
+failing.join()
+print(closed())
+"""
+    )
+
+    assert printed.splitlines() == ["queue job", "{'queue': {'job': 1}}"]

@@ -1,6 +1,7 @@
 """Handing over from one engine to another, live."""
 
 import ast
+import errno
 import itertools
 import textwrap
 import threading
@@ -9,8 +10,10 @@ from importlib.util import find_spec
 import pytest
 from children import child
 from engines import ENGINES
+from served import need
 
 from safepatch.store import FailedError, Store, StoreError, durable
+from safepatch.store.engines.journal.journal import Journal
 from safepatch.store.handover import HandOver
 
 PAIRS = [*itertools.permutations(["journal", "sqlite"], 2), ("journal", "journal")]
@@ -492,3 +495,46 @@ def test_under_gevent_who_gives_up_at_the_switch_leaves_one_place_that_goes_on(t
     )
 
     assert printed.splitlines() == ["True", "True", "{'c': {'k': 2}}"]
+
+
+def test_after_a_failure_documents_leave_memory_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(Journal, "write", _full)
+    with Store(f"sqlite:///{tmp_path}/old.db", every=0, in_memory=5) as store:
+        store.root["c"] = {f"{number}": number for number in range(500)}
+
+        with pytest.raises(OSError, match="no room"):
+            store.hand_over(tmp_path / "new")
+
+        store.opened().tick()
+        assert [*store.root["c"].values()] == [*range(500)]
+        assert store.stats()["in_memory"] < 300
+
+
+def _full(self, batch):
+    raise OSError(errno.ENOSPC, "no room")
+
+
+def test_under_gevent_a_damaged_document_is_told_and_none_is_printed(tmp_path):
+    need("gevent", "msgspec")
+    printed = child(
+        f"""
+        import gevent, sqlite3
+        from safepatch.store import CorruptError, Store
+        store = Store("sqlite:///{tmp_path}/old.db", every=0)
+        with store:
+            store.root["c"] = {{str(number): {{"n": number}} for number in range(5)}}
+        db = sqlite3.connect("{tmp_path}/old.db")
+        with db:
+            db.execute("UPDATE documents SET document = '{{}}' WHERE key = '3'")
+        db.close()
+        with store:
+            def hand_over():
+                try:
+                    store.hand_over("{tmp_path}/new")
+                except CorruptError as error:
+                    print("document '3' of 'c'" in str(error))
+            gevent.spawn(hand_over).join(10)
+        """
+    )
+
+    assert printed == "True"

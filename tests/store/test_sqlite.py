@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from safepatch.store import ClosedError, CorruptError, FailedError, Store, StoreError, durable
+from safepatch.store.transactions import Transaction
 
 MANY, FEW = 300, 20
 
@@ -169,7 +170,7 @@ class TestMoreThanFitsIntoMemory:
 
     def test_what_is_not_yet_on_disk_stays(self, large):
         kept = large.opened()
-        transaction = kept.begin(False)
+        kept.begin(transaction := Transaction())
         large.root["c"]["7"]["n"] = "changed"
         del large.root["c"]["8"]
         large.root["c"]["new"] = 1
@@ -189,7 +190,7 @@ class TestMoreThanFitsIntoMemory:
 
     def test_what_gets_to_disk_while_all_are_looked_at_is_seen_once(self, large):
         kept, rows = large.opened(), large.opened().engine._rows
-        transaction = kept.begin(False)
+        kept.begin(transaction := Transaction())
         large.root["c"]["new"] = 1
         ticket = kept.commit(transaction)
         last = rows.last

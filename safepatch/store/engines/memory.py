@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from safepatch.store.documents import Root
@@ -22,10 +23,10 @@ class OnDemandRoot(Root):
     Locks are taken in this order: that of `kept`, which a transaction holds, that of `rows`.
     """
 
-    __slots__ = ("bound", "queue", "rows", "whole")
+    __slots__ = ("bound", "most", "queue", "rows", "whole")
 
     def __init__(self, rows: Rows, bound: float) -> None:
-        self.rows, self.bound = rows, bound
+        self.rows, self.bound, self.most = rows, bound, bound
         self.whole = False  # whether all that is on disk is in memory
         # What is in memory, oldest first. What has been removed, and come again, is there twice.
         self.queue: deque[tuple[OnDemand, str]] = deque()
@@ -57,11 +58,14 @@ class OnDemandRoot(Root):
 
     def stay(self) -> None:
         """Read all documents, and let none go any more. May block, and run beside all else."""
-        self.bound = float("inf")
+        self.bound = math.inf
         for collection in [*dict.values(self)]:
             for _ in collection.keys_there(fetch=True):
                 pass
         with self.kept.lock, self.rows.lock:
-            for collection in dict.values(self):
+            for collection in [*dict.values(self)]:
                 collection.put_in_order()
             self.whole = True
+
+    def may_go(self) -> None:
+        self.whole, self.bound = False, self.most

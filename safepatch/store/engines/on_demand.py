@@ -99,8 +99,9 @@ class OnDemand(Collection):
     def _load(self, key: Any) -> Any:
         """A document, from memory or from disk, or MISSING."""
         document = dict.get(self, key, MISSING)
-        if document is not MISSING or type(key) is not str:
+        if document is not MISSING or not isinstance(key, str):
             return document
+        key = str.__str__(key)  # of a subclass, too
         self.root.make_room()
         with self.root.rows.lock:
             document = dict.get(self, key, MISSING)  # which another thread may have read
@@ -239,9 +240,6 @@ class OnDemand(Collection):
         self.touch_removed()
         for key in [*self]:
             self.pop(key, None)
-
-    def __repr__(self) -> str:
-        return repr(self.copy())
 
 
 class _Items(ItemsView[str, Any]):

@@ -1,0 +1,161 @@
+"""Ctrl-C, or what else a signal handler raises, at any moment of a transaction."""
+
+import contextlib
+import inspect
+import pathlib
+import sys
+import threading
+
+import pytest
+
+import safepatch.store
+from safepatch.store import FailedError, NotStorableError, Store, durable
+
+OURS = str(pathlib.Path(safepatch.store.__file__).parent)
+NOT_OURS = str(pathlib.Path(OURS, "testing"))
+
+
+class StoppedError(Exception):
+    pass
+
+
+def interrupted_at(number, function):
+    """Call a function, and raise KeyboardInterrupt amid what the store does; whether it came to it.
+
+    Python looks for signals where a function of Python begins, and where one of C has returned;
+    not where something is thrown into a generator.
+    """
+    left = number
+
+    def look(frame, event, argument):
+        nonlocal left
+        name = frame.f_code.co_filename
+        is_ours = name.startswith(OURS) and not name.startswith(NOT_OURS)
+        is_thrown = frame.f_code.co_flags & inspect.CO_GENERATOR and sys.exc_info()[0]
+        if is_ours and not is_thrown and event in ("call", "c_return"):
+            left -= 1
+            if left == -1:
+                raise KeyboardInterrupt
+
+    sys.setprofile(look)
+    try:
+        function()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.setprofile(None)
+    return left < 0
+
+
+def returning(store):
+    durable(store)(change)(store)
+
+
+def raising(store):
+    with contextlib.suppress(StoppedError):
+        durable(store)(change_and_stop)(store)
+
+
+def a_block(store):
+    with store.transaction():
+        change(store)
+
+
+def a_block_that_raises(store):
+    with contextlib.suppress(StoppedError), store.transaction():
+        change_and_stop(store)
+
+
+def one_within_another(store):
+    with contextlib.suppress(StoppedError), store.transaction():
+        change(store)
+        with contextlib.suppress(StoppedError):
+            durable(store)(change_and_stop)(store)
+        raise StoppedError
+
+
+def what_is_refused(store):
+    with contextlib.suppress(NotStorableError), store.transaction():
+        change(store)
+        store.root["c"]["k"]["n"] = {1}
+
+
+def change(store):
+    c = store.root["c"]
+    c["k"]["n"] = c["l"]["n"] = 1
+    c.pop("m", None)
+
+
+def change_and_stop(store):
+    change(store)
+    raise StoppedError
+
+
+OLD = {"k": {"n": 0}, "l": {"n": 0}, "m": {"n": 0}}
+NEW = {"k": {"n": 1}, "l": {"n": 1}}
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        returning,
+        raising,
+        a_block,
+        a_block_that_raises,
+        one_within_another,
+        what_is_refused,
+    ],
+    ids=lambda work: work.__name__,
+)
+def test_at_any_moment_nothing_is_half_done_and_what_comes_later_is_kept(tmp_path, no_syncs, work):
+    """Or else the store says that it has stopped."""
+    number, reached, stopped = 0, True, 0
+    while reached:
+        store = Store(tmp_path / f"{number}", every=0)
+        with store.transaction():
+            store.root["c"] = {key: dict(document) for key, document in OLD.items()}
+
+        reached = interrupted_at(number, lambda store=store: work(store))
+
+        def later(store=store):
+            with store.transaction():
+                store.root["later"]["k"] = 1
+
+        told = []
+        for run in (later, lambda: in_a_thread(later)):
+            try:
+                run()
+            except FailedError as error:
+                told.append(error)
+        memory = dict(store.root["c"])
+        with contextlib.suppress(FailedError):
+            store.close()
+        with Store(tmp_path / f"{number}", every=0) as again:
+            disk = dict(again.root["c"])
+            assert disk in (OLD, NEW), number
+            if told:
+                stopped += 1
+            else:
+                assert (memory, dict(again.root["later"])) == (disk, {"k": 1}), number
+        number += 1
+
+    assert number > 30
+    assert stopped < number / 2
+
+
+def in_a_thread(function):
+    """Call a function in another thread, which must come to an end; raise what it raises."""
+    raised = []
+
+    def run():
+        try:
+            function()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive(), "it waits for a lock that nobody lets go"
+    if raised:
+        raise raised[0]
