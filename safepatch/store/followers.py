@@ -26,6 +26,7 @@ from safepatch.store.engines.postgres_connections import (
 )
 from safepatch.store.engines.postgres_reading import Changes
 from safepatch.store.errors import ClosedError, ReadOnlyError, StoreError
+from safepatch.store.handover import GONE, need_whole
 from safepatch.store.shards import need_shard
 
 logger = logging.getLogger("safepatch.store")
@@ -101,7 +102,8 @@ class Follower:
     def close(self) -> None:
         """Let go of the connection, which may take half a second. Idempotent."""
         self._end("it was closed")
-        if self._thread is not None:
+        # Which may be waiting for this one, within its transaction().
+        if self._thread is not None and not self.lock._is_owned():
             self._thread.join()
 
     def __enter__(self) -> Follower:
@@ -125,7 +127,10 @@ class Follower:
                 return
             root = _Root()
             try:
+                asked = time.monotonic()
                 self._apply(root, blocking(self._changes))
+                self._seen = asked
+                need_whole(root[""], shown(self.url))
             except BaseException:
                 self._leave()
                 raise
@@ -143,6 +148,9 @@ class Follower:
             found = pool.apply(self._look) if pool else self._look()
             if isinstance(found, Changes):
                 self._apply(root, found)
+                if (address := root[""].get(GONE)) is not None:
+                    logger.warning("a follower ends: the store was handed over to %r", address)
+                    self._end(f"it was handed over to {address!r}; follow that")
             elif found is not None and not self._stop.is_set():
                 logger.warning("a follower has lost its connection, and tries again: %s", found)
                 self._stop.wait(_AGAIN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
@@ -41,8 +41,11 @@ class HandOver:
     and over, so it does not matter what is copied, and what changes, first.
     """
 
-    def __init__(self, kept: Kept, new: Engine, path: str) -> None:
-        self.kept, self.old, self.new, self.path = kept, kept.engine, new, path
+    def __init__(
+        self, kept: Kept, new: Engine, make_new: Callable[[], Engine], path: str, old_path: str
+    ) -> None:
+        self.kept, self.old, self.new, self.make_new = kept, kept.engine, new, make_new
+        self.path, self.old_path = path, old_path
         self.changed: dict[tuple[str, str], bytes | None] = {}
         self.failure: Exception | None = None
         self.lock: Any
@@ -93,6 +96,7 @@ class HandOver:
         try:
             self.new.write([[*self.taken(), ("", COMING, None)]])
         except Exception as error:
+            self.refuse_new(error)
             self.failure = error
             self.kept.use(self.old)
             self.old.write(batch)
@@ -102,6 +106,26 @@ class HandOver:
         self.kept.use(self.new)
         self.kept.watch()
         self.new.write(batch)
+
+    def refuse_new(self, error: Exception) -> None:
+        """Have the new place refuse to be opened: its last write may have got there all the same.
+
+        Raises StoreError, which stops the store, if that cannot be known.
+        """
+        try:
+            self.new.close()
+            again = self.make_new()
+            try:
+                if COMING not in again.open()[""]:
+                    again.write([[("", COMING, encode(self.old_path))]])
+            finally:
+                again.close()
+        except Exception as unknown:
+            raise StoreError(
+                f"it is not known whether {self.path!r} has all of {self.old_path!r} by now: the "
+                f"last write to it failed, {error}, and it cannot be looked at, {unknown}; go on "
+                "with the old one, and remove the new one"
+            ) from error
 
     def documents(self) -> Iterator[list[Op]]:
         """All documents, in parts, as they are without what is not yet committed."""
@@ -121,7 +145,9 @@ class HandOver:
             return [(collection.name, key, now) for key, now in found if now is not None]
 
 
-def hand_over(kept: Kept, new: Engine, path: str, old_path: str) -> None:
+def hand_over(
+    kept: Kept, new: Engine, make_new: Callable[[], Engine], path: str, old_path: str
+) -> None:
     """Have a new engine keep what an open store keeps. Raises StoreError if there is something.
 
     Returns when the new one has all; the old one is closed then, and refuses to be opened.
@@ -135,6 +161,6 @@ def hand_over(kept: Kept, new: Engine, path: str, old_path: str) -> None:
         if root or root[""]:
             raise StoreError(f"cannot hand over to {path!r}: there is something; name a new place")
         new.write([[("", COMING, encode(old_path))]])
-        HandOver(kept, new, path).run()
+        HandOver(kept, new, make_new, path, old_path).run()
     finally:
         (old if kept.engine is new else new).close()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from safepatch.decorators.locks import give_lock
 from safepatch.store.engines import engine_for
-from safepatch.store.engines.addresses import absolute, is_directory, shown
+from safepatch.store.engines.addresses import absolute, is_directory, is_postgres, shown
 from safepatch.store.errors import ClosedError
 from safepatch.store.handover import hand_over, need_whole
 from safepatch.store.keeping import Block, Kept, logger
@@ -192,11 +192,16 @@ class Store:
         was, and is gone on with.
         """
         self.need_transactions()
-        path, options = os.fspath(path), self._make.keywords
+        path = os.fspath(path)
         place = absolute(path)
-        kept, new = self.opened(), engine_for(place, **options)
+        # It is not waited for, and only in PostgreSQL there are shards.
+        options = {**self._make.keywords, "standby": False}
+        if not is_postgres(place):
+            options["shard"] = (0, 1)
+        make = functools.partial(engine_for, place, **options)
+        kept, new = self.opened(), make()
         try:
-            hand_over(kept, new, shown(place), shown(self._make.args[0]))
+            hand_over(kept, new, make, shown(place), shown(self._make.args[0]))
         finally:
             if kept.engine is new:
                 self.path, self._shown = path, shown(path)
@@ -269,7 +274,7 @@ class Store:
 def _kept(path: str, **options: Any) -> Kept:
     kept = Kept(engine_for(path, **options))
     try:
-        need_whole(kept.root[""], path)
+        need_whole(kept.root[""], shown(path))
     except BaseException:
         kept.engine.close()
         raise

@@ -19,7 +19,7 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
 checksum = crc32c
 
-_ANY: Set[type] = frozenset({str, bool, type(None)})  # types of which nearly every value can be stored
+_ANY: Set[type] = frozenset({str, bool, type(None)})  # types of which nearly all can be stored
 _SURE = _ANY - {str}  # and those of which every one can
 # Dicts and lists within one another. Reading takes as much of the stack as writing does, and who
 # opens the store may be deeper in it than who wrote; Python allows for 1000 in all.

@@ -258,3 +258,35 @@ def test_a_child_of_a_fork_cannot_use_it_and_the_parent_goes_on(store, follower)
     with store.transaction():
         store.root["c"]["a"] = 1
     assert shows(follower, store)
+
+
+def test_it_ends_when_the_store_is_handed_over(store, url, tmp_path, caplog):
+    with store.transaction():
+        store.root["c"]["k"] = 1
+    with Follower(url) as follower:
+        assert follower.root == {"c": {"k": 1}}
+
+        store.hand_over(tmp_path / "new")
+        follower._thread.join(10)
+
+        with pytest.raises(ClosedError, match=r"was handed over to .*new.*; follow that"):
+            follower.root
+    assert "a follower ends" in caplog.text
+    with pytest.raises(StoreError, match="it was handed over to"):
+        Follower(url).root
+
+
+def test_its_age_is_small_from_the_beginning(store, url):
+    store.sync()
+    with Follower(url) as follower:
+        assert follower.age() < 60
+
+
+def test_it_may_be_closed_within_its_own_transaction(store, url):
+    store.sync()
+    follower = Follower(url)
+    with follower.transaction():
+        follower.close()
+    follower._thread.join(10)
+
+    assert not follower._thread.is_alive()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from safepatch.__main__ import main
 from safepatch.store import (
     ClosedError,
     CorruptError,
@@ -310,8 +311,10 @@ def trigger(server, schema, body, when="true"):
     )
 
 
-def test_a_warning_of_the_server_is_a_failure(store, server, schema):
+@pytest.mark.parametrize("setting", ["", "%20-cclient_min_messages%3Derror"])
+def test_a_warning_of_the_server_is_a_failure(url, server, schema, setting):
     """It warns when it has not waited for a replica, and commits all the same."""
+    store = Store(url + setting, every=0)
     assert store.root == {}
     trigger(server, schema, "RAISE WARNING 'canceling wait for synchronous replication'")
 
@@ -432,3 +435,44 @@ def test_durable_functions_are_on_the_servers_disk_when_they_return(store, serve
     put("a")
 
     assert server.execute("SELECT key FROM safepatch_documents", schema=schema) == [("a",)]
+
+
+def test_a_store_is_in_the_first_schema_of_the_search_path(server, schema, url):
+    with Store(url, every=0) as store:
+        store.root["c"]["k"] = 1
+    server.execute(f"CREATE SCHEMA {schema}_first")
+
+    with Store(server.url(schema=f"{schema}_first,{schema}"), every=0) as other:
+        assert other.root == {}
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify", "dump"])
+def test_where_there_is_no_store_a_command_makes_none(server, schema, url, command, capsys):
+    assert main(["store", command, url]) == 2
+
+    assert "there is no store yet" in capsys.readouterr().err
+    query = "SELECT count(*) FROM pg_tables WHERE schemaname = %s"
+    with psycopg.connect(url) as connection:
+        assert connection.execute(query, [schema]).fetchone() == (0,)
+
+
+SECRETS = [
+    "postgresql://u:S3cret@h/d",
+    "postgresql://u:a:S3#cr?et@h/d",
+    "postgresql://u@h/d?password=S3cret",
+    "postgresql+psycopg://u:S3cret@h/d",
+    "mysql://u:S3cret@h/d",
+    "postgresql://u:S3cret@[::1/d",
+    "postgresql://u@h/d?password=S3cret%zz",
+]
+
+
+@pytest.mark.parametrize("address", SECRETS)
+def test_no_message_has_the_password(address):
+    try:
+        told = repr(Store(address))
+    except ValueError as error:
+        told = str(error)
+
+    assert "***" in told
+    assert "S3" not in told

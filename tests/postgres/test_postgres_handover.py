@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from safepatch.store import FailedError, Store, StoreError
+from safepatch.store import FailedError, LockedError, Store, StoreError
 
 
 @pytest.mark.parametrize("file", ["{}/journal", "sqlite:///{}/state.db"])
@@ -50,3 +50,22 @@ def test_the_new_place_is_watched(url, server, tmp_path):
         server.stop()
         with pytest.raises(FailedError), store.transaction():
             store.root["c"]["m"] = 3
+
+
+@pytest.mark.parametrize("options", [{"standby": True}, {"shard": (0, 2)}])
+def test_a_standby_or_a_shard_can_leave(url, tmp_path, options):
+    with Store(url, every=0, **options) as store:
+        store.root["c"]["k"] = 1
+        store.hand_over(tmp_path / "new")
+
+    with Store(tmp_path / "new", every=0) as again:
+        assert again.root == {"c": {"k": 1}}
+
+
+def test_a_new_place_that_is_open_is_not_waited_for(server, url):
+    server.execute("CREATE SCHEMA other")
+    other = server.url(schema="other")
+    with Store(url, every=0, standby=True) as store, Store(other, every=0) as busy:
+        busy.sync()
+        with pytest.raises(LockedError):
+            store.hand_over(other)

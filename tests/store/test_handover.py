@@ -538,3 +538,70 @@ def test_under_gevent_a_damaged_document_is_told_and_none_is_printed(tmp_path):
     )
 
     assert printed == "True"
+
+
+def test_a_switch_that_got_there_though_it_failed_leaves_one_place_that_opens(
+    store, opened, places, address, patches
+):
+    """As where the answer of a server is lost: what it has done is not known."""
+    from safepatch.store import store as module
+
+    def engine_for(wrapped):
+        def wrapper(*args, **kwargs):
+            engine = wrapped(*args, **kwargs)
+            engine.write = writing_and_failing(engine, type(engine).write)
+            return engine
+
+        return wrapper
+
+    def writing_and_failing(engine, write):
+        def fails(batch):
+            write(engine, batch)
+            if batch[-1][-1:] == [("", "being handed over", None)]:
+                raise PlannedError
+
+        return fails
+
+    patch = patches.apply((module, "engine_for"), engine_for, aliases="ignore")
+    with pytest.raises(PlannedError):
+        store.hand_over(address)
+    patch.undo()
+    durable(store)(store.root["c"].__setitem__)("later", 1)
+    expected = plain(store)
+    store.close()
+
+    with pytest.raises(StoreError, match=r"it has a part of .*old.* only"):
+        opened(places[1]).root
+    with opened(places[0]) as again:
+        assert plain(again) == expected
+
+
+def test_where_it_cannot_be_known_whether_the_switch_got_there_the_store_stops(tmp_path, patches):
+    from safepatch.store import store as module
+
+    made = []
+
+    def engine_for(wrapped):
+        def wrapper(*args, **kwargs):
+            engine = wrapped(*args, **kwargs)
+            made.append(engine)
+            if len(made) > 1:
+                engine.open = lambda: (_ for _ in ()).throw(PlannedError)
+            engine.write = failing(engine, type(engine).write, at=3)
+            return engine
+
+        return wrapper
+
+    with Store(tmp_path / "old", every=0) as store:
+        store.root["c"]["k"] = 1
+        store.sync()
+        patch = patches.apply((module, "engine_for"), engine_for, aliases="ignore")
+        with pytest.raises(FailedError) as raised:
+            store.hand_over(tmp_path / "new")
+        patch.undo()
+
+        assert "it is not known whether" in str(raised.value.__cause__)
+        with pytest.raises(FailedError), store.transaction():
+            store.root["c"]["k"] = 2
+    with Store(tmp_path / "old", every=0) as again:
+        assert again.root == {"c": {"k": 1}}

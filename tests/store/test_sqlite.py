@@ -705,3 +705,28 @@ def test_a_sync_finds_what_another_thread_is_about_to_take_out_of_memory(opened,
         making_room.join()
 
     assert found == [("c", "new")]
+
+
+def test_a_log_that_somebody_has_switched_off_is_used_again(store, opened, file):
+    """Without it a commit may be lost in a power failure, and who reads holds up who writes."""
+    store.root["c"]["k"] = 1
+    store.close()
+    assert query(file, "PRAGMA journal_mode = DELETE") == [("delete",)]
+
+    with opened() as again:
+        assert query(file, "PRAGMA journal_mode") == [("wal",)]
+        assert again.root == {"c": {"k": 1}}
+
+
+def test_a_file_that_was_moved_is_not_made_again(store, file, tmp_path):
+    store.root["c"]["k"] = 1
+    store.sync()
+    file.rename(tmp_path / "moved.db")
+
+    for look in (store.verify, lambda: store.backup(tmp_path / "backup.db")):
+        with pytest.raises(StoreError, match="is gone: it was moved, or removed"):
+            look()
+
+    assert not file.exists()
+    assert not (tmp_path / "backup.db").exists()
+    (tmp_path / "moved.db").rename(file)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from safepatch.store.documents import Root
-from safepatch.store.engines.addresses import is_directory, sqlite_file
+from safepatch.store.engines.addresses import is_directory, is_postgres, shown, sqlite_file
 from safepatch.store.values import Op
 
 
@@ -56,14 +56,14 @@ def engine_for(
     path: str, *, segment: int, keep: float, in_memory: int, shard: tuple[int, int], standby: bool
 ) -> Engine:
     """The engine that a path or an address asks for; nothing is opened yet."""
-    if path.startswith(("postgresql://", "postgres://")):
+    if is_postgres(path):
         from safepatch.store.engines.postgres import Postgres
 
         return Postgres(path, shard=shard, standby=standby)
     if shard != (0, 1) or standby:
         raise ValueError(
-            f"got shard={shard!r}, standby={standby!r} for {path!r}; shards and standbys are for "
-            "postgresql://HOST/DATABASE"
+            f"got shard={shard!r}, standby={standby!r} for {shown(path)!r}; shards and standbys "
+            "are for postgresql://HOST/DATABASE"
         )
     if is_directory(path):
         from safepatch.store.engines.journal.journal import Journal
@@ -74,5 +74,5 @@ def engine_for(
 
         return SQLite(file, in_memory=in_memory)
     raise ValueError(
-        f"got the store {path!r}; give a directory, sqlite:///FILE or postgresql://HOST/DATABASE"
+        f"got the store {shown(path)!r}; give a directory, sqlite:///FILE or postgresql://HOST/DATABASE"
     )

@@ -20,6 +20,11 @@ def is_directory(path: str) -> bool:
     return "://" not in path
 
 
+def is_postgres(path: str) -> bool:
+    """Whether it is an address of PostgreSQL."""
+    return path.startswith(("postgresql://", "postgres://"))
+
+
 def sqlite_file(path: str) -> str | None:
     """The file that an address names as others write it: three slashes before a relative path."""
     file = path.removeprefix("sqlite:///")
@@ -36,7 +41,7 @@ def absolute(path: str) -> str:
 
 def shown(path: str) -> str:
     """A path or an address for messages: without its password."""
-    return re.sub(r"(://[^/?#@]*:)[^/?#]*@|([?&]password=)[^&]*", _without, path)
+    return re.sub(r"(://[^:/@]*:)[^/]*@|([?&]password=)[^&]*", _without, path)
 
 
 def _without(found: re.Match[str]) -> str:

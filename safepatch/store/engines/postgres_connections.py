@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from safepatch.decorators.waiting import hub
+from safepatch.store.engines.addresses import shown
 from safepatch.store.errors import StoreError
 from safepatch.store.threads import Worker, native
 
@@ -51,6 +52,7 @@ _SERVER = {
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "default_transaction_isolation": "read committed",
+    "client_min_messages": "notice",  # for its warnings are taken for failures
 }
 _open: weakref.WeakSet[Connection] = weakref.WeakSet()
 _left: list[Connection] = []  # of the parent; never collected, since that would warn
@@ -60,8 +62,12 @@ def parameters(url: str) -> dict[str, Any]:
     """What an address says, with defaults for the rest. Raises ValueError."""
     try:
         return _CLIENT | {"client_encoding": "utf8"} | conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise ValueError(f"cannot read the address of the store: {error}") from error
+    except psycopg.ProgrammingError:
+        # Its own text may have the password in it.
+        raise ValueError(
+            f"cannot read the address of the store {shown(url)!r}; give it as libpq has it, with "
+            "special characters in its parts as %XX"
+        ) from None
 
 
 def connect(url: str, server: str = "read-write") -> Connection:

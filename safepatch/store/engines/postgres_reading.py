@@ -37,12 +37,19 @@ class Changes:
 
 def subscribe(connection: Connection, shard: int, shards: int) -> None:
     """Have the server tell of batches. Raises StoreError if there is no such store."""
-    there = connection.execute("SELECT to_regclass('safepatch_removed') IS NOT NULL").fetchone()
-    if there != (True,):
-        raise StoreError("there is no store yet; open it with Store(...) first")
+    need_tables(connection)
     tables.need_shards(connection, shards)
     number = tables.lock_of(connection, shard)
     connection.execute(f'LISTEN "{tables.channel(number)}"')
+
+
+def need_tables(connection: Connection) -> None:
+    """Raise StoreError if there is no store."""
+    if not tables.are_there(connection):
+        raise StoreError(
+            "there is no store yet in the first schema of the search path; open it with "
+            "Store(...) first"
+        )
 
 
 def head(connection: Connection, shard: int) -> tuple[int, str]:

@@ -82,12 +82,17 @@ Slice = dict[str, list[Any]]
 
 def create(connection: Connection) -> None:
     """Make the tables, if they are not there."""
-    made = "SELECT to_regclass('safepatch_removed') IS NOT NULL"
-    if not _one(connection, made):
+    if not are_there(connection):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING])
-            if not _one(connection, made):
+            if not are_there(connection):
                 connection.execute(_CREATE)
+
+
+def are_there(connection: Connection) -> bool:
+    """Whether there are tables in the first schema of the search path; others have other stores."""
+    name = "quote_ident(current_schema()) || '.safepatch_removed'"
+    return bool(_one(connection, f"SELECT to_regclass({name}) IS NOT NULL"))
 
 
 def lock_of(connection: Connection, shard: int) -> int:

@@ -62,6 +62,8 @@ class SQLite:
     that the error of SQLite up to 3.51.2 that may damage a file where two write, cannot happen.
     """
 
+    most = 1 << 27  # bytes of a transaction; as text a document may take six times as much
+
     def __init__(self, path: str, *, in_memory: int) -> None:
         self.path, self.in_memory = path, in_memory
         self.lock: Any
@@ -83,6 +85,8 @@ class SQLite:
             if self._is_new(self._writer):
                 self._create(self._writer)
                 directories.sync_directory(directory)
+            else:
+                self._use_log(self._writer)  # which somebody else may have switched off
             self._rows = Rows(self.path)
             return OnDemandRoot(self._rows, self.in_memory)
         except sqlite3.Error as error:
@@ -114,12 +118,16 @@ class SQLite:
 
     def _create(self, writer: sqlite3.Connection) -> None:
         writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        self._use_log(writer)
+        writer.executescript(_TABLE.format(kind=_KIND, shape=_SHAPE))
+
+    def _use_log(self, writer: sqlite3.Connection) -> None:
+        """Have commits on disk when they are over, and nobody who reads in the way of them."""
         if (mode := _one(writer, "PRAGMA journal_mode = WAL")) != "wal":
             raise StoreError(
                 f"cannot open {self.path!r}: SQLite can have no write-ahead log there, but only "
                 f"{mode!r}; use a local disk"
             )
-        writer.executescript(_TABLE.format(kind=_KIND, shape=_SHAPE))
 
     # -- writing
 
@@ -157,6 +165,7 @@ class SQLite:
 
     def backup(self, path: str) -> None:
         """Copy all that is on disk to a new file, as it is at one moment."""
+        self._need_file()
         directories.need_nothing(path)
         directory = os.path.dirname(os.path.abspath(path))
         directories.make(directory)
@@ -174,7 +183,13 @@ class SQLite:
 
     def verify(self) -> dict[str, Any]:
         """Have SQLite check its file, and read all documents. Raises CorruptError."""
+        self._need_file()
         return verify(self.path)
+
+    def _need_file(self) -> None:
+        # Or else SQLite makes one, with nothing in it.
+        if not os.path.isfile(self.path):
+            raise StoreError(f"the file {self.path!r} is gone: it was moved, or removed")
 
     def stats(self) -> dict[str, Any]:
         assert self._rows is not None

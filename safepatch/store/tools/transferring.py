@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from safepatch.store import snapshots
-from safepatch.store.engines.addresses import is_directory, shown, sqlite_file
+from safepatch.store.engines.addresses import is_directory, is_postgres, shown, sqlite_file
 from safepatch.store.engines.journal.files import Told
 from safepatch.store.engines.journal.images import grouped
 from safepatch.store.errors import StoreError
@@ -95,6 +95,11 @@ def need_there(path: str) -> None:
             raise StoreError(f"there is no store at {path!r}: there is no file {file!r}")
         if not os.path.getsize(file):
             raise StoreError(f"there is no store at {path!r}: the file {file!r} is empty")
+    elif is_postgres(path):
+        from safepatch.store.engines import postgres_connections, postgres_reading
+
+        with contextlib.closing(postgres_connections.connect(path, "any")) as connection:
+            postgres_reading.need_tables(connection)
 
 
 def _snapshot(path: str) -> Contents:
