@@ -64,7 +64,7 @@ def durable(store: Store, *, reads_only: bool = False) -> Callable[[F], F]:
                 except BaseException:
                     try:
                         kept.undo(transaction)
-                    finally:
+                    finally:  # once more, if Ctrl-C came before it or amid it
                         kept.undo(transaction)
                     raise
             kept.commits.wait(ticket)

@@ -328,7 +328,7 @@ def _block(opened: Callable[[], Kept], reads_only: bool) -> Iterator[None]:
         except BaseException:
             try:
                 kept.undo(transaction)
-            finally:
+            finally:  # once more, if Ctrl-C came before it or amid it
                 kept.undo(transaction)
             raise
     kept.commits.wait(ticket)
