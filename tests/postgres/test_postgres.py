@@ -264,6 +264,17 @@ def test_who_lost_the_connection_writes_nothing_more(store, server, schema, read
     assert read() == {"c": {"before": 1}}
 
 
+def test_a_write_tells_why_the_connection_was_lost_if_that_was_noticed_before(
+    store, server, schema
+):
+    assert store.root == {}
+    server.execute("SELECT pg_terminate_backend(backend) FROM safepatch_shards", schema=schema)
+    noticed = store._kept.engine._lost()
+
+    assert isinstance(noticed, psycopg.OperationalError)
+    assert fails(store) is noticed
+
+
 def test_a_lost_connection_is_noticed_though_nothing_is_written(store, server, schema):
     assert store.root == {}
     server.execute("SELECT pg_terminate_backend(backend) FROM safepatch_shards", schema=schema)

@@ -67,6 +67,7 @@ class Postgres:
         self.sequence = 0  # of the last batch
         self._writer = str(uuid.uuid4())
         self._connection: Connection | None = None
+        self._loss: Exception | None = None  # by which it was lost
         self._number = 0  # of the lock
         self._removed, self._mark = 0, 0  # removals since a batch, and that one
         self._closed = threading.Event()
@@ -158,7 +159,7 @@ class Postgres:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            raise StoreError("the connection to PostgreSQL was lost, and the lock with it")
+            raise self._loss or StoreError("the connection to PostgreSQL was lost")
         return self._connection
 
     def _write(self, connection: Connection, batch: Sequence[Sequence[Op]]) -> None:
@@ -210,6 +211,7 @@ class Postgres:
                     return None
                 raise self._fenced()
             except Exception as error:
+                self._loss = error
                 self._leave()
                 return error
 
