@@ -92,15 +92,19 @@ class Commits(Generic[T]):
 
     def wait_out(self, ticket: int) -> None:
         """The same; and a timeout or Ctrl-C passes on when it is over, written or failed."""
-        try:
-            self.wait(ticket)
-        except BaseException:
-            while self.durable < ticket and self.failure is None:
-                self._help(waiting.hub() is None, _MOMENT)
-            raise
+        first: BaseException | None = None
+        while self.durable < ticket and (first is None or self.failure is None):
+            try:
+                self.wait(ticket)
+            except BaseException as error:
+                first = first or error
+        if first is not None:
+            raise first
 
     def _lead_or_join(self, here: Any, ticket: int) -> Callable[[float], object] | None:
         """Write a batch, or have it written, if nobody does; how to wait, if there is something."""
+        if here is not None and self.begin is not None and not self.inline:
+            syncing.prepare(here)
         lead = False
         try:
             with self.lock:
@@ -189,17 +193,12 @@ class Commits(Generic[T]):
         self._go_on(woken, error)
 
     def _in_thread(self, work: Callable[[], object]) -> None:
-        if self._worker is not None:
-            self._worker.do(work)
-            return
         try:
-            self._worker = Worker()
+            self._worker = self._worker or Worker()
         except RuntimeError:  # Python 3.12 begins no thread when the program is ending
             work()
-            return
-        self._worker.do(work)
-        if self.begin is not None:
-            self._worker.do(syncing.prepare)
+        else:
+            self._worker.do(work)
 
     def _join(self, here: Any, ticket: int) -> Callable[[float], object]:
         """How to wait for the batch in which a ticket is; under the lock."""

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store.threads import native, raise_later
+from safepatch.store.threads import raise_later
 
 #: Is given what went wrong, or None.
 Then = Callable[[BaseException | None], object]
@@ -38,8 +38,7 @@ class _Sync:
 class _Syncs:
     """Those of a process. They are begun by the main thread's loop, and told by who looks first."""
 
-    def __init__(self) -> None:
-        aio = import_module("caio.linux_aio")
+    def __init__(self, aio: Any) -> None:
         self._context: Any = aio.Context(_MOST)  # None in the child of a fork
         os.set_inheritable(self._context.fileno, False)
         self._fdatasync = aio.Operation.fdsync
@@ -133,19 +132,22 @@ def _synced(descriptor: int) -> int:
 
 
 _syncs: _Syncs | None = None
-_preparing = native("_thread", "allocate_lock")()
 _is_impossible = False
 
 
-def prepare() -> None:
-    """Find out whether the kernel can do it. That takes as long as importing asyncio, for caio."""
+def prepare(here: Any) -> None:
+    """Find out whether the kernel can do it, once, for the main thread's loop.
+
+    It takes as long as importing asyncio, for caio. Not in a thread: with an older gevent a
+    greenlet that imports the same at that time may never be told that the thread has it.
+    """
     global _syncs, _is_impossible
-    with _preparing:
-        if _syncs is None and not _is_impossible:
-            try:
-                _syncs = _Syncs()
-            except Exception:  # there is no caio, or the kernel refuses
-                _is_impossible = True
+    if _syncs is None and not _is_impossible and here.loop is not None and here.loop.default:
+        try:
+            aio = import_module("caio.linux_aio")
+            _syncs = _syncs or _Syncs(aio)  # for others may have run meanwhile
+        except Exception:  # there is no caio, or the kernel refuses
+            _is_impossible = True
 
 
 def may_begin() -> bool:
@@ -170,10 +172,10 @@ def look() -> None:
 
 def _forget() -> None:
     # In the child of a fork, which shares the descriptor, but has nothing under way.
-    global _syncs, _preparing
+    global _syncs
     if _syncs is not None:
         _syncs.forget()
-    _syncs, _preparing = None, native("_thread", "allocate_lock")()
+    _syncs = None
 
 
 if hasattr(os, "register_at_fork"):

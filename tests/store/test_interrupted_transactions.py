@@ -10,6 +10,7 @@ import pytest
 
 import safepatch.store
 from safepatch.store import FailedError, NotStorableError, Store, durable
+from safepatch.store.commits import Commits
 
 OURS = str(pathlib.Path(safepatch.store.__file__).parent)
 NOT_OURS = str(pathlib.Path(OURS, "testing"))
@@ -141,6 +142,19 @@ def test_at_any_moment_nothing_is_half_done_and_what_comes_later_is_kept(tmp_pat
 
     assert number > 30
     assert stopped < number / 2
+
+
+def test_who_must_wait_until_all_is_over_does_though_interrupted_before_anybody_writes():
+    number = 1  # the first moment of all is before it has begun
+    reached = True
+    while reached:
+        commits = Commits(lambda batch: None)
+        ticket = commits.append("one")
+        reached = interrupted_at(number, lambda wait=commits.wait_out, one=ticket: wait(one))
+        assert commits.durable == ticket or commits.failure is not None
+        number += 1
+
+    assert number > 5
 
 
 def in_a_thread(function):

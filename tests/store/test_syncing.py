@@ -213,23 +213,37 @@ def test_without_asynchronous_requests_a_thread_does_it():
     assert printed == "0 6"
 
 
-def test_a_thread_finds_out_whether_the_kernel_can_do_it():
-    """That imports asyncio, which takes some forty milliseconds."""
-    source = """
-    who, prepare = [], syncing.prepare
-    def noted():
-        who.append(native("_thread", "get_ident")())
-        prepare()
-    syncing.prepare = noted
-    put("first")
-    """
+def test_nothing_is_imported_in_a_thread(tmp_path):
+    """A greenlet that imports the same at that time is never woken by an older gevent."""
     printed = child(
-        BEGIN.replace('put("first")', textwrap.dedent(source))
-        + 'put("second"); print(len(who), native("_thread", "get_ident")() in who)\n'
-        + "print(syncs.stats().calls)"
+        f"""
+        import sys
+        imported, main = [], __import__("_thread").get_ident()
+        get_ident = __import__("_thread").get_ident
+        def note(event, arguments):
+            if event == "import" and get_ident() != main:
+                imported.append(arguments[0])
+        sys.addaudithook(note)
+        from gevent import monkey; monkey.patch_all()
+        import gevent
+        from safepatch.store import Store, syncing
+        store = Store("{tmp_path}/old", every=0)
+        def put(key):
+            with store.transaction():
+                store.root["c"][key] = 1
+        gevent.joinall([gevent.spawn(put, str(n)) for n in range(10)], raise_error=True)
+        store.compact()
+        store.verify()
+        store.backup("{tmp_path}/backup")
+        store.hand_over("sqlite:///{tmp_path}/new.db")
+        put("last")
+        store.backup("{tmp_path}/backup.db")
+        store.close()
+        print(imported, "caio" in sys.modules)
+        """
     )
 
-    assert printed.splitlines() == ["1 False", "1"]
+    assert printed == "[] True"
 
 
 def test_large_batches_and_new_files_are_for_a_thread(run):
