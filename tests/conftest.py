@@ -53,6 +53,12 @@ def nothing_stays_patched():
     assert imports._waiting == {}
 
 
+def pytest_collection_finish():
+    """What is there before the tests is no garbage, and need not be looked at again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 class _Modules:
     """A plugin that notes what a run has imported."""
 
