@@ -166,6 +166,23 @@ def test_a_second_opener_is_told_who_has_it(store, url, server, schema):
         store.root["c"]["k"] = 1
 
 
+def test_in_copies_of_a_database_each_is_told_who_has_that_one(server, monkeypatch):
+    """Their tables, and so their locks, have the same numbers."""
+    monkeypatch.setattr(postgres, "_GRACE", -1)
+    one, two = [server.url().replace("/postgres", f"/{name}") for name in ("one", "two")]
+    server.execute("CREATE DATABASE one")
+    with Store(one, every=0) as store:
+        assert store.root == {}
+    server.execute("CREATE DATABASE two TEMPLATE one")
+    with Store(one, every=0) as first, Store(two, every=0) as second:
+        for store, url in ((first, one), (second, two)):
+            backend = store.opened().engine._connection.info.backend_pid
+            with pytest.raises(LockedError, match=f"server process is {backend}"):
+                Store(url).root
+    server.execute("DROP DATABASE one")
+    server.execute("DROP DATABASE two")
+
+
 def test_it_can_be_opened_again_as_soon_as_it_was_closed(url, monkeypatch):
     monkeypatch.setattr(postgres, "_GRACE", -1)
     for number in range(20):

@@ -48,6 +48,7 @@ _HOLDER = (
     "SELECT pid, host(client_addr), application_name FROM pg_locks"
     " LEFT JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted"
     " AND classid::bigint << 32 | objid::bigint = %s AND objsubid = 1"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 _OURS = (
     "SELECT FROM safepatch_shards WHERE shard = $1 AND writer = $2 AND backend = pg_backend_pid()"
