@@ -350,6 +350,27 @@ def test_a_warning_of_the_server_is_a_failure(url, server, schema, setting):
     store.close()
 
 
+def test_opening_fails_if_the_server_has_not_waited_for_a_replica(server, url, store):
+    """What is read then may be lost when that replica takes over."""
+    store.close()
+    waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+    def cancel():
+        while not server.execute(waiting):
+            time.sleep(0.01)
+
+    server.stop()
+    try:
+        server.start("synchronous_standby_names=away")
+        canceling = threading.Thread(target=cancel, daemon=True)
+        canceling.start()
+        with pytest.raises(StoreError, match="canceling wait for synchronous"):
+            Store(url, every=0).root
+        canceling.join()
+    finally:
+        server.stop()
+
+
 def test_a_transaction_of_several_statements_is_written_as_a_whole_or_not(
     store, server, schema, read, monkeypatch
 ):

@@ -138,7 +138,8 @@ class Postgres:
 
     def _take_over(self, connection: Connection) -> None:
         try:
-            taken = tables.take_over(connection, self.shard, self.shards, self._writer)
+            with no_warnings_from(connection):
+                taken = tables.take_over(connection, self.shard, self.shards, self._writer)
         except StoreError as error:
             raise StoreError(f"cannot open {shown(self.url)!r}: {error}") from error
         self.sequence = self._mark = taken
