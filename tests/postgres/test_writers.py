@@ -3,11 +3,15 @@
 import gc
 import os
 import signal
+import threading
 import time
 
 import psycopg
 import pytest
 from writers import Program
+
+from safepatch.store.engines import postgres_tables as tables
+from safepatch.store.engines.postgres import Postgres
 
 SECONDS = 5.0  # that a takeover may take on a busy machine; it takes less than one
 
@@ -205,6 +209,34 @@ def test_a_standby_outlives_a_restart_of_the_server(start, url, server):
     server.start()
 
     assert int(standby.hear("open", 2 * SECONDS)) in (writer.last, writer.last + 1)
+
+
+def test_a_standby_waits_for_tables_that_are_restored_and_for_their_writer(url, through, proxy):
+    standby, opened = Postgres(through, shard=(0, 1), standby=True), []
+    waiting = threading.Thread(target=lambda: opened.append(standby.open()), daemon=True)
+    lock, unlock = "SELECT pg_advisory_lock(%s)", "SELECT pg_advisory_unlock(%s)"
+    with psycopg.connect(url, autocommit=True) as writer:
+        tables.create(writer)
+        before = tables.lock_of(writer, 0)
+        writer.execute(lock, [before])
+        waiting.start()
+        while standby._number != before:
+            time.sleep(0.01)
+        writer.execute("DROP TABLE safepatch_shards, safepatch_documents, safepatch_removed")
+        proxy.cut()
+        time.sleep(0.5)
+        assert not tables.are_there(writer)  # which would be in the way of what is restored
+
+        with writer.transaction():
+            tables.create(writer)
+            writer.execute(lock, [tables.lock_of(writer, 0)])
+        writer.execute(unlock, [before])
+        time.sleep(0.5)
+        assert not opened
+    waiting.join(10)
+
+    assert opened == [{}]
+    standby.close()
 
 
 def test_a_writer_whose_network_is_cut_stops_and_another_takes_over(

@@ -91,10 +91,10 @@ class Postgres:
             tables.create(self._connection)
             self._number = tables.lock_of(self._connection, self.shard)
             until = time.monotonic() + _GRACE
-            while not self._lock(self._connection, until):
+            while not self._lock(self._connected(), until):
                 native("time", "sleep")(_EVERY)
-            self._take_over(self._connection)
-            tables.fill(root, tables.read(self._connection, self.shard))
+            self._take_over(self._connected())
+            tables.fill(root, tables.read(self._connected(), self.shard))
         except (Error, TimeoutError) as error:
             self._leave()
             raise StoreError(f"cannot open {shown(self.url)!r}: {error}") from error
@@ -117,14 +117,20 @@ class Postgres:
             if not self.standby:
                 raise
             logger.warning("a standby has lost its connection, and tries again: %s", error)
-            self._leave()
-            self._connection = self._connect_again()
+            self._connect_again()
         return False
 
-    def _connect_again(self) -> Connection:
+    def _connect_again(self) -> None:
+        """Connect, however long it takes, and find the lock, whose number may be another one now.
+
+        It makes no tables: if there are none, they are being restored from a dump.
+        """
         while True:
-            with contextlib.suppress(StoreError):
-                return connect(self.url)
+            self._leave()
+            with contextlib.suppress(Error, StoreError):
+                self._connection = connect(self.url)
+                self._number = tables.lock_of(self._connection, self.shard)
+                return
             native("time", "sleep")(_EVERY)
 
     def _who(self, connection: Connection) -> str:
