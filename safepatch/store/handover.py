@@ -104,7 +104,6 @@ class HandOver:
         # From here on it is the new one that is right; both have the same until its first batch.
         self.old.write([[("", GONE, encode(self.path))]])
         self.kept.use(self.new)
-        self.kept.watch()
         self.new.write(batch)
 
     def refuse_new(self, error: Exception) -> None:
@@ -163,4 +162,6 @@ def hand_over(
         new.write([[("", COMING, encode(old_path))]])
         HandOver(kept, new, make_new, path, old_path).run()
     finally:
+        if kept.engine is new:
+            kept.watch()  # here, for what a thread of gevent's pool begins would never run
         (old if kept.engine is new else new).close()

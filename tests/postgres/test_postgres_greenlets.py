@@ -98,6 +98,30 @@ def test_a_lost_connection_is_noticed_though_nothing_is_written(url, patching):
     assert printed == "FailedError"
 
 
+def test_a_place_that_was_handed_over_to_is_watched(url, tmp_path):
+    printed = child(
+        f"""
+        {PATCHED}
+        import gevent, psycopg
+        from safepatch.store import FailedError, Store
+        store = Store("{tmp_path}/old", every=0)
+        store.hand_over({url!r})
+        with psycopg.connect({url!r}) as other:
+            other.execute("SELECT pg_terminate_backend(backend) FROM safepatch_shards")
+        try:
+            with gevent.Timeout(10, False):
+                while True:
+                    with store.transaction(reads_only=True):
+                        gevent.sleep(0.01)
+        except FailedError as error:
+            print(type(error).__name__)
+        store.close()
+        """
+    )
+
+    assert printed == "FailedError"
+
+
 @EARLY_AND_NOT_AT_ALL
 def test_a_follower_keeps_up_and_shows_greenlets_whole_batches(url, patching):
     printed = child(
