@@ -125,7 +125,7 @@ class Follower:
                 raise ClosedError(f"cannot follow {shown(self.url)!r}: {self._over}")
             if self._root is not None:
                 return
-            root = _Root()
+            root, self.sequence, self._writer = _Root(), 0, ""
             try:
                 asked = time.monotonic()
                 self._apply(root, blocking(self._changes))

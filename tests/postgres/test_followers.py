@@ -9,6 +9,7 @@ import pytest
 from safepatch.store import ClosedError, ReadOnlyError, Store, StoreError
 from safepatch.store.engines import postgres
 from safepatch.store.followers import Follower
+from safepatch.store.handover import COMING
 
 
 def shows(follower, store):
@@ -274,6 +275,26 @@ def test_it_ends_when_the_store_is_handed_over(store, url, tmp_path, caplog):
     assert "a follower ends" in caplog.text
     with pytest.raises(StoreError, match="it was handed over to"):
         Follower(url).root
+
+
+@pytest.fixture
+def part(store):
+    """A part of a store that is being handed over, as it is kept here."""
+    with store.transaction():
+        store.root[""][COMING] = "old"
+        store.root["c"]["first"] = 1
+
+
+def test_one_that_was_refused_shows_all_when_it_is_tried_again(store, url, part):
+    follower = Follower(url)
+    with pytest.raises(StoreError, match="it has a part of 'old' only"):
+        follower.root
+    with store.transaction():
+        del store.root[""][COMING]
+        store.root["c"]["last"] = 1
+
+    with follower:
+        assert follower.root == {"c": {"first": 1, "last": 1}}
 
 
 def test_its_age_is_small_from_the_beginning(store, url):
