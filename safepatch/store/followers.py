@@ -26,7 +26,7 @@ from safepatch.store.engines.postgres_connections import (
 )
 from safepatch.store.engines.postgres_reading import Changes
 from safepatch.store.errors import ClosedError, ReadOnlyError, StoreError
-from safepatch.store.handover import GONE, need_whole
+from safepatch.store.handover import COMING, GONE
 from safepatch.store.shards import need_shard
 
 logger = logging.getLogger("safepatch.store")
@@ -128,9 +128,11 @@ class Follower:
             root, self.sequence, self._writer = _Root(), 0, ""
             try:
                 asked = time.monotonic()
-                self._apply(root, blocking(self._changes))
+                found = blocking(self._changes)
+                if (why := _not_whole(found)) is not None:
+                    raise StoreError(f"cannot follow {shown(self.url)!r}: {why}")
+                self._apply(root, found)
                 self._seen = asked
-                need_whole(root[""], shown(self.url))
             except BaseException:
                 self._leave()
                 raise
@@ -147,10 +149,11 @@ class Follower:
         while not self._stop.is_set():
             found = pool.apply(self._look) if pool else self._look()
             if isinstance(found, Changes):
-                self._apply(root, found)
-                if (address := root[""].get(GONE)) is not None:
-                    logger.warning("a follower ends: the store was handed over to %r", address)
-                    self._end(f"it was handed over to {address!r}; follow that")
+                if (why := _not_whole(found)) is None:
+                    self._apply(root, found)
+                else:
+                    logger.warning("a follower of %r ends: %s", shown(self.url), why)
+                    self._end(why)
             elif found is not None and not self._stop.is_set():
                 logger.warning("a follower has lost its connection, and tries again: %s", found)
                 self._stop.wait(_AGAIN)
@@ -209,6 +212,19 @@ class Follower:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _not_whole(found: Changes) -> str | None:
+    """Why what is found is not to be shown: all has gone elsewhere, or has yet to come."""
+    meta = found.documents.get("", {})
+    if (address := meta.get(GONE)) is not None:
+        return f"it was handed over to {address!r}; follow that"
+    if (address := meta.get(COMING)) is not None:
+        return (
+            f"it has a part of {address!r}, which is being handed over, or was until that was cut "
+            "off; follow it when all is there"
+        )
+    return None
 
 
 class _Collection(Collection):

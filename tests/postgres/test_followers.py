@@ -272,7 +272,7 @@ def test_it_ends_when_the_store_is_handed_over(store, url, tmp_path, caplog):
 
         with pytest.raises(ClosedError, match=r"was handed over to .*new.*; follow that"):
             follower.root
-    assert "a follower ends" in caplog.text
+    assert f"a follower of {url!r} ends" in caplog.text
     with pytest.raises(StoreError, match="it was handed over to"):
         Follower(url).root
 
@@ -285,9 +285,16 @@ def part(store):
         store.root["c"]["first"] = 1
 
 
+def test_it_ends_when_there_is_a_part_of_a_store_that_is_handed_over(follower, part):
+    follower._thread.join(10)
+
+    with pytest.raises(ClosedError, match="it has a part of 'old', which is being handed over"):
+        follower.root
+
+
 def test_one_that_was_refused_shows_all_when_it_is_tried_again(store, url, part):
     follower = Follower(url)
-    with pytest.raises(StoreError, match="it has a part of 'old' only"):
+    with pytest.raises(StoreError, match="it has a part of 'old', which is being handed over"):
         follower.root
     with store.transaction():
         del store.root[""][COMING]
