@@ -117,6 +117,25 @@ def test_repair_says_that_salvaging_left_nothing(run, state):
     assert ", and left 0 documents\n" in printed
 
 
+def test_repair_salvages_what_comes_after_a_missing_file(run, tmp_path):
+    state = tmp_path / "state"
+    histories.make(state, [[[("users", key, 1)]] for key in "abcdef"])
+    _, missing, last = sorted(state.glob("*.log"))
+    missing.unlink()
+    size = last.stat().st_size
+
+    code, printed, _ = run("repair", state, "--salvage", "--yes")
+
+    assert (code, printed) == (
+        0,
+        f"{last}: {size} bytes: it begins with batch 4 where 2 was to come\n"
+        f"took out 2 batches, {size} bytes, and left 4 documents\n"
+        f"what was taken out is in {state}/removed-1\n",
+    )
+    assert run("verify", state)[0] == 0
+    assert run("repair", state, "--salvage") == (0, "nothing is damaged\n", "")
+
+
 def test_repair_as_json(run, state):
     damage(state)
 

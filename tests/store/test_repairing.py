@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safepatch.store import CorruptError, LockedError, Store, StoreError
-from safepatch.store.engines.journal.frames import HEADER, frame
+from safepatch.store.engines.journal.frames import HEADER, MAGIC, frame
 from safepatch.store.tools.repairing import repair
 
 BATCHES = [[[("users", key, number)]] for number, key in enumerate("abcabc")]
@@ -39,7 +39,8 @@ def need_all_kept(before, directory):
     for name, data in before.items():
         if after.get(name) == data or after.get(f"removed-1/{name}") == data:
             continue
-        [(kept, tail)] = [each for each in after.items() if each[0].startswith(f"removed-1/{name}")]
+        tails = [each for each in after.items() if each[0].startswith(f"removed-1/{name}")]
+        [(kept, tail)] = tails or [(f"from-{len(data)}", b"")]  # only its mark was missing
         start = int(kept.rpartition("-")[2])
 
         assert after[name][:start] + tail == data
@@ -92,6 +93,40 @@ def test_what_is_salvaged_are_documents_as_they_once_were(history, data):
             for name, documents in histories.state(folder).items():
                 for key, document in documents.items():
                     assert document in [state.get(name, {}).get(key) for state in states]
+
+
+@pytest.mark.parametrize("salvage", [False, True])
+@given(histories.HISTORIES, st.sampled_from([0, histories.FOREVER]), st.data())
+@settings(max_examples=60)
+def test_whatever_files_are_missing_or_cut_off_the_store_opens(salvage, history, keep, data):
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
+        states = histories.make(directory, [*history, *BATCHES], keep=keep)
+        for path in files(directory):
+            what = data.draw(st.sampled_from(["is there", "missing", "cut off", "cut at a frame"]))
+            content = path.read_bytes()
+            ends = [0, *(found.start() for found in re.finditer(re.escape(MAGIC), content))]
+            places = st.sampled_from(ends) if "frame" in what else st.integers(0, len(content))
+            if what == "missing":
+                path.unlink()
+            elif what != "is there":
+                path.write_bytes(content[: data.draw(places)])
+        before = histories.contents(directory)
+
+        try:
+            repair(folder, salvage=salvage)
+        except StoreError:
+            assert not salvage
+            assert histories.contents(directory) == before
+            return
+
+        need_all_kept(before, directory)
+        assert repair(folder) is repair(folder, salvage=True) is None
+        found = histories.state(folder)
+        assert salvage or found in states
+        for name, documents in found.items():
+            for key, document in documents.items():
+                assert document in [state.get(name, {}).get(key) for state in states]
 
 
 # What is left, and what is told.
@@ -209,6 +244,102 @@ def test_after_a_missing_file_nothing_goes_on(directory):
     assert (done.sequence, done.lost) == (2, 4)
     assert done.cuts[0].why == "batch 2 is missing"
     need_state(directory, 2)
+
+
+def test_before_a_missing_file_is_nothing_to_go_back_to(directory):
+    files(directory)[0].unlink()
+    before = histories.contents(directory)
+
+    with pytest.raises(StoreError, match="or take what can be read with --salvage"):
+        repair(str(directory))
+
+    assert histories.contents(directory) == before
+
+
+def test_after_a_file_that_was_cut_off_nothing_goes_on(directory):
+    _, second, third = files(directory)
+    cut_to_one_batch(second)
+
+    done = repair(str(directory))
+
+    assert (done.sequence, done.lost) == (3, 3)
+    assert [(cut.path, cut.why) for cut in done.cuts] == [(str(third), "batch 3 is missing")]
+    need_state(directory, 3)
+
+
+def cut_to_one_batch(path):
+    """One of the two that it has, and no mark."""
+    data = path.read_bytes()
+    path.write_bytes(data[: (len(data) - HEADER.size) // 2])
+
+
+@pytest.mark.parametrize("gone", [[0], [1], [0, 1], [0, 2]], ids=str)
+def test_salvage_takes_what_comes_after_missing_files(directory, gone):
+    paths = files(directory)
+    for number in gone:
+        paths[number].unlink()
+    with pytest.raises(CorruptError), Store(directory):
+        pass
+    rest = [number for number in range(3) if number not in gone]
+
+    done = repair(str(directory), salvage=True)
+
+    after_gap = next(number for number in rest if number and number - 1 not in rest)
+    [cut] = done.cuts
+    first = 2 * after_gap
+    expected = 2 * sum(number < after_gap for number in rest)
+    assert cut.path == str(paths[after_gap])
+    assert cut.why == f"it begins with batch {first} where {expected} was to come"
+    assert done.lost == first - expected
+    assert (directory / "removed-1" / paths[after_gap].name).exists()
+    state = {}
+    for number in rest:
+        for batch in BATCHES[2 * number : 2 * number + 2]:
+            state = histories.after(state, batch)
+    assert histories.state(directory) == state
+
+
+def test_salvage_takes_what_comes_after_a_file_that_was_cut_off(directory):
+    _, second, third = files(directory)
+    cut_to_one_batch(second)
+
+    done = repair(str(directory), salvage=True)
+
+    assert [(cut.path, cut.why) for cut in done.cuts] == [
+        (str(second), "the file does not go on to its mark"),
+        (str(third), "it begins with batch 4 where 3 was to come"),
+    ]
+    assert done.lost == 1
+    users = {"a": {"value": 0}, "b": {"value": 4}, "c": {"value": 5}}
+    assert histories.state(directory) == {"users": users}
+
+
+def test_salvage_takes_out_a_file_that_begins_too_early(directory):
+    first, *_ = files(directory)
+    data = first.read_bytes()
+    early = directory / "journal-0000000000000001.log"
+    early.write_bytes(data[(len(data) - HEADER.size) // 2 :])
+    with pytest.raises(CorruptError), Store(directory):
+        pass
+
+    done = repair(str(directory), salvage=True)
+
+    assert [(cut.path, cut.why) for cut in done.cuts] == [
+        (str(early), "it begins with batch 1 where 2 was to come")
+    ]
+    assert done.lost == 0
+    need_state(directory, 6)
+
+
+def test_salvage_takes_what_comes_after_a_missing_image(merged):
+    [image] = merged.glob("image-*")
+    image.unlink()
+
+    done = repair(str(merged), salvage=True)
+
+    assert [cut.why for cut in done.cuts] == ["it begins with batch 4 where 0 was to come"]
+    assert done.lost == 4
+    assert histories.state(merged) == {"users": {"b": {"value": 4}, "c": {"value": 5}}}
 
 
 def test_a_damaged_image_costs_nothing_where_older_files_are_kept(tmp_path):

@@ -53,9 +53,10 @@ def repair(
 ) -> Repair | None:
     """Take what is damaged out of a store, so that it can be opened; None if nothing is.
 
-    The store has the state then that it had before the first batch that is damaged, whatever came
-    after that: a state that it has once had. With `salvage=True` it has everything that can be
-    read, also of what came later: documents as they were at different times, each as it once was.
+    The store has the state then that it had before the first batch that is damaged or missing,
+    whatever came after that: a state that it has once had. With `salvage=True` it has everything
+    that can be read, also of what came later: documents as they were at different times, each as it
+    once was.
 
     What is taken out is moved into a new directory `removed-N` in that of the store, byte for byte,
     and so is what a crash has left of the last write. `agree` is asked before anything is changed.
@@ -149,27 +150,33 @@ def _known(cut: Cut) -> int:
 
 
 def _salvage(directory: str) -> Repair:
-    """All that can be read, in the order in which it was written."""
+    """All that can be read, in the order in which it was written.
+
+    A journal that does not go on from the one before is damage, be it intact or not.
+    """
     base, cuts = _base(directory)
     files = listed(directory)
-    since, newest = base.first if base else 0, newest_image(files)
+    since = base.first if base else 0
+    begin = end = since if base else newest_image(files)
     state: State = {}
-    end, read, seconds = newest, 0, 0.0
+    read, seconds = 0, 0.0
     for file in files:
         if file.first < since:
             continue
+        gap = file.break_after(end) if file.first >= begin else None
         for sequence, payload in _frames(file.path):
             if payload:
                 seconds = merge(state, read_batch(payload))
             if file.kind == "journal":
+                read += bool(payload) and sequence >= end
                 end = max(end, sequence + bool(payload))
-                read += bool(payload) and sequence >= newest
         if file.kind == "journal":
-            found = look(file)
-            if found.damage or found.size > found.intact:
-                cuts.append(_whole(file.path, found.damage or _TORN))
+            found = look(file, last=file == files[-1])
+            if gap or found.damage or found.size > found.intact:
+                cuts.append(_whole(file.path, gap or found.damage or _TORN))
     # Its name is one that no file has, be it damaged or not.
-    return Repair(cuts, _free(directory), end + 1, end - newest - read, (state, seconds))
+    end = max([end, *(file.first for file in files)])
+    return Repair(cuts, _free(directory), end + 1, end - begin - read, (state, seconds))
 
 
 # -- taking it out
