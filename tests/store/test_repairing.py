@@ -273,6 +273,18 @@ def cut_to_one_batch(path):
     path.write_bytes(data[: (len(data) - HEADER.size) // 2])
 
 
+def test_batches_that_only_the_name_of_an_empty_file_tells_of_are_lost(directory):
+    _, second, third = files(directory)
+    second.unlink()
+    third.write_bytes(b"")
+    before = histories.contents(directory)
+
+    assert repair(str(directory), agree=lambda found: found.lost != 2) is None
+    assert histories.contents(directory) == before
+    assert repair(str(directory), salvage=True).lost == 2
+    need_state(directory, 2)
+
+
 @pytest.mark.parametrize("gone", [[0], [1], [0, 1], [0, 2]], ids=str)
 def test_salvage_takes_what_comes_after_missing_files(directory, gone):
     paths = files(directory)

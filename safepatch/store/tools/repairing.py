@@ -98,7 +98,7 @@ def _plan(directory: str) -> Repair:
         if file.size > file.intact or (goes_on and (file.room or not file.marked)):
             cuts.append(_rest(file, mark=goes_on and not file.marked))
     known = [_known(cut) for cut in cuts if os.path.basename(cut.path)[0] == "j"]
-    known += [sequence, newest_image(listed(directory))]
+    known += [sequence, *(file.first for file in listed(directory))]
     return Repair(cuts, _free(directory), sequence, max(known) - sequence)
 
 
