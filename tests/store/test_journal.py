@@ -6,12 +6,15 @@ import shutil
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from safepatch.decorators import fault
 from safepatch.store import CorruptError, FailedError, Store, StoreError, directories, durable
 from safepatch.store.engines.journal.frames import HEADER, MAGIC, frame
 from safepatch.store.tools.repairing import repair
 from safepatch.store.tools.surveying import survey
+from safepatch.store.values import encode
 
 COUNT = 5
 
@@ -83,7 +86,7 @@ def test_any_flipped_bit_is_refused_or_harmless(directory, cut, proven, tmp_path
 
 
 def _starts(data):
-    return [at for at in range(len(data)) if data.startswith(b"\xf5SP\x01", at)]
+    return [at for at in range(len(data)) if data.startswith(MAGIC, at)]
 
 
 def content_of_copy(directory, tmp_path):
@@ -111,15 +114,55 @@ def test_opening_a_damaged_store_changes_nothing(directory, cut):
     } | before
 
 
-def test_a_torn_write_with_what_looks_like_a_frame_in_it_is_taken_away(directory):
-    """Texts are UTF-8, in which the first byte of a frame does not occur."""
+def signed(data):
+    """As numbers that take a byte each, where they do."""
+    return [byte - 256 if byte >= 0xE0 else byte for byte in data]
+
+
+def struct_ints(data):
+    """As numbers of eight bytes, wherever they begin."""
+    return [
+        struct.unpack(">Q", data[at : at + 8])[0]
+        for start in range(8)
+        for at in range(start, len(data) - 8, 8)
+    ]
+
+
+NUMBERS = [struct.unpack(kind, b"\xc1" * 8)[0] for kind in (">q", ">Q", ">d")]
+TEXT = st.text("a\xc1\u0141\xff", max_size=20)
+DOCUMENTS = st.recursive(
+    st.sampled_from(NUMBERS) | st.integers(-(2**63), 2**64 - 1) | st.floats() | TEXT,
+    lambda each: st.lists(each, max_size=20) | st.dictionaries(TEXT, each, max_size=5),
+)
+
+
+@given(TEXT, TEXT, st.lists(DOCUMENTS, min_size=1, max_size=5))
+def test_no_document_has_what_a_frame_begins_with(collection, key, documents):
+    ops = [(collection, key, encode(document)) for document in documents]
+
+    assert b"\xc1" * 9 not in encode((NUMBERS[2], [ops, ops]))
+
+
+@pytest.mark.parametrize("of", [list, lambda data: data.decode("latin-1"), struct_ints, signed])
+def test_a_torn_write_with_what_looks_like_a_frame_in_it_is_taken_away(directory, of):
+    planted = frame(9, b"x")
     with Store(directory, every=0) as store:
         durable(store)(store.root["c"].__setitem__)("k", 1)
-        durable(store)(store.root["c"].__setitem__)("l", [frame(9, b"x").decode("latin-1")])
+        durable(store)(store.root["c"].__setitem__)("l", [of(planted), "x" * 100])
     [file] = files(directory)
-    os.truncate(file, file.stat().st_size - HEADER.size - 1)
+    os.truncate(file, file.stat().st_size - HEADER.size - 50)
 
     assert content(directory) == {"c": {"k": 1}}
+
+
+def test_files_of_an_earlier_version_are_refused_and_stay(directory):
+    directory.mkdir()
+    file = directory / f"journal-{0:016x}.log"
+    file.write_bytes(b"\xf5SP\x01" + bytes(30) + b"x")
+
+    with pytest.raises(CorruptError, match="earlier version"):
+        content(directory)
+    assert file.exists()
 
 
 def test_damage_to_the_last_write_is_found_also_where_the_process_was_killed(directory, tmp_path):
@@ -237,7 +280,7 @@ class TestRoom:
         write(directory, 200, segment=2000)
 
         for file in files(directory):
-            assert file.read_bytes()[-HEADER.size :][:4] == MAGIC
+            assert file.read_bytes()[-HEADER.size :].startswith(MAGIC)
 
     def test_grows_with_the_file_up_to_a_point(self, directory):
         with Store(directory, every=0) as store:
@@ -477,7 +520,7 @@ def test_the_format_is_what_the_documents_say(directory):
     magic, length, crc, sequence = HEADER.unpack(data[: HEADER.size])
     payload = data[HEADER.size :][:length]
 
-    assert (magic, sequence) == (b"\xf5SP\x01", 0)
+    assert (magic, sequence) == (b"\xc1" * 9 + b"SP\x02", 0)
     assert crc == crc32c(struct.pack("<IQ", length, sequence) + payload)
     seconds, transactions = msgspec.msgpack.decode(payload)
     assert seconds > 1.7e9

@@ -2,7 +2,7 @@
 
 ::
 
-    magic 4 | length u32 | CRC32C of (length, sequence, payload) u32 | sequence u64 | payload
+    magic 12 | length u32 | CRC32C of (length, sequence, payload) u32 | sequence u64 | payload
 
 A frame without a payload is a mark: all that stands before it is known to be on disk. It has the
 sequence of the frame that comes next. A mark is written when nothing is waiting to be, and is not
@@ -27,9 +27,11 @@ from typing import BinaryIO
 from safepatch.store.errors import CorruptError
 from safepatch.store.values import checksum
 
-# No text in UTF-8 has these bytes, so no document can look like a frame.
-MAGIC = b"\xf5SP\x01"
-HEADER = struct.Struct("<4sIIQ")
+# In MessagePack only numbers and lengths have the byte 0xc1, at most eight times in a row, and text
+# has none. So whatever somebody has had stored, it cannot look like a frame.
+MAGIC = b"\xc1" * 9 + b"SP\x02"
+HEADER = struct.Struct("<12sIIQ")
+_EARLIER = b"\xf5SP\x01"  # which numbers could have
 _COUNTED = struct.Struct("<IQ")
 
 
@@ -102,6 +104,10 @@ class Frames:
         rest = file.read()
         self.torn = len(rest.rstrip(b"\0"))
         self.room = len(rest) - self.torn
+        if self.end == 0 and rest.startswith(_EARLIER):
+            raise CorruptError(
+                self.path, 0, "it is of an earlier version, which this one cannot read"
+            )
         if self.torn:
             self._need_torn(rest)
 
