@@ -24,7 +24,7 @@ def lock(
     reads_only: bool = False,
     of: str | None = None,
 ) -> int:
-    """Take a lock that goes with the process; a descriptor to close. Raises LockedError.
+    """Take a lock that goes with the process; a descriptor for `unlock`. Raises LockedError.
 
     With `reads_only` its file must be there. `of` is what it keeps others from, if it is not the
     directory.
@@ -39,18 +39,39 @@ def lock(
     # Who may read it could lock it, and so keep us out.
     flags = os.O_RDONLY if reads_only else os.O_RDWR | os.O_CREAT
     descriptor = os.open(os.path.join(directory, name), flags, 0o600)
+    _held.add(descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
-        os.close(descriptor)
+        unlock(descriptor)
         raise LockedError(
             f"cannot open {of or directory!r}: it is open already, in this process or another; one "
             "at a time may have it, so let the first one serve the others"
         ) from None
     except BaseException:
-        os.close(descriptor)
+        unlock(descriptor)
         raise
     return descriptor
+
+
+def unlock(descriptor: int) -> None:
+    """Give a lock back; nothing in the child of a fork, which has none."""
+    if descriptor in _held:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+_held: set[int] = set()
+
+
+def _leave_to_the_parent() -> None:
+    # Which may be amid anything. What is open in a child as well is locked as long as that lives.
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 @contextlib.contextmanager
@@ -62,7 +83,7 @@ def locked(
     try:
         yield
     finally:
-        os.close(descriptor)
+        unlock(descriptor)
 
 
 def write_all(descriptor: int, data: bytes, at: int | None = None) -> None:

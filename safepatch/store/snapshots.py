@@ -57,7 +57,7 @@ class Snapshots:
                 os.unlink(unfinished)
             self.root = read(directory)
         except BaseException:
-            os.close(self._lock)
+            directories.unlock(self._lock)
             raise
         # Images that come while one is being written are one, the last.
         self.commits: Commits[bytes] = Commits(self._write)
@@ -123,7 +123,7 @@ class Snapshots:
 
     def forget(self) -> None:
         self.commits.forget()
-        os.close(self._lock)
+        directories.unlock(self._lock)
 
     def close(self, *, last: bool = False) -> None:
         self.commits.inline = last
@@ -132,4 +132,4 @@ class Snapshots:
         finally:
             with contextlib.suppress(FailedError):
                 self.commits.close()
-            os.close(self._lock)
+            directories.unlock(self._lock)

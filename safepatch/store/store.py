@@ -112,14 +112,18 @@ class Store:
         with self.lock:
             self._need_usable()
             if self._kept is None:
-                kept = self._make()
+                _open.add(self)  # from now on a child of a fork cannot use it
                 try:
-                    kept.migrate(self._migrations)
-                except BaseException:
-                    kept.close()
-                    raise
-                self._kept = kept
-                _open.add(self)
+                    kept = self._make()
+                    try:
+                        kept.migrate(self._migrations)
+                    except BaseException:
+                        kept.close()
+                        raise
+                    self._kept = kept
+                finally:
+                    if self._kept is None:
+                        _open.discard(self)
                 kept.watch()
                 if self.every:
                     self._begin_ticking(kept)

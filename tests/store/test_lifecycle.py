@@ -1,11 +1,13 @@
 """Opening and closing: by one at a time, and nothing before the first use."""
 
 import os
+import signal
+import time
 
 import pytest
 from children import child
 
-from safepatch.store import ClosedError, LockedError, Store, StoreError, durable
+from safepatch.store import ClosedError, LockedError, Store, StoreError, directories, durable
 
 
 def test_making_a_store_touches_no_disk(directory):
@@ -193,6 +195,61 @@ def test_the_child_of_a_fork_is_refused_and_does_not_keep_the_parents_lock(direc
 
     assert "the process that this one was forked from" in printed
     assert "{'c': {'k': 1}}" in printed
+
+
+@pytest.mark.parametrize("place", ["{0}", "sqlite:///{0}.db"])
+def test_a_child_forked_while_it_is_being_opened_does_not_keep_it_either(directory, place):
+    printed = child(
+        f"""
+        import os, threading, time
+        from safepatch.store import *
+        opening, forked = threading.Event(), threading.Event()
+        def migrate(root):
+            opening.set()
+            forked.wait()
+        store = Store({place.format(directory)!r}, every=0, migrations=[migrate])
+        thread = threading.Thread(target=store.opened)
+        thread.start()
+        opening.wait()
+        read, write = os.pipe()
+        process = os.fork()
+        if not process:
+            try:
+                store.root
+            except ClosedError as error:
+                os.write(write, str(error).encode())
+            time.sleep(20)
+            os._exit(0)
+        print(os.read(read, 1000).decode())
+        forked.set()
+        thread.join()
+        store.close()
+        with store:
+            print(store.root)
+        os.kill(process, 9)
+        """
+    )
+
+    assert "the process that this one was forked from" in printed
+    assert printed.endswith("{}")
+
+
+def test_a_child_forked_while_files_are_merged_or_looked_at_does_not_keep_that_lock(directory):
+    directory.mkdir()
+    read, write = os.pipe()
+    with directories.locked(directory, "compacting"):
+        process = os.fork()
+        if not process:
+            os.write(write, b"runs")
+            time.sleep(20)
+            os._exit(0)
+    try:
+        os.read(read, 4)
+        with directories.locked(directory, "compacting"):
+            pass
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
 
 
 def test_a_transaction_that_a_fork_cut_in_two_ends_in_the_parent_alone(directory):

@@ -76,6 +76,17 @@ def connect(url: str, server: str = "read-write") -> Connection:
     `server` is of which kind it must be, if the address does not say; see `target_session_attrs`.
     """
     wanted = {"target_session_attrs": server} | parameters(url)
+    while True:
+        forks = _forks
+        connection = _connect(wanted)
+        _open.add(connection)
+        if forks == _forks:
+            return connection
+        # A child has it, too, and does not know; with a goodbye the server ends it for both.
+        connection.close()
+
+
+def _connect(wanted: dict[str, Any]) -> Connection:
     try:
         connection = psycopg.connect(make_conninfo("", **wanted), autocommit=True)
     except psycopg.Error as error:
@@ -88,7 +99,6 @@ def connect(url: str, server: str = "read-write") -> Connection:
     except BaseException:
         connection.close()
         raise
-    _open.add(connection)
     return connection
 
 
@@ -223,5 +233,11 @@ def _forget_all() -> None:
         forget(connection)
 
 
+def _count() -> None:
+    global _forks
+    _forks += 1
+
+
+_forks = 0
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(before=_count, after_in_parent=_count, after_in_child=_forget_all)

@@ -218,7 +218,7 @@ class SQLite:
 
     def _unlock(self) -> None:
         if self._lock_file is not None:
-            os.close(self._lock_file)
+            directories.unlock(self._lock_file)
             self._lock_file = None
 
 

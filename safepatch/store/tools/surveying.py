@@ -95,7 +95,7 @@ def _is_open(directory: str) -> bool:
     if not os.path.exists(os.path.join(directory, "lock")):
         return False
     try:
-        os.close(directories.lock(directory, "lock", reads_only=is_read_only(directory)))
+        directories.unlock(directories.lock(directory, "lock", reads_only=is_read_only(directory)))
     except LockedError:
         return True
     return False

@@ -318,9 +318,10 @@ class Journal:
 
     def forget(self) -> None:
         """Let go of the files, without writing."""
-        for descriptor in (self._file, self._lock):
-            if descriptor is not None:
-                os.close(descriptor)
+        if self._file is not None:
+            os.close(self._file)
+        if self._lock is not None:
+            directories.unlock(self._lock)
         self._file = self._lock = self._begun = None
 
     def close(self) -> None:
