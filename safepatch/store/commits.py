@@ -273,9 +273,10 @@ class Commits(Generic[T]):
         try:
             self.wait(self.appended)
         finally:
-            self._end()
+            self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Let go of the thread, if there is one, when it is done."""
         if self._worker is not None:
             self._worker.end()
             self._worker = None

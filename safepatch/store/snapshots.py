@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from safepatch.decorators.locks import give_lock
 from safepatch.store import directories
 from safepatch.store.commits import Commits
 from safepatch.store.engines.journal.files import listed
@@ -62,15 +63,19 @@ class Snapshots:
         # Images that come while one is being written are one, the last.
         self.commits: Commits[bytes] = Commits(self._write)
         self._error: OSError | None = None
+        self._images = 0
+        self.lock: Any
+        give_lock(self)
 
     def _write(self, images: list[bytes]) -> None:
         # A failed write does not stop the store: each image is a new file, and the last one that
         # was written as a whole stays until then.
-        try:
-            directories.put(self.file, [images[-1]])
-            self._error = None
-        except OSError as error:
-            self._error = error
+        with self.lock:
+            try:
+                directories.put(self.file, [images[-1]])
+                self._error, self._images = None, self._images + 1
+            except OSError as error:
+                self._error = error
 
     def _image(self) -> bytes:
         """All of the root, at one moment: nothing else runs while it is being made."""
@@ -84,7 +89,12 @@ class Snapshots:
 
     def sync(self) -> list[tuple[str, str]]:
         """Write an image now."""
-        self.commits.wait(self.commits.append(self._image()))
+        commits = self.commits
+        if commits.failure is not None:  # as by Ctrl-C amid the last one
+            commits.end()
+            self.commits = new = Commits(self._write)
+            new.inline, commits = commits.inline, new
+        commits.wait(commits.append(self._image()))
         if self._error is not None:
             raise StoreError(
                 f"cannot write a snapshot: {self._error}; the last one is as it was"
@@ -119,7 +129,7 @@ class Snapshots:
 
     def stats(self) -> dict[str, Any]:
         size = os.path.getsize(self.file) if os.path.exists(self.file) else 0
-        return {"entries": len(self.root), "image_bytes": size, "images": self.commits.batches}
+        return {"entries": len(self.root), "image_bytes": size, "images": self._images}
 
     def forget(self) -> None:
         self.commits.forget()

@@ -11,6 +11,7 @@ import pytest
 import safepatch.store
 from safepatch.store import FailedError, NotStorableError, Store, durable
 from safepatch.store.commits import Commits
+from safepatch.store.snapshots import read
 
 OURS = str(pathlib.Path(safepatch.store.__file__).parent)
 NOT_OURS = str(pathlib.Path(OURS, "testing"))
@@ -155,6 +156,22 @@ def test_who_must_wait_until_all_is_over_does_though_interrupted_before_anybody_
         number += 1
 
     assert number > 5
+
+
+def test_an_interrupted_image_is_followed_by_others(tmp_path, no_syncs):
+    store = Store(tmp_path / "state", mode="snapshot", every=0)
+    assert store.root == {}
+    number, reached = 1, True  # the first moment of all is before it has begun
+    while reached:
+        store.root["before"] = number
+        reached = interrupted_at(number, store.sync)
+        store.root["after"] = number
+        store.sync()
+        assert read(store.path) == {"before": number, "after": number}
+        number += 1
+    store.close()
+
+    assert number > 20
 
 
 def in_a_thread(function):
