@@ -17,6 +17,7 @@ from safepatch.store.errors import ClosedError
 from safepatch.store.handover import hand_over, need_whole
 from safepatch.store.keeping import Block, Kept, logger
 from safepatch.store.snapshots import Snapshots
+from safepatch.store.threads import beside, need_libev
 
 Mode = Literal["journal", "snapshot"]
 
@@ -112,6 +113,7 @@ class Store:
         with self.lock:
             self._need_usable()
             if self._kept is None:
+                need_libev()
                 _open.add(self)  # from now on a child of a fork cannot use it
                 try:
                     kept = self._make()
@@ -144,7 +146,7 @@ class Store:
                     logger.exception("%s: what is done every %s seconds failed", self._shown, every)
 
         self._stop = stop
-        threading.Thread(target=run, name="safepatch-store", daemon=True).start()
+        beside(run, "safepatch-store")
 
     def transaction(self, *, reads_only: bool = False) -> Block:
         """A block that is a transaction, as a call of a function under `durable` is; see there.

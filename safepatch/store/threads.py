@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from _queue import SimpleQueue  # the native one, whatever gevent patches
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from safepatch.decorators.waiting import hub
+from safepatch.store.errors import StoreError
 
 R = TypeVar("R")
 
@@ -108,6 +110,30 @@ def latch() -> tuple[Callable[[float], object], Callable[[], object]]:
             lock.release()  # for a signal handler that came in between, and waits as well
 
     return wait, lock.release
+
+
+def beside(work: Callable[[], object], name: str) -> None:
+    """Do something that takes long in a daemon thread, of gevent's where that has patched them.
+
+    A greenlet, if it is that, runs in the loop of the thread that begins it. Only the main one's
+    goes on for certain.
+    """
+    if native("_thread", "get_native_id")() == threading.main_thread().native_id:
+        threading.Thread(target=work, name=name, daemon=True).start()
+    else:
+        worker = Worker()
+        worker.do(work)
+        worker.end()
+
+
+def need_libev() -> None:
+    """Raise StoreError where gevent is to run by another loop, which lacks what is needed here."""
+    config = getattr(sys.modules.get("gevent"), "config", None)
+    if config is not None and "libuv" in config.loop.__module__:
+        raise StoreError(
+            "cannot open a store where gevent's loop is libuv; set GEVENT_LOOP=libev-cext, or let "
+            "it choose"
+        )
 
 
 class Crowd:

@@ -58,6 +58,26 @@ def test_an_image_is_written_every_so_often_and_at_the_end(directory, patch):
     assert image(directory)["n"] == 2
 
 
+def test_images_are_written_also_if_a_thread_of_a_pool_was_the_first_to_use_it(directory):
+    """Of whose loop gevent's greenlets would be, and it does not run."""
+    printed = child(
+        f"""
+        from gevent import monkey; monkey.patch_all()
+        import gevent, os
+        from safepatch.store import Store
+        store = Store({str(directory)!r}, mode="snapshot", every=0.02)
+        gevent.get_hub().threadpool.apply(lambda: store.root)
+        for _ in range(500):
+            gevent.sleep(0.01)
+            if store.stats()["images"] > 1:
+                break
+        print(store.stats()["images"] > 1)
+        """
+    )
+
+    assert printed == "True"
+
+
 def test_an_image_shows_one_moment_whatever_greenlets_do(directory):
     """They move amounts between two places; the sum is the same in every image."""
     printed = child(

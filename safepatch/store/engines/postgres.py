@@ -33,7 +33,7 @@ from safepatch.store.engines.postgres_connections import (
 )
 from safepatch.store.errors import LockedError, StoreError
 from safepatch.store.shards import need_shard
-from safepatch.store.threads import native, off_loop
+from safepatch.store.threads import beside, native, off_loop
 from safepatch.store.values import Op
 
 logger = logging.getLogger("safepatch.store")
@@ -206,7 +206,7 @@ class Postgres:
                     lost(error)
                     return
 
-        threading.Thread(target=run, name="safepatch-postgres", daemon=True).start()
+        beside(run, "safepatch-postgres")
 
     def _lost(self) -> Exception | None:
         """What is wrong; not raised, since gevent prints what is raised in its threads."""
