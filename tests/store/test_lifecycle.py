@@ -197,6 +197,26 @@ def test_the_child_of_a_fork_is_refused_and_does_not_keep_the_parents_lock(direc
     assert "{'c': {'k': 1}}" in printed
 
 
+@pytest.mark.parametrize("mode", ["journal", "snapshot"])
+def test_a_loop_that_lacks_what_it_needs_is_refused_when_it_is_opened(directory, mode):
+    printed = child(
+        f"""
+        import os
+        os.environ["GEVENT_LOOP"] = "libuv-cffi"
+        from gevent import monkey; monkey.patch_all()
+        from safepatch.store import *
+        store = Store({str(directory)!r}, mode={mode!r})
+        try:
+            store.root
+        except StoreError as error:
+            print(error, os.path.exists(store.path))
+        """
+    )
+
+    assert "set GEVENT_LOOP=libev-cext" in printed
+    assert printed.endswith("False")
+
+
 @pytest.mark.parametrize("place", ["{0}", "sqlite:///{0}.db"])
 def test_a_child_forked_while_it_is_being_opened_does_not_keep_it_either(directory, place):
     printed = child(
