@@ -145,7 +145,7 @@ def test_of_a_damaged_store_nothing_is_served(run, state, command):
 def test_what_only_reads_changes_no_file(run, state, command):
     """Nor does it take away what a crash has left."""
     with (state / "journal-0000000000000000.log").open("r+b") as file:
-        file.truncate(100)
+        file.truncate(120)
     before = histories.contents(state)
 
     assert run(command, state, *NEEDS.get(command, []))[0] == 0
