@@ -247,7 +247,8 @@ def test_a_child_forked_while_it_is_being_opened_does_not_keep_it_either(directo
         with store:
             print(store.root)
         os.kill(process, 9)
-        """
+        """,
+        *("-W", "ignore::DeprecationWarning"),  # of forks amid threads, since Python 3.12
     )
 
     assert "the process that this one was forked from" in printed
