@@ -87,7 +87,8 @@ def test_flips_and_zeros_are_refused_or_harmless_where_a_store_was_closed(kind, 
             assert f"'{last}'" in str(state), str(state)
         counts[outcome] += 1
 
-    assert counts["refused"] > 5 * counts[TOTAL]
+    # A mark alone may be damaged; those are less than a fifth of what was written.
+    assert counts["refused"] > 4 * counts[TOTAL]
 
 
 @pytest.mark.parametrize("kind", [flips, zeros, tails], ids=lambda kind: kind.__name__)
