@@ -8,13 +8,13 @@ import safepatch
 from safepatch.store import Store, durable, testing
 from safepatch.store.engines.journal import compacting
 
-# Set by `tox run -e store-crashes`.
-LONG = "SAFEPATCH_CRASHES" in os.environ
-COUNT = 24 if LONG else 6  # commits
-LIMIT = 400 if LONG else 30  # states of a moment
-FEW = 8 if LONG else 3  # the same, where a store is crashed for each call that fails
-FAILING = testing.CALLS if LONG else ("write", "pwrite", "fdatasync", "rename")
-STEP = 1 if LONG else 3  # of so many calls one is the last of a process
+# How much is tried: by default, by `tox run -e store-crashes`, and with SAFEPATCH_CRASHES=most.
+LEVEL = ("", "more", "most").index(os.environ.get("SAFEPATCH_CRASHES", ""))
+COUNT = (6, 12, 24)[LEVEL]  # commits
+LIMIT = (30, 150, 400)[LEVEL]  # states of a moment
+FEW = (3, 5, 8)[LEVEL]  # the same, where a store is crashed for each call that fails
+FAILING = testing.CALLS if LEVEL else ("write", "pwrite", "fdatasync", "rename")
+STEP = 1 if LEVEL else 3  # of so many calls one is the last of a process
 
 
 def change(root, number):

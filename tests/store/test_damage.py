@@ -5,13 +5,13 @@ import itertools
 import os
 
 import pytest
-from ledgers import LONG, after, commit, compactions, found, opened, place
+from ledgers import LEVEL, after, commit, compactions, found, opened, place
 
 from safepatch.store import CorruptError, Store
 from safepatch.store.testing import cuts, damages, flips, tails, zeros
 
-TOTAL = 36 if LONG else 10  # commits
-EACH = 1 if LONG else 3  # of so many damages one is tried
+TOTAL = (10, 20, 36)[LEVEL]  # commits
+EACH = (3, 2, 1)[LEVEL]  # of so many damages one is tried
 
 
 pytestmark = pytest.mark.usefixtures("no_syncs")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from children import ROOT
-from ledgers import LONG, found
+from ledgers import LEVEL, found
 
 WRITER = """
 import os, sys, threading
@@ -48,9 +48,9 @@ def kill_after(directory, lines):
     return acknowledged
 
 
-@pytest.mark.parametrize("seed", range(25 if LONG else 2))
+@pytest.mark.parametrize("seed", range((2, 12, 25)[LEVEL]))
 def test_what_was_acknowledged_is_there_after_a_kill(seed, tmp_path):
-    for number in range(3 if LONG else 1):
+    for number in range(LEVEL + 1):
         acknowledged = kill_after(tmp_path, random.Random(f"{seed} {number}").randrange(1, 300))
 
         holds = found(tmp_path)
