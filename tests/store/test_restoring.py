@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -217,3 +218,16 @@ def test_files_are_not_merged_across_a_gap(tmp_path):
     with pytest.raises(CorruptError, match="begins with batch 4 where 2 was to come"):
         compacting.compact(str(tmp_path / "state"), 6)
     assert first.exists()
+
+
+def test_what_is_to_be_kept_stays_also_if_the_clock_was_wrong_for_one_image(tmp_path):
+    with Store(tmp_path / "state", every=0, keep=3600) as store:
+        for number in range(3):
+            with store.transaction():
+                store.root["c"]["n"] = number
+            store.compact()
+            images = sorted((tmp_path / "state").glob("image-*"))
+            if number == 1:
+                os.utime(images[-1], (time.time() - 7200,) * 2)
+
+    assert len(images) == 3

@@ -42,11 +42,11 @@ def remove_old(directory: str, keep: float) -> None:
     So the state can be restored of each moment since then: an image stays as long as what goes on
     from it does.
     """
-    made = [
-        image.first
-        for image in listed(directory, "image")
-        if not keep or os.stat(image.path).st_mtime <= time.time() - keep
-    ]
+    made: list[int] = []
+    for image in listed(directory, "image"):
+        if keep and os.stat(image.path).st_mtime > time.time() - keep:
+            break  # what came later is not older, whatever the clock was then
+        made.append(image.first)
     old = [
         file.path
         for kind in ("journal", "image")
