@@ -1,5 +1,6 @@
 """Opening and closing: by one at a time, and nothing before the first use."""
 
+import contextlib
 import os
 import signal
 import time
@@ -7,7 +8,15 @@ import time
 import pytest
 from children import child
 
-from safepatch.store import ClosedError, LockedError, Store, StoreError, directories, durable
+from safepatch.store import (
+    ClosedError,
+    FailedError,
+    LockedError,
+    Store,
+    StoreError,
+    directories,
+    durable,
+)
 
 
 def test_making_a_store_touches_no_disk(directory):
@@ -195,6 +204,61 @@ def test_the_child_of_a_fork_is_refused_and_does_not_keep_the_parents_lock(direc
 
     assert "the process that this one was forked from" in printed
     assert "{'c': {'k': 1}}" in printed
+
+
+def test_links_lead_to_one_store(tmp_path):
+    (tmp_path / "link.db").symlink_to("file.db")
+    with Store(f"sqlite:///{tmp_path}/file.db", every=0), pytest.raises(LockedError):
+        Store(f"sqlite:///{tmp_path}/link.db", every=0).opened()
+
+
+def test_who_follows_a_link_stays_where_it_led_when_the_store_was_opened(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "current").symlink_to("one")
+    with Store(tmp_path / "current" / "state", every=0, segment=1) as store:
+        for number in range(4):
+            with store.transaction():
+                store.root["c"]["n"] = number
+            (tmp_path / "current").unlink()
+            (tmp_path / "current").symlink_to("two")
+
+    assert os.listdir(tmp_path / "two") == []
+    with Store(tmp_path / "one" / "state") as store:
+        assert store.root == {"c": {"n": 3}}
+
+
+def test_a_store_whose_directory_was_replaced_stops_before_it_writes_into_the_other_one(tmp_path):
+    old = Store(tmp_path / "state", every=0, segment=2000)
+    acknowledged = 0
+    with old.transaction():
+        old.root["c"]["n"] = 0
+    (tmp_path / "state").rename(tmp_path / "moved")
+    with Store(tmp_path / "state", every=0) as new:
+        new.root["new"]["n"] = 1
+        with pytest.raises(FailedError, match="is not the one that was opened"):
+            for number in range(1, 1000):
+                with old.transaction():
+                    old.root["c"]["n"] = number
+                acknowledged = number
+    with contextlib.suppress(StoreError):
+        old.close()
+
+    with Store(tmp_path / "state") as new:
+        assert new.root == {"new": {"n": 1}}
+    with Store(tmp_path / "moved") as moved:
+        assert moved.root["c"]["n"] in (acknowledged, acknowledged + 1)
+
+
+def test_what_others_left_unfinished_in_the_directory_stays(directory):
+    with Store(directory, every=0) as store:
+        store.root["c"]["k"] = 1
+    (directory / "backup.tmp").mkdir()
+    (directory / "notes.tmp").write_text("mine")
+
+    with Store(directory, every=0) as store:
+        assert store.root == {"c": {"k": 1}}
+    assert {"backup.tmp", "notes.tmp"} <= set(os.listdir(directory))
 
 
 @pytest.mark.parametrize("mode", ["journal", "snapshot"])

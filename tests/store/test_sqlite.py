@@ -428,6 +428,10 @@ def test_a_log_that_was_cut_anywhere_leaves_whole_transactions(store, file, tmp_
 
 
 class TestLookingAfterIt:
+    def test_a_backup_that_cannot_be_made_is_told_as_the_stores_own_error(self, store):
+        with pytest.raises(StoreError, match="unable to open"):
+            store.backup("/proc/backup.db")
+
     def test_a_backup_is_a_store_of_its_own_and_is_of_one_moment(self, large, tmp_path):
         stop = threading.Event()
 

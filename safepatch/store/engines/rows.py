@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from typing import Any, TypeAlias
@@ -125,13 +126,11 @@ def document(path: str, name: str, key: str, row: Row) -> Any:
 
 def verify(path: str) -> dict[str, Any]:
     """Have SQLite check a file, and read all documents. Raises CorruptError."""
-    connection = connect(path, reads_only=True)
     try:
-        return _verified(path, connection)
+        with contextlib.closing(connect(path, reads_only=True)) as connection:
+            return _verified(path, connection)
     except sqlite3.Error as error:
         raise failed(path, error) from error
-    finally:
-        connection.close()
 
 
 def _verified(path: str, connection: sqlite3.Connection) -> dict[str, Any]:

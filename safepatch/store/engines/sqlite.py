@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -77,7 +78,8 @@ class SQLite:
 
     def open(self) -> Root:
         """Create the file, or see what it is. Raises LockedError, CorruptError, StoreError."""
-        directory, name = os.path.split(os.path.abspath(self.path))
+        self.path = os.path.realpath(self.path)  # as SQLite does it, so that all have one lock
+        directory, name = os.path.split(self.path)
         directories.make(directory)
         self._lock_file = directories.lock(directory, f"{name}-lock", of=self.path)
         try:
@@ -172,12 +174,14 @@ class SQLite:
         unfinished = directories.beside(path)
         if os.path.lexists(unfinished):
             os.unlink(unfinished)
-        source, copy = connect(self.path, reads_only=True), connect(unfinished, reads_only=False)
         try:
-            source.backup(copy)
-        finally:
-            copy.close()
-            source.close()
+            with (
+                contextlib.closing(connect(self.path, reads_only=True)) as source,
+                contextlib.closing(connect(unfinished, reads_only=False)) as copy,
+            ):
+                source.backup(copy)
+        except sqlite3.Error as error:
+            raise failed(path, error) from error
         os.rename(unfinished, path)
         directories.sync_directory(directory)
 

@@ -53,6 +53,7 @@ class Journal:
         """Create the directory, or read what is there. Raises LockedError, CorruptError."""
         root = Root()
         directories.make(self.directory)
+        self.directory = os.path.realpath(self.directory)  # links may lead elsewhere later
         self._lock = directories.lock(self.directory, "lock")
         try:
             with self._unmerged():
@@ -64,7 +65,20 @@ class Journal:
 
     def _unmerged(self) -> contextlib.AbstractContextManager[None]:
         """A block in which nobody merges files, so that they stay."""
+        self._need_place()
         return directories.locked(self.directory, "compacting", wait=True)
+
+    def _need_place(self) -> None:
+        """Raise StoreError if another directory is in the place of the one that is locked."""
+        if self._lock is not None:
+            there = os.path.join(self.directory, "lock")
+            if not (
+                os.path.exists(there) and os.path.samestat(os.fstat(self._lock), os.stat(there))
+            ):
+                raise StoreError(
+                    f"the directory {self.directory!r} is not the one that was opened: that was "
+                    "moved, replaced or removed; open the store again where it is now"
+                )
 
     def _read(self, root: Root) -> None:
         if os.path.lexists(os.path.join(self.directory, directories.SNAPSHOT)):
@@ -72,7 +86,7 @@ class Journal:
                 f"cannot open {self.directory!r}: it was written with mode='snapshot'; open it so"
             )
         for name in os.listdir(self.directory):
-            if name.endswith(".tmp"):
+            if name.endswith(".log.tmp"):
                 os.unlink(os.path.join(self.directory, name))
         history = files.history(self.directory)
         self._image = files.size(file for file in history if file.kind == "image")
@@ -168,6 +182,7 @@ class Journal:
         data = self._frame(batch)
         new = self._file is None
         if self._file is None:
+            self._need_place()
             path = files.path_of(self.directory, "journal", self.sequence)
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             self._end = 0
@@ -263,6 +278,7 @@ class Journal:
             )
 
     def _merge(self) -> None:
+        self._need_place()
         self._merging = merging.begin(self.directory, self.sequence, self.keep)
         self._merged = self._closed
 
