@@ -8,6 +8,7 @@ import pytest
 from ledgers import LEVEL, after, commit, compactions, found, opened, place
 
 from safepatch.store import CorruptError, Store
+from safepatch.store.engines.journal.frames import HEADER, MAGIC
 from safepatch.store.testing import cuts, damages, flips, tails, zeros
 
 TOTAL = (10, 20, 36)[LEVEL]  # commits
@@ -57,6 +58,21 @@ def unchanged(state, damaged):
     )
 
 
+def hits_marks_alone(state, directory):
+    """Say whether a damage is only to marks, which tell nothing but where a write was over."""
+    for name, content in state.files.items():
+        if content is None:  # a directory
+            continue
+        whole = (directory / name).read_bytes()
+        marks = set()
+        for at in range(len(whole) - HEADER.size + 1):
+            if whole.startswith(MAGIC, at) and HEADER.unpack_from(whole, at)[1] == 0:
+                marks.update(range(at, at + HEADER.size))
+        if any(whole[at] != content[at] and at not in marks for at in range(len(whole))):
+            return False
+    return True
+
+
 def last_journal(directory):
     return max(os.path.relpath(path, directory) for path in place_of(directory).glob("journal-*"))
 
@@ -85,9 +101,11 @@ def test_flips_and_zeros_are_refused_or_harmless_where_a_store_was_closed(kind, 
         if outcome not in ("refused", TOTAL):  # zeros over all of the end, up to the mark
             assert kind is zeros, str(state)
             assert f"'{last}'" in str(state), str(state)
+        if outcome == TOTAL:
+            assert hits_marks_alone(state, stores["closed"]), str(state)
         counts[outcome] += 1
 
-    # A mark alone may be damaged; those are less than a fifth of what was written.
+    # Those are less than a fifth of what was written.
     assert counts["refused"] > 4 * counts[TOTAL]
 
 
