@@ -228,7 +228,7 @@ def test_buttons_and_search_work_without_javascript(still, visit):
     page.get_by_role("link", name="Documentation").click()
     page.get_by_role("button", name="Relearn").click()
 
-    assert page.get_by_text("What is normal is learned anew").is_visible()
+    expect(page.get_by_text("What is normal is learned anew")).to_be_visible()
     assert page.locator("h1").inner_text() == "Documentation"
 
 
@@ -242,6 +242,7 @@ def test_who_logs_in_by_the_form_sees_the_pages_and_logs_out(served_with_login, 
     expect(page.locator("h1")).to_have_text("Pace")
 
     page.get_by_role("button", name="Log out").click()
+    expect(page.locator("h1")).to_have_text("Log in")
     page.goto(served_with_login.url + "/pace")
     assert page.locator("h1").inner_text() == "Log in"
 
