@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import struct
 
 import pytest
@@ -380,6 +381,15 @@ class TestCompacting:
 
             with pytest.raises(ProcessLookupError):  # it was waited for, and is no zombie
                 os.kill(begun[0], 0)
+
+    def test_is_ended_by_closing_also_where_its_end_is_nobodys_concern(self, directory):
+        before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        try:
+            write(directory, segment=1)
+        finally:
+            signal.signal(signal.SIGCHLD, before)
+
+        assert content(directory) == {"c": {"n": COUNT - 1}}
 
     def test_a_file_that_cannot_be_written_whole_leaves_no_part_of_it(self, tmp_path):
         def parts():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pathlib
@@ -46,5 +47,7 @@ def is_over(process: int, directory: str) -> bool:
 
 
 def end(process: int) -> None:
-    os.kill(process, signal.SIGTERM)
-    native("os", "waitpid")(process, 0)
+    # Where SIGCHLD is ignored, or somebody else waits for it, it may be gone already.
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(process, signal.SIGTERM)
+        native("os", "waitpid")(process, 0)
