@@ -382,6 +382,20 @@ class TestCompacting:
             with pytest.raises(ProcessLookupError):  # it was waited for, and is no zombie
                 os.kill(begun[0], 0)
 
+    def test_is_told_to_be_over_although_nothing_is_written_since(self, directory):
+        with Store(directory, every=0, segment=1000) as store:
+            durable(store)(store.root["c"].__setitem__)("n", "x" * 2000)
+            assert store.stats()["merging"]
+            process = store.opened().engine._merging
+            os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+            numbers = store.stats()
+
+            with pytest.raises(ProcessLookupError):  # it was waited for, and is no zombie
+                os.kill(process, 0)
+
+        assert (numbers["merging"], numbers["journal_bytes"]) == (False, 0)
+        assert numbers["image_bytes"] > 2000
+
     def test_is_ended_by_closing_also_where_its_end_is_nobodys_concern(self, directory):
         before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         try:

@@ -324,6 +324,8 @@ class Journal:
             }
 
     def stats(self) -> dict[str, Any]:
+        if not self._holders:  # who may have the lock for as long as a disk takes
+            self._is_merging()  # or no more, which else only the next merge would find
         return {
             "sequence": self.sequence,
             "journal_bytes": self._closed + self._size,
