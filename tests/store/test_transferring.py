@@ -1,14 +1,16 @@
 """What goes from a store into another one comes back as it was."""
 
 import tempfile
+from datetime import datetime
 
 import histories
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safepatch.store import NotStorableError
+from safepatch.store import NotStorableError, Store, StoreError
 from safepatch.store.tools import transferring
+from safepatch.store.tools.restoring import restore
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 VALUES = st.recursive(
@@ -90,3 +92,21 @@ def test_lines_that_are_no_utf8_are_told(tmp_path):
         pytest.raises(transferring.StoreError, match="cannot load line 1"),
     ):
         transferring.need_lines(file)
+
+
+def test_what_was_handed_over_goes_into_a_store_that_opens(tmp_path):
+    """Its documents are wanted again; that they went elsewhere is said of the old place alone."""
+    old, live, then = (str(tmp_path / name) for name in ("old", "live", "then"))
+    with Store(old, migrations=[lambda root: None]) as store:
+        with store.transaction():
+            store.root["c"]["n"] = 1
+        store.hand_over(live)
+
+    transferring.copy(old, live, overwrite=True)
+    restore(old, then, at=datetime.now())
+
+    with pytest.raises(StoreError, match="it was handed over to"):
+        Store(old).root
+    for place in (live, then):
+        with Store(place, migrations=[lambda root: 1 / 0]) as store:
+            assert store.root == {"c": {"n": 1}}

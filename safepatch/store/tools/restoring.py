@@ -17,6 +17,7 @@ from safepatch.store.engines.journal.files import (
 )
 from safepatch.store.engines.journal.images import State, merge, put_image
 from safepatch.store.errors import CorruptError, StoreError
+from safepatch.store.handover import GONE
 from safepatch.store.tools.reading import held, need_elsewhere, need_journal
 
 
@@ -47,6 +48,7 @@ def restore(
         need_journal(directory)
         need_elsewhere(directory, destination)
         state, sequence, seconds = _state(directory, at, told)
+    state.get("", {}).pop(GONE, None)  # the new one was not handed over
     with directories.new(destination) as place:
         put_image(place, sequence, state, seconds)
     return Restored(sequence, seconds, {name: len(state[name]) for name in state if state[name]})

@@ -14,6 +14,7 @@ from safepatch.store.engines.addresses import is_directory, is_postgres, shown, 
 from safepatch.store.engines.journal.files import Told
 from safepatch.store.engines.journal.images import grouped
 from safepatch.store.errors import StoreError
+from safepatch.store.handover import GONE
 from safepatch.store.store import Store
 from safepatch.store.tools.reading import (
     has_snapshots,
@@ -72,9 +73,9 @@ def contents(path: str, told: Told | None = None) -> Iterator[Contents]:
     """All documents of a store, by collection and key, in a `with` block that keeps others from
     opening it. Of a directory no file is changed, and nothing is made anywhere.
 
-    The collection "" is what the store notes for itself. `told(done, bytes)` is called now and
-    then, while a directory is read. Raises LockedError if it is open, StoreError where none is, and
-    CorruptError.
+    The collection "" is what the store notes for itself, but not that a directory was handed over:
+    its documents are wanted all the same. `told(done, bytes)` is called now and then, while a
+    directory is read. Raises LockedError if it is open, StoreError where none is, and CorruptError.
     """
     need_there(path)
     if not is_directory(path):
@@ -83,7 +84,9 @@ def contents(path: str, told: Told | None = None) -> Iterator[Contents]:
     elif has_snapshots(path):
         yield _snapshot(path)
     else:
-        yield {name: _Decoded(documents) for name, documents in read(path, told).items()}
+        state = read(path, told)
+        state.get("", {}).pop(GONE, None)
+        yield {name: _Decoded(documents) for name, documents in state.items()}
 
 
 def need_there(path: str) -> None:
