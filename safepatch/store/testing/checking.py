@@ -26,7 +26,8 @@ ENOUGH = 20  # violations; who has that many knows
 class NotCrashSafe(AssertionError):  # noqa: N818
     """A crash may leave what it must not.
 
-    `violations` has pairs, at most 20: the state, a State, and the error that the check raised.
+    `violations` has pairs, at most 20: the state, a State, and the error that the check raised, or
+    the workload, where a call failed.
     """
 
     def __init__(self, text: str, violations: list[tuple[State, BaseException]]) -> None:
@@ -121,6 +122,11 @@ class _Judge:
     def __init__(self, scratch: str, check: Check) -> None:
         self.scratch, self.check, self.count = scratch, check, 0
         self.violations: list[tuple[State, BaseException]] = []
+        self.first = ""  # who raised the first of them
+
+    def blame(self, who: str, state: State, error: BaseException) -> None:
+        self.first = self.first or who
+        self.violations.append((state, error))
 
     def judge(self, state: State, see: Recorder | None = None) -> Trace | None:
         """What the check did, if `see` is given and it changed anything."""
@@ -132,7 +138,7 @@ class _Judge:
         try:
             self.check(place, list(state.notes))
         except Exception as error:
-            self.violations.append((state, error))
+            self.blame("check", state, error)
         else:
             if see is not None:
                 see.stop()
@@ -148,7 +154,7 @@ class _Judge:
         some = "at least " * self.has_enough()
         raise NotCrashSafe(
             f"{some}{len(self.violations)} of {self.count} states are wrong; the first: {state}; "
-            f"notes: {state.notes!r}; then the check raised {error!r}",
+            f"notes: {state.notes!r}; then the {self.first} raised {error!r}",
             self.violations,
         ) from error
 
@@ -183,7 +189,7 @@ def check_faults(
                     if not fault.call:
                         raise
                     if not isinstance(error, raises):
-                        judge.violations.append((State({}, [], fault.__str__), error))
+                        judge.blame("workload", State({}, [], fault.__str__), error)
             if not fault.call:
                 _need_changes(trace)
             with without_syncs():
