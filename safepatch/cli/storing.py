@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from safepatch.cli import options, printing
+from safepatch.cli import options, printing, querying
 from safepatch.cli.telling import counted
 
 if TYPE_CHECKING:
@@ -121,7 +121,10 @@ def _print_survey(found: Survey) -> None:
     if rows:
         printing.table(("file", "batches", "first of", "last of", "size", ""), rows)
     if found.documents:
-        many = [(name, counted(each, "document")) for name, each in found.documents.items()]
+        many = [
+            (querying.shown(name), counted(each, "document"))
+            for name, each in found.documents.items()
+        ]
         printing.table(("collection", "documents"), many)
     state = "open" if found.is_open else "not open"
     printing.line(f"{batches(found.sequence)}, {state}")

@@ -194,6 +194,15 @@ def test_inspect_tells_files_batches_times_and_collections(run, state):
     )
 
 
+def test_inspect_prints_a_name_on_its_line_whatever_is_in_it(run, tmp_path):
+    with Store(tmp_path / "odd", every=0) as store, store.transaction():
+        store.root["two\n\x1b[2Jlines"]["key"] = 1
+
+    printed = run("inspect", tmp_path / "odd")[1].splitlines()
+
+    assert printed[1:] == ['"two\\n\\u001b[2Jlines"  1 document', "1 batch, not open"]
+
+
 def test_inspect_as_json(run, state):
     told = json.loads(run("inspect", state, "--json")[1])
 
