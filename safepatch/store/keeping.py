@@ -75,7 +75,8 @@ class Kept:
             if self._is_open(transaction):
                 raise StoreError(
                     "cannot commit: a transaction within this one is still open, as when a "
-                    "generator yields in `with store.transaction()`; end that one first"
+                    "generator yields, or a coroutine awaits, in `with store.transaction()`; end "
+                    "that one first"
                 )
             raise ClosedError(
                 "cannot commit: the transaction is over, since the one around it has ended; or it "
