@@ -161,8 +161,9 @@ class Store:
         """Raise ValueError where there are none."""
         if self.mode == "snapshot":
             raise ValueError(
-                f"the store {self._shown!r} writes a snapshot every {self.every} seconds, so that "
-                "nothing is on disk when a function returns; use mode='journal' for transactions"
+                f"the store {self._shown!r} has mode='snapshot', so that nothing is on disk when a "
+                "function returns; use mode='journal' for transactions and hand-overs, after "
+                "`safepatch store copy` to a new place"
             )
 
     def sync(self) -> list[tuple[str, str]]:

@@ -218,7 +218,9 @@ def test_within_a_transaction_it_is_refused(store, address):
 def test_a_store_of_snapshots_has_no_engine_to_hand_over(tmp_path):
     store = Store(tmp_path / "state", mode="snapshot", every=0)
 
-    with pytest.raises(ValueError, match="snapshot"):
+    with pytest.raises(
+        ValueError, match=r"use mode='journal' for .* hand-overs, after `safepatch store copy`"
+    ):
         store.hand_over(tmp_path / "new")
 
 
