@@ -74,6 +74,21 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
+def need_same(path: str, opened: os.stat_result, what: str) -> None:
+    """Raise StoreError if what is at a path now is not what was there when it was opened."""
+    if not (os.path.exists(path) and os.path.samestat(opened, os.stat(path))):
+        raise StoreError(
+            f"{what} is not the one that was opened: that was moved, replaced or removed; put it "
+            "back, and open the store again"
+        )
+
+
+def need_place(directory: str, lock: int) -> None:
+    """Raise StoreError if another directory is in the place of the one in which a lock is held."""
+    there = os.path.join(directory, "lock")
+    need_same(there, os.fstat(lock), f"the directory {directory!r}")
+
+
 @contextlib.contextmanager
 def locked(
     directory: str, name: str, *, wait: bool = False, reads_only: bool = False

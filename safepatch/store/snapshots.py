@@ -46,6 +46,7 @@ class Snapshots:
 
     def __init__(self, directory: str) -> None:
         directories.make(directory)
+        directory = os.path.realpath(directory)  # links may lead elsewhere later
         self.directory = directory
         self.file = os.path.join(directory, directories.SNAPSHOT)
         self._lock = directories.lock(directory, "lock")
@@ -88,7 +89,8 @@ class Snapshots:
             ) from error
 
     def sync(self) -> list[tuple[str, str]]:
-        """Write an image now."""
+        """Write an image now. Raises StoreError also if the directory is another one by now."""
+        directories.need_place(self.directory, self._lock)
         commits = self.commits
         if commits.failure is not None:  # as by Ctrl-C amid the last one
             commits.end()

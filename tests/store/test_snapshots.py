@@ -195,6 +195,37 @@ def test_one_at_a_time_may_open_it_in_either_mode(store, directory):
             Store(directory, mode=mode).root
 
 
+def test_an_image_is_not_written_over_that_of_a_store_that_has_taken_its_place(
+    store, directory, tmp_path
+):
+    store.root["n"] = 1
+    store.sync()
+    directory.rename(tmp_path / "moved")
+    with Store(directory, mode="snapshot") as other:
+        other.root["n"] = "of the other"
+    store.root["n"] = 2
+
+    with pytest.raises(StoreError, match="is not the one that was opened"):
+        store.sync()
+    assert image(directory) == {"n": "of the other"}
+    assert image(tmp_path / "moved") == {"n": 1}
+    with pytest.raises(StoreError, match="is not the one that was opened"):
+        store.close()
+
+
+def test_images_stay_where_a_link_led_when_the_store_was_opened(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "current").symlink_to("one")
+    with Store(tmp_path / "current", mode="snapshot", every=0) as store:
+        (tmp_path / "current").unlink()
+        (tmp_path / "current").symlink_to("two")
+        store.root["n"] = 1
+
+    assert os.listdir(tmp_path / "two") == []
+    assert image(tmp_path / "one") == {"n": 1}
+
+
 def test_each_mode_refuses_what_the_other_one_wrote(store, directory, tmp_path):
     store.root["n"] = 1
     store.close()

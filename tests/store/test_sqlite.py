@@ -728,9 +728,28 @@ def test_a_file_that_was_moved_is_not_made_again(store, file, tmp_path):
     file.rename(tmp_path / "moved.db")
 
     for look in (store.verify, lambda: store.backup(tmp_path / "backup.db")):
-        with pytest.raises(StoreError, match="is gone: it was moved, or removed"):
+        with pytest.raises(StoreError, match="is not the one that was opened"):
             look()
 
     assert not file.exists()
     assert not (tmp_path / "backup.db").exists()
     (tmp_path / "moved.db").rename(file)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_acknowledged_that_goes_to_a_file_of_another_name(store, file, replaced):
+    with store.transaction():
+        store.root["c"]["k"] = 1
+    file.rename(file.with_name("moved.db"))
+    if replaced:
+        file.write_bytes(b"of somebody else")
+    with (
+        pytest.raises(FailedError, match="is not the one that was opened: that was moved"),
+        store.transaction(),
+    ):
+        store.root["c"]["k"] = 2
+    store.close()
+    file.with_name("moved.db").replace(file)  # which has its log beside it again
+
+    with Store(f"sqlite:///{file}") as again:
+        assert again.root == {"c": {"k": 1}}

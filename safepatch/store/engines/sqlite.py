@@ -71,6 +71,7 @@ class SQLite:
         give_lock(self)
         self._lock_file: int | None = None
         self._writer: sqlite3.Connection | None = None
+        self._opened: os.stat_result
         self._rows: Rows | None = None
         self._failure: BaseException | None = None
 
@@ -89,6 +90,7 @@ class SQLite:
                 directories.sync_directory(directory)
             else:
                 self._use_log(self._writer)  # which somebody else may have switched off
+            self._opened = os.stat(self.path)
             self._rows = Rows(self.path)
             return OnDemandRoot(self._rows, self.in_memory)
         except sqlite3.Error as error:
@@ -152,6 +154,7 @@ class SQLite:
                 raise StoreError(f"a write to {self.path!r} has failed") from self._failure
             assert self._writer is not None
             try:
+                self._need_file()  # what is written to another one would be lost with it
                 return action(self._writer)
             except BaseException as error:
                 self._failure = error
@@ -191,9 +194,8 @@ class SQLite:
         return verify(self.path)
 
     def _need_file(self) -> None:
-        # Or else SQLite makes one, with nothing in it.
-        if not os.path.isfile(self.path):
-            raise StoreError(f"the file {self.path!r} is gone: it was moved, or removed")
+        # SQLite goes on in a file that has no name any more, and makes one where none is.
+        directories.need_same(self.path, self._opened, f"the file {self.path!r}")
 
     def stats(self) -> dict[str, Any]:
         assert self._rows is not None

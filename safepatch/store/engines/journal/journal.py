@@ -69,16 +69,8 @@ class Journal:
         return directories.locked(self.directory, "compacting", wait=True)
 
     def _need_place(self) -> None:
-        """Raise StoreError if another directory is in the place of the one that is locked."""
         if self._lock is not None:
-            there = os.path.join(self.directory, "lock")
-            if not (
-                os.path.exists(there) and os.path.samestat(os.fstat(self._lock), os.stat(there))
-            ):
-                raise StoreError(
-                    f"the directory {self.directory!r} is not the one that was opened: that was "
-                    "moved, replaced or removed; open the store again where it is now"
-                )
+            directories.need_place(self.directory, self._lock)
 
     def _read(self, root: Root) -> None:
         if os.path.lexists(os.path.join(self.directory, directories.SNAPSHOT)):
