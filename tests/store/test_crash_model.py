@@ -122,6 +122,14 @@ def test_after_a_failed_sync_a_later_one_saves_only_what_is_written_again():
     assert b"\0\0\0\0" not in contents(file, 100, Random(0))
 
 
+def test_what_is_written_again_as_it_was_stays_beside_what_was_cut_off():
+    file = File(b"aabbccdd", 2)
+    file.truncate(1, 4)
+    file.write(2, 0, b"aabb")
+
+    assert {content[:4] for content in contents(file, 1000, Random(0))} == {b"aabb"}
+
+
 # Names.
 
 

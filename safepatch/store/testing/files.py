@@ -75,9 +75,9 @@ class File:
         made = bytearray(self.content[:size])
         made.extend(bytes(size - len(made)))
         for number, versions in self.blocks.items():
-            start = number * self.block
+            start, picked = number * self.block, pick(versions)  # of each, as `_mixed` counts them
             if start < size:
-                made[start : start + self.block] = pick(versions)[: size - start]
+                made[start : start + self.block] = picked[: size - start]
         return bytes(made)
 
     def synced(self) -> bytes:
