@@ -87,10 +87,15 @@ class Follower:
         return time.monotonic() - self._seen
 
     def wait(self, sequence: int, timeout: float = 10.0) -> None:
-        """Wait until it shows a batch, as of `store.stats()["sequence"]`. Raises TimeoutError."""
+        """Wait until it shows a batch, as of `store.stats()["sequence"]`.
+
+        Raises TimeoutError, and ClosedError if it ends before that.
+        """
         self._open()
         end = time.monotonic() + timeout
         while self.sequence < sequence:
+            if self._over is not None:
+                self._open()  # which tells why it can show no more
             if time.monotonic() >= end:
                 raise TimeoutError(
                     f"the follower of {shown(self.url)!r} shows batch {self.sequence}, and not "

@@ -245,6 +245,16 @@ def test_it_is_over_when_it_is_closed(store, url):
         follower.root
 
 
+def test_who_waits_is_told_that_it_is_over(follower):
+    assert follower.root == {}
+    closing = threading.Timer(0.1, follower.close)
+    closing.start()
+
+    with pytest.raises(ClosedError, match="it was closed"):
+        follower.wait(1000, timeout=5)
+    closing.join()
+
+
 def test_a_child_of_a_fork_cannot_use_it_and_the_parent_goes_on(store, follower):
     assert follower.root == {}
     child = os.fork()
