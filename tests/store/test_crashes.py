@@ -1,5 +1,6 @@
 """The store keeps its word whenever it crashes, whatever fails, and whichever byte is damaged."""
 
+import contextlib
 import functools
 import os
 import threading
@@ -327,6 +328,24 @@ def test_nothing_is_lost_when_a_call_fails():
         )
 
     assert states > 100
+
+
+def test_what_was_found_after_a_failed_sync_is_not_lost_by_a_crash():
+    """It can be read then, the mark of a file that was closed as well, and may not be on disk."""
+
+    def workload(directory, note):
+        for _ in range(3):
+            with contextlib.suppress(OSError, StoreError), opened(directory) as store:
+                counts = store.root["counts"]
+                with store.transaction():
+                    counts["n"] = count = counts.get("n", 0) + 1
+                    counts["text"] = "x" * 1000  # more than a block
+                note(count)
+
+    def check_count(directory, notes):
+        assert found(directory).get("counts", {}).get("n", 0) >= max(notes, default=0)
+
+    assert check_faults(workload, check_count, calls=("fdatasync", "fsync"), limit=LIMIT) > 100
 
 
 def test_the_store_stops_at_the_first_failed_write(tmp_path):

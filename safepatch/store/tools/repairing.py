@@ -195,4 +195,4 @@ def _take_out(directory: str, found: Repair) -> None:
     directories.sync_directory(directory)
     for cut in found.cuts:
         if cut.start:
-            seal(cut.path, cut.start, cut.mark)
+            seal(cut.path, cut.start, cut.start, cut.mark)

@@ -118,16 +118,19 @@ def as_after_crash(frames: Frames) -> None:
     """To be called at the end of a journal that may end without a mark, or within a frame."""
 
 
-def seal(path: str, end: int, mark: int | None) -> None:
-    """Take away what a file has after a place, and put a mark there, if its sequence is given."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+def seal(path: str, begin: int, end: int, mark: int | None) -> None:
+    """Take away what a file has after a place, and put a mark there, if its sequence is given.
+
+    What is there from `begin` on is written again: after a sync that failed it can still be read,
+    and no later one has it on disk.
+    """
+    descriptor = os.open(path, os.O_RDWR)
     try:
-        if os.fstat(descriptor).st_size > end:
-            os.ftruncate(descriptor, end)
-            # Or the mark may get to the disk before the truncation does.
-            os.fsync(descriptor)
+        os.ftruncate(descriptor, end)
+        directories.write_all(descriptor, os.pread(descriptor, end - begin, begin), begin)
+        os.fsync(descriptor)  # or the mark may get to the disk before that
         if mark is not None:
-            directories.write_all(descriptor, frame(mark, b""))
+            directories.write_all(descriptor, frame(mark, b""), end)
             os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -47,25 +47,25 @@ def _crc(sequence: int, payload: bytes) -> int:
 class Frames:
     """The frames of a file, of which `first` is the first one, read one by one.
 
-    While iterating, `sequence` is that of the next frame, `end` where it begins, in bytes. After
-    it, `marked` says whether the last of them is a mark, `torn` is the number of bytes behind it
-    that are no frame, and `room` that of the zeros behind those. Raises CorruptError for what a
-    crash cannot explain.
+    While iterating, `sequence` is that of the next frame, `end` where it begins, in bytes, and
+    `last` where the one before begins, which is no mark. After it, `marked` says whether the last
+    of them is a mark, `torn` is the number of bytes behind it that are no frame, and `room` that of
+    the zeros behind those. Raises CorruptError for what a crash cannot explain.
     """
 
     def __init__(self, path: str, first: int) -> None:
         self.path, self.first, self.sequence = path, first, first
-        self.end = self.torn = self.room = 0
+        self.end = self.last = self.torn = self.room = 0
         self.marked = False
 
     def __iter__(self) -> Iterator[bytes]:
         with open(self.path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             while (payload := self._frame(file, size)) is not None:
-                self.end += HEADER.size + len(payload)
+                begin, self.end = self.end, self.end + HEADER.size + len(payload)
                 self.marked = not payload
                 if payload:
-                    self.sequence += 1
+                    self.last, self.sequence = begin, self.sequence + 1
                     yield payload
             if self.end < size:
                 self._look_behind(file)

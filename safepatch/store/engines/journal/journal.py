@@ -89,8 +89,6 @@ class Journal:
 
     def _seal(self, frames: Frames) -> None:
         """Take away what a crash has left of the last write, and say that all else is complete."""
-        if frames.marked and not (frames.torn or frames.room):
-            return
         path, self.torn = frames.path, frames.torn
         self._closed -= frames.torn + frames.room
         if frames.torn:
@@ -101,8 +99,10 @@ class Journal:
         if frames.sequence == frames.first:
             directories.unlink([path], self.directory)  # the next one will have its name
             return
-        files.seal(path, frames.end, None if frames.marked else frames.sequence)
-        # Who wrote it may have been killed before it did this; what was read now must stay.
+        # What was read now must stay: who wrote it may have been killed before it had synced the
+        # last batch or the mark, or a sync of them failed.
+        end = frames.end - HEADER.size if frames.marked else frames.end
+        files.seal(path, frames.last, end, frames.sequence)
         directories.sync_directory(self.directory)
 
     # -- writing
