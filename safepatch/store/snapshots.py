@@ -85,7 +85,8 @@ class Snapshots:
         except TypeError as error:
             raise StoreError(
                 f"cannot write a snapshot: {error}; have in it dicts with keys of type str, lists, "
-                "str, int of 64 bits, float, bool and None"
+                "not more than 254 of these within one another, str, int of 64 bits, float, bool "
+                "and None"
             ) from error
 
     def sync(self) -> list[tuple[str, str]]:
@@ -126,6 +127,7 @@ class Snapshots:
         """Nothing: an image is as large as it must be."""
 
     def verify(self) -> dict[str, Any]:
+        directories.need_place(self.directory, self._lock)
         root = read(self.directory)
         return {"files": 1, "bytes": self.stats()["image_bytes"], "entries": len(root)}
 

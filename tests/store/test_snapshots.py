@@ -167,6 +167,21 @@ def test_what_would_come_back_as_something_else_is_refused(store, directory, val
     del store.root["bad"]
 
 
+def test_how_deep_it_may_be_is_told_where_it_is_too_deep(store, directory):
+    for depth in (254, 255):
+        store.root.clear()
+        inner = store.root
+        for _ in range(depth - 1):
+            inner["k"] = inner = {}
+        if depth == 254:
+            store.sync()
+    with pytest.raises(StoreError, match="not more than 254 of these within one another"):
+        store.sync()
+
+    assert str(image(directory)).count("k") == 253
+    store.root.clear()
+
+
 @pytest.mark.parametrize("content", [b"", b'{"n": ', b"[1]", b"\xff"])
 def test_a_damaged_image_is_refused_and_left_alone(directory, content):
     directory.mkdir()
@@ -205,8 +220,9 @@ def test_an_image_is_not_written_over_that_of_a_store_that_has_taken_its_place(
         other.root["n"] = "of the other"
     store.root["n"] = 2
 
-    with pytest.raises(StoreError, match="is not the one that was opened"):
-        store.sync()
+    for look in (store.sync, store.verify):
+        with pytest.raises(StoreError, match="is not the one that was opened"):
+            look()
     assert image(directory) == {"n": "of the other"}
     assert image(tmp_path / "moved") == {"n": 1}
     with pytest.raises(StoreError, match="is not the one that was opened"):
