@@ -65,7 +65,7 @@ class Transaction(msgspec.Struct, eq=False):
         for collection, key, _, before, _ in self.touched:
             document = dict.get(collection, key, MISSING)
             if document is MISSING:
-                if before is not None or key in collection.sums:
+                if key in collection.sums:
                     found.append((collection.name, key, None))
                 continue
             try:

@@ -118,6 +118,17 @@ def test_keys_that_are_no_text_are_refused_and_the_store_goes_on(store, read, na
     assert read() == {"c": {"é": 1}}
 
 
+@pytest.mark.parametrize(("name", "key"), [("c", "\ud800"), ("\ud800", "k")])
+def test_what_never_was_on_disk_is_not_removed_from_there(store, read, name, key):
+    """No disk would take such a key, whatever is to become of it."""
+    store.root[name][key] = 1  # outside of a transaction
+    with store.transaction():
+        del store.root[name][key]
+        store.root["c"]["k"] = 1
+
+    assert read() == {"c": {"k": 1}}
+
+
 def test_what_comes_later_in_a_batch_wins(store, read):
     kept = store.opened()
     for document in (1, 2, None, 3):
