@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safepatch.store import NotStorableError, Store, StoreError
+from safepatch.store.handover import COMING
 from safepatch.store.tools import transferring
 from safepatch.store.tools.restoring import restore
 
@@ -110,3 +111,17 @@ def test_what_was_handed_over_goes_into_a_store_that_opens(tmp_path):
     for place in (live, then):
         with Store(place, migrations=[lambda root: 1 / 0]) as store:
             assert store.root == {"c": {"n": 1}}
+
+
+def test_a_part_of_a_store_is_not_copied_over_a_whole_one(tmp_path):
+    part, live = str(tmp_path / "part"), str(tmp_path / "live")
+    for place, note in ((part, {COMING: "elsewhere"}), (live, {})):
+        with Store(place) as store, store.transaction():
+            store.root["c"]["place"] = place
+            store.root[""].update(note)
+
+    with pytest.raises(StoreError, match="it has a part of 'elsewhere' only"):
+        transferring.copy(part, live, overwrite=True)
+
+    with Store(live) as store:
+        assert store.root == {"c": {"place": live}}

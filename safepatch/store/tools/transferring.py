@@ -14,7 +14,7 @@ from safepatch.store.engines.addresses import is_directory, is_postgres, shown, 
 from safepatch.store.engines.journal.files import Told
 from safepatch.store.engines.journal.images import grouped
 from safepatch.store.errors import StoreError
-from safepatch.store.handover import GONE
+from safepatch.store.handover import GONE, need_whole
 from safepatch.store.store import Store
 from safepatch.store.tools.reading import (
     has_snapshots,
@@ -75,7 +75,8 @@ def contents(path: str, told: Told | None = None) -> Iterator[Contents]:
 
     The collection "" is what the store notes for itself, but not that a directory was handed over:
     its documents are wanted all the same. `told(done, bytes)` is called now and then, while a
-    directory is read. Raises LockedError if it is open, StoreError where none is, and CorruptError.
+    directory is read. Raises LockedError if it is open, StoreError where none is, or only a part of
+    one that was to be handed over, and CorruptError.
     """
     need_there(path)
     if not is_directory(path):
@@ -86,6 +87,7 @@ def contents(path: str, told: Told | None = None) -> Iterator[Contents]:
     else:
         state = read(path, told)
         state.get("", {}).pop(GONE, None)
+        need_whole(_Decoded(state.get("", {})), path)
         yield {name: _Decoded(documents) for name, documents in state.items()}
 
 
