@@ -75,7 +75,7 @@ class Store:
         for option, value in {"every": every, **numbers}.items():
             if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
                 raise ValueError(f"got {option}={value!r}; give a number that is not negative")
-        if callable(migrations) or not all(map(callable, migrations)):
+        if not (isinstance(migrations, Sequence) and all(map(callable, migrations))):
             raise TypeError(f"got migrations={migrations!r}; give a list of functions")
         if migrations and mode == "snapshot":
             raise ValueError("there are no migrations of snapshots; change the root after opening")

@@ -401,7 +401,7 @@ def test_wrong_options_are_refused_when_it_is_made(directory, options, told):
         Store(directory, **options)
 
 
-@pytest.mark.parametrize("migrations", [print, [1]])
+@pytest.mark.parametrize("migrations", [print, [1], iter([print])])
 def test_what_are_no_migrations_are_refused_when_it_is_made(directory, migrations):
     with pytest.raises(TypeError, match=r"got migrations=.*; give a list of functions"):
         Store(directory, migrations=migrations)
