@@ -58,7 +58,8 @@ class Follower:
         self._writer = ""
         self._root: Root | None = None
         self._over: str | None = None
-        self._seen = 0.0  # monotonic
+        self._asked = 0.0  # monotonic: when it last asked for what there is
+        self._seen = 0.0  # and when for what it shows
         self._connection: Connection | None = None
         self._behind = False  # there may be more to see at once
         self._stop = threading.Event()
@@ -132,12 +133,10 @@ class Follower:
                 return
             root, self.sequence, self._writer = _Root(), 0, ""
             try:
-                asked = time.monotonic()
                 found = blocking(self._changes)
                 if (why := _not_whole(found)) is not None:
                     raise StoreError(f"cannot follow {shown(self.url)!r}: {why}")
                 self._apply(root, found)
-                self._seen = asked
             except BaseException:
                 self._leave()
                 raise
@@ -198,6 +197,7 @@ class Follower:
             except BaseException:
                 self._leave()
                 raise
+        self._asked = time.monotonic()
         return reading.changes(self._connection, shard, self.sequence, self._writer)
 
     def _apply(self, root: Root, found: Changes) -> None:
@@ -212,6 +212,7 @@ class Follower:
                     for key in dict.keys(collection) - found.documents.get(name, {}).keys():
                         dict.pop(collection, key)
             self.sequence, self._writer = found.sequence, found.writer
+            self._seen = self._asked
 
     def _leave(self) -> None:
         connection, self._connection = self._connection, None

@@ -8,6 +8,7 @@ import pytest
 
 from safepatch.store import ClosedError, ReadOnlyError, Store, StoreError
 from safepatch.store.engines import postgres
+from safepatch.store.engines import postgres_reading as reading
 from safepatch.store.followers import Follower
 from safepatch.store.handover import COMING
 
@@ -318,6 +319,14 @@ def test_its_age_is_small_from_the_beginning(store, url):
     store.sync()
     with Follower(url) as follower:
         assert follower.age() < 60
+
+
+def test_its_age_is_small_though_there_is_always_more_to_see(store, follower, monkeypatch):
+    monkeypatch.setattr(reading, "head", lambda *_: (-1, ""))
+    store.sync()
+    time.sleep(1.5)
+
+    assert follower.age() < 1
 
 
 def test_it_may_be_closed_within_its_own_transaction(store, url):
