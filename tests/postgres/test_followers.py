@@ -1,9 +1,11 @@
 """Other processes see what the writer writes, and cannot change it."""
 
+import gc
 import os
 import threading
 import time
 
+import psycopg
 import pytest
 
 from safepatch.store import ClosedError, ReadOnlyError, Store, StoreError
@@ -51,6 +53,16 @@ def test_it_sees_a_batch_about_as_soon_as_it_is_written(store, follower):
 
     assert sorted(lags)[10] < 0.2
     assert follower.root["c"]["n"] == 19
+
+
+def test_it_does_not_keep_what_the_server_has_told(store, follower):
+    with follower.transaction():  # so that more is told than it takes
+        for number in range(20):
+            with store.transaction():
+                store.root["c"]["n"] = number
+    assert shows(follower, store)
+
+    assert not [told for told in gc.get_objects() if type(told) is psycopg.Notify]
 
 
 def test_a_missing_collection_reads_as_empty(follower):

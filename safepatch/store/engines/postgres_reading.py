@@ -40,6 +40,7 @@ def subscribe(connection: Connection, shard: int, shards: int) -> None:
     need_tables(connection)
     tables.need_shards(connection, shards)
     number = tables.lock_of(connection, shard)
+    connection.add_notify_handler(lambda _: None)  # psycopg keeps what nobody takes, for ever
     connection.execute(f'LISTEN "{tables.channel(number)}"')
 
 
