@@ -104,6 +104,7 @@ class Follower:
                     "seconds ago"
                 )
             time.sleep(0.005)  # of gevent, where that has patched it
+            self._open()  # which tells why, if it has ended
 
     def close(self) -> None:
         """Let go of the connection, which may take half a second. Idempotent."""

@@ -300,6 +300,15 @@ def test_it_ends_when_the_store_is_handed_over(store, url, tmp_path, caplog):
         Follower(url).root
 
 
+def test_who_waits_for_a_batch_is_told_that_it_has_ended(store, follower, tmp_path):
+    handing_over = threading.Timer(0.3, store.hand_over, [tmp_path / "new"])
+    handing_over.start()
+
+    with pytest.raises(ClosedError, match="was handed over to"):
+        follower.wait(1000)
+    handing_over.join()
+
+
 @pytest.fixture
 def part(store):
     """A part of a store that is being handed over, as it is kept here."""
