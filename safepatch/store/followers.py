@@ -107,11 +107,11 @@ class Follower:
             self._open()  # which tells why, if it has ended
 
     def close(self) -> None:
-        """Let go of the connection, which may take half a second. Idempotent."""
+        """Let go of the connection, at once or when the server answers. Idempotent."""
         self._end("it was closed")
-        # Which may be waiting for this one, within its transaction().
+        # Which may be waiting for this one, within its transaction(), or for the server.
         if self._thread is not None and not self.lock._is_owned():
-            self._thread.join()
+            self._thread.join(2 * _LOOK)
 
     def __enter__(self) -> Follower:
         self._open()

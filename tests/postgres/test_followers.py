@@ -358,3 +358,16 @@ def test_it_may_be_closed_within_its_own_transaction(store, url):
     follower._thread.join(10)
 
     assert not follower._thread.is_alive()
+
+
+def test_it_is_closed_though_the_server_does_not_answer(store, follower, server, schema):
+    with psycopg.connect(server.url(schema=schema)) as other:
+        other.execute("LOCK TABLE safepatch_removed")
+        server.execute("UPDATE safepatch_shards SET sequence = 1", schema=schema)
+        time.sleep(0.2)
+        closing = threading.Thread(target=follower.close)
+        closing.start()
+        closing.join(5)
+        assert not closing.is_alive()
+    follower._thread.join(10)
+    assert not follower._thread.is_alive()
