@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -484,6 +485,18 @@ def test_durable_functions_are_on_the_servers_disk_when_they_return(store, serve
     put("a")
 
     assert server.execute("SELECT key FROM safepatch_documents", schema=schema) == [("a",)]
+
+
+def test_the_tables_are_made_once_though_two_come_first_at_once(server, url, read):
+    with ThreadPoolExecutor() as pool, psycopg.connect(url) as first:
+        first.execute("SELECT pg_advisory_xact_lock(%s)", [tables._MAKING])
+        second = pool.submit(read)
+        while not server.execute("SELECT pid FROM pg_locks WHERE NOT granted"):
+            assert not second.done()
+        first.execute(tables._CREATE)
+        first.commit()
+
+        assert second.result(10) == {}
 
 
 def test_a_store_is_in_the_first_schema_of_the_search_path(server, schema, url):

@@ -91,8 +91,13 @@ def create(connection: Connection) -> None:
 
 def are_there(connection: Connection) -> bool:
     """Whether there are tables in the first schema of the search path; others have other stores."""
-    name = "quote_ident(current_schema()) || '.safepatch_removed'"
-    return bool(_one(connection, f"SELECT to_regclass({name}) IS NOT NULL"))
+    # Not to_regclass(), which, within a transaction, does not see what others make meanwhile.
+    found = _one(
+        connection,
+        "SELECT count(*) FROM pg_tables"
+        " WHERE schemaname = current_schema() AND tablename = 'safepatch_removed'",
+    )
+    return bool(found)
 
 
 def lock_of(connection: Connection, shard: int) -> int:
