@@ -386,6 +386,17 @@ def test_a_transaction_of_several_statements_is_written_as_a_whole_or_not(
     assert read() == {"c": {str(number): "x" * 20 for number in range(5)}}
 
 
+def test_what_json_escapes_takes_about_as_long_as_other_text(store):
+    def seconds(text):
+        before = time.process_time()
+        with store.transaction():
+            store.root["c"]["k"] = text
+        return time.process_time() - before
+
+    # As JSON one of these characters is six.
+    assert seconds("\0" * (1 << 20)) < 5 * seconds("x" * (6 << 20))
+
+
 def test_too_large_a_transaction_is_refused_and_the_store_goes_on(store, monkeypatch):
     assert store.opened().most == postgres.Postgres.most < 1 << 30
     monkeypatch.setattr(store.opened(), "most", 1000)

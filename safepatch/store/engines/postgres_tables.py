@@ -54,6 +54,7 @@ CREATE INDEX ON safepatch_removed (shard, batch);
 _MAKING = 0x5AFE9A7C << 16  # the number of a lock, any, the same for all
 
 # A statement is a transaction of its own, and does nothing of this if another writer has come.
+# Arrays go as binary, for as text psycopg escapes each quote and backslash in Python.
 _WRITE = """
 WITH fence AS (
     UPDATE safepatch_shards SET sequence = %(sequence)s
@@ -61,15 +62,15 @@ WITH fence AS (
     RETURNING shard, sequence
 ), gone AS (
     DELETE FROM safepatch_documents USING fence
-    WHERE safepatch_documents.shard = fence.shard AND id = ANY(%(gone)s::bytea[])
+    WHERE safepatch_documents.shard = fence.shard AND id = ANY(%(gone)b::bytea[])
     RETURNING fence.shard, sequence, collection, key
 ), noted AS (
     INSERT INTO safepatch_removed (shard, batch, collection, key) SELECT * FROM gone
 ), put AS (
     INSERT INTO safepatch_documents (shard, id, collection, key, document, batch)
     SELECT shard, id, collection, key, document, sequence
-    FROM fence, unnest(%(ids)s::bytea[], %(collections)s::text[], %(keys)s::text[],
-        %(documents)s::text[]::json[]) WITH ORDINALITY AS new(id, collection, key, document, place)
+    FROM fence, unnest(%(ids)b::bytea[], %(collections)b::text[], %(keys)b::text[],
+        %(documents)b::text[]::json[]) WITH ORDINALITY AS new(id, collection, key, document, place)
     ORDER BY place
     ON CONFLICT (shard, id) DO UPDATE SET document = excluded.document, batch = excluded.batch
 )
