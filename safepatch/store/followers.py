@@ -95,8 +95,6 @@ class Follower:
         self._open()
         end = time.monotonic() + timeout
         while self.sequence < sequence:
-            if self._over is not None:
-                self._open()  # which tells why it can show no more
             if time.monotonic() >= end:
                 raise TimeoutError(
                     f"the follower of {shown(self.url)!r} shows batch {self.sequence}, and not "
