@@ -52,8 +52,8 @@ def in_modules(original: Any, site: Site) -> list[Holder]:
         if module is not own and (name == twin or module is lives_in):
             continue
         # The values are taken in one step, since other threads may be importing.
-        if not wanted.isdisjoint(map(id, tuple(space.values()))):
-            for attribute, value in list(space.items()):
+        if not wanted.isdisjoint(map(id, [*space.values()])):
+            for attribute, value in space.copy().items():
                 if id(value) in wanted and not (module is own and attribute == site.name):
                     found.append((module, attribute))
     return list({(id(module), name): (module, name) for module, name in found}.values())
@@ -90,7 +90,7 @@ def everywhere(original: Any, site: Site) -> tuple[list[Holder], list[str]]:
                 (owner, name)
                 for owner in owners
                 if owner is own or owner is not _lives_in(original)
-                for name, value in list(namespace(owner).items())
+                for name, value in namespace(owner).copy().items()
                 if id(value) in wanted and not (owner is own and name == site.name)
             ]
         else:

@@ -218,11 +218,13 @@ def modules() -> list[tuple[str, ModuleType, dict[str, Any]]]:
     """The imported modules, by name, with their namespaces.
 
     Anything may be in `sys.modules`, and asking it for an attribute may import things; so only
-    real modules count, and their namespaces are read past whatever they define.
+    real modules count, and their namespaces are read past whatever they define. Other threads may
+    be importing, so it is copied, in one step; a list of items takes more, since Python up to 3.11
+    may collect garbage at each.
     """
     return [
         (name, module, namespace(module))
-        for name, module in list(sys.modules.items())
+        for name, module in sys.modules.copy().items()
         if type(name) is str and issubclass(type(module), ModuleType)
     ]
 

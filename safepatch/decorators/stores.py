@@ -95,7 +95,7 @@ class DictStore:
                 _forget(key)
 
     def items(self) -> list[tuple[Hashable, Entry]]:
-        return list(self._entries.items())
+        return [*self._entries.copy().items()]
 
     def __len__(self) -> int:
         return len(self._entries)

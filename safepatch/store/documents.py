@@ -218,7 +218,7 @@ class Root(Documents):
 
     def __iter__(self) -> Iterator[str]:
         # Of a copy: looking for a collection that is missing makes one.
-        return (name for name, documents in [*dict.items(self)] if name and _is_any(documents))
+        return (name for name in [*dict.keys(self)] if name and _is_any(self[name]))
 
     def __len__(self) -> int:
         return sum(1 for name in self)

@@ -241,7 +241,9 @@ class Kept:
         commits = self.commits
         return {
             "documents": {
-                name: len(each) for name, each in [*dict.items(self.root)] if name and each
+                name: len(self.root[name])
+                for name in [*dict.keys(self.root)]
+                if name and self.root[name]
             },
             "commits": commits.appended,
             "batches": commits.batches,

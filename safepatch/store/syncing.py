@@ -111,7 +111,7 @@ class _Syncs:
                 except SystemError as error:
                     if error.args[0] != errno.EINTR:  # a signal
                         raise
-            for request, sync in [*self._under_way.items()]:
+            for request, sync in self._under_way.copy().items():
                 if sync.results and sync.teller is None:
                     sync.teller = teller
                     return request

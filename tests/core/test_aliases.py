@@ -64,6 +64,28 @@ def warned():
 # --- warn.
 
 
+def test_modules_that_come_while_garbage_is_collected_do_no_harm(modules, patches):
+    """Up to Python 3.11 that may be amid any step that makes objects, and others run meanwhile."""
+    modules("alias_home", function=Made.function)
+    number = itertools.count()
+
+    def import_one(phase, info):
+        modules(f"alias_{next(number)}")
+
+    gc.collect()  # which lets go of the tuples that Python keeps to use them again
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(import_one)
+    try:
+        gc.set_threshold(1)
+        patch = patches.apply("alias_home:function", pass_through)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(import_one)
+
+    assert patch.state == "applied"
+    assert next(number) > 0
+
+
 def test_one_warning_names_all_modules_that_took_the_original(modules, warned, patches):
     modules("alias_home", function=Made.function)
     modules("alias_one", function=Made.function, renamed=Made.function)
