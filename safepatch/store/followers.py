@@ -105,7 +105,10 @@ class Follower:
             self._open()  # which tells why, if it has ended
 
     def close(self) -> None:
-        """Let go of the connection, at once or when the server answers. Idempotent."""
+        """Let go of the connection, which may take half a second. Idempotent.
+
+        If the server does not answer, it returns after a second, and that is done later.
+        """
         self._end("it was closed")
         # Which may be waiting for this one, within its transaction(), or for the server.
         if self._thread is not None and not self.lock._is_owned():

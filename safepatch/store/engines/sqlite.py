@@ -194,7 +194,7 @@ class SQLite:
         return verify(self.path)
 
     def _need_file(self) -> None:
-        # SQLite goes on in a file that has no name any more, and makes one where none is.
+        # SQLite goes on in a file that has another name by now, and makes one where none is.
         directories.need_same(self.path, self._opened, f"the file {self.path!r}")
 
     def stats(self) -> dict[str, Any]:

@@ -317,7 +317,7 @@ class Journal:
 
     def stats(self) -> dict[str, Any]:
         if not self._holders:  # who may have the lock for as long as a disk takes
-            self._is_merging()  # or no more, which else only the next merge would find
+            self._is_merging()  # which notices here, too, that it is over
         return {
             "sequence": self.sequence,
             "journal_bytes": self._closed + self._size,
