@@ -1,0 +1,157 @@
+"""Greenlets that wait for the same thing, and let each other go on."""
+
+import textwrap
+from importlib.util import find_spec
+
+import pytest
+from children import child
+
+pytestmark = pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
+
+BEGIN = """
+import gevent
+from gevent.event import Event
+from greenlet import GreenletExit, getcurrent, greenlet, settrace
+from safepatch.store.threads import Crowd
+
+hub = gevent.get_hub()
+first, second, told = Crowd(hub), Crowd(hub), []
+
+def one(name, meanwhile=lambda: None):
+    first.wait(9)
+    told.append(name)
+    meanwhile()
+    second.wait(9)
+    told.append(name.upper())
+
+def spawned(**meanwhile):
+    found = [gevent.spawn(one, name, *more) for name, more in meanwhile.items()]
+    gevent.sleep(0)
+    return found
+"""
+
+
+def run(source):
+    return child(BEGIN + textwrap.dedent(source))
+
+
+def test_they_go_on_in_the_order_in_which_they_came_and_ask_the_loop_once():
+    printed = run(
+        """
+        all = spawned(a=(), b=(), c=(), d=())
+        into = []
+        settrace(lambda event, between: into.append(between[1] is hub))
+        hub.loop.run_callback(first.wake)
+        gevent.sleep(0)
+        settrace(None)
+        print(told, into.count(True))
+        second.wake()
+        gevent.joinall(all)
+        print(told[4:])
+        """
+    )
+
+    # The loop is asked by this one, that sleeps, and by the last of them.
+    assert printed.splitlines() == ["['a', 'b', 'c', 'd'] 2", "['A', 'B', 'C', 'D']"]
+
+
+def test_one_that_ends_when_it_would_be_its_turn_is_passed_over():
+    printed = run(
+        """
+        def end():
+            hub.loop.run_callback(getcurrent().switch)
+            b.throw(GreenletExit)  # whose end leads to the hub
+        a, c, b = spawned(a=[end], c=(), b=())
+        first.wake()
+        gevent.sleep(0)
+        second.wake()
+        gevent.joinall([a, b, c])
+        print(told, b.dead)
+        """
+    )
+
+    assert printed.splitlines() == ["['a', 'c', 'C', 'A'] True"]
+
+
+def test_one_that_ends_while_it_waits_is_passed_over():
+    printed = run(
+        """
+        a, b = spawned(a=(), b=())
+        a.kill()
+        first.wake()
+        gevent.sleep(0)
+        second.wake()
+        gevent.joinall([a, b])
+        print(told)
+        """
+    )
+
+    assert printed == "['b', 'B']"
+
+
+def test_one_that_waits_for_something_else_holds_up_nobody():
+    printed = run(
+        """
+        ready = Event()
+        all = spawned(a=[ready.wait], b=(), c=())
+        first.wake()
+        gevent.sleep(0.01)
+        print(told)
+        ready.set()
+        gevent.sleep(0)
+        second.wake()
+        gevent.joinall(all)
+        print(told[3:])
+        """
+    )
+
+    assert printed.splitlines() == ["['a', 'b', 'c']", "['B', 'C', 'A']"]
+
+
+def test_what_a_bare_greenlet_raises_is_told_to_the_loop_and_holds_up_nobody():
+    printed = run(
+        """
+        hub.handle_error = lambda context, kind, error, at: told.append(repr(error))
+        def bare():
+            first.wait(9)
+            raise LookupError(7)
+        a, = spawned(a=())
+        hub.loop.run_callback(greenlet(bare, parent=hub).switch)
+        gevent.sleep(0)
+        b, = spawned(b=())
+        first.wake()
+        gevent.sleep(0)
+        second.wake()
+        gevent.joinall([a, b])
+        print(told)
+        """
+    )
+
+    assert printed == "['a', 'LookupError(7)', 'b', 'A', 'B']"
+
+
+@pytest.mark.parametrize("when", ["before they are woken", "when it would soon be its turn"])
+def test_one_that_somebody_has_made_go_on_is_not_disturbed_later(when):
+    printed = run(
+        f"""
+        ready = Event()
+        def go_on():
+            hub.loop.run_callback(getcurrent().switch)
+            b.switch()
+        soon = "{when}" == "when it would soon be its turn"
+        a, c, b = spawned(a=[go_on] if soon else (), c=(), b=[ready.wait])
+        if not soon:
+            hub.loop.run_callback(b.switch)
+            gevent.sleep(0)
+        first.wake()
+        gevent.sleep(0.01)
+        print(sorted(told), b.dead)
+        ready.set()
+        gevent.sleep(0)
+        second.wake()
+        gevent.joinall([a, b, c])
+        print(sorted(told[3:]))
+        """
+    )
+
+    assert printed.splitlines() == ["['a', 'b', 'c'] False", "['A', 'B', 'C']"]
