@@ -68,15 +68,14 @@ class Commits(Generic[T]):
             ) from self.failure
 
     def append(self, transaction: T) -> int:
-        """Put a transaction into the next batch; its ticket."""
-        with self.lock:
-            if self.failure is not None:
-                self.need_working()
-            if self.closed:
-                raise ClosedError("cannot commit: the store was closed meanwhile")
-            self._next.append(transaction)
-            self.appended += 1
-            return self.appended
+        """Put a transaction into the next batch; its ticket. One thread at a time may call it."""
+        if self.failure is not None:
+            self.need_working()
+        if self.closed:
+            raise ClosedError("cannot commit: the store was closed meanwhile")
+        self.appended += 1  # and no call, after which Ctrl-C may come, before it is in the batch
+        self._next.append(transaction)
+        return self.appended
 
     def wait(self, ticket: int) -> None:
         """Return when a transaction and all before it are on disk; write them, if nobody does."""
@@ -215,8 +214,10 @@ class Commits(Generic[T]):
     def _take(self) -> list[T]:
         """The next batch, which is under way from now on."""
         with self.lock:
-            batch, self._next = self._next, []
-            self._under_way = self.appended
+            batch = self._next.copy()
+            taken = len(batch)
+            del self._next[:taken]  # for somebody may have appended meanwhile
+            self._under_way += taken
             self._now_events, self._next_events = self._next_events, {}
         return batch
 

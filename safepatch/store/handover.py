@@ -65,7 +65,9 @@ class HandOver:
             while len(self.changed) > _FEW:
                 self.write_new(self.taken())
             commits.write = self.switch
-            commits.wait_out(commits.append([]))
+            with self.kept.lock:
+                last = commits.append([])
+            commits.wait_out(last)
             if self.failure is not None:
                 raise self.failure
         except BaseException:

@@ -97,7 +97,10 @@ class Snapshots:
             commits.end()
             self.commits = new = Commits(self._write)
             new.inline, commits = commits.inline, new
-        commits.wait(commits.append(self._image()))
+        image = self._image()
+        with commits.lock:
+            ticket = commits.append(image)
+        commits.wait(ticket)
         if self._error is not None:
             raise StoreError(
                 f"cannot write a snapshot: {self._error}; the last one is as it was"
