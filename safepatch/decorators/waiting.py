@@ -122,20 +122,15 @@ def in_background_async(work: Coroutine[Any, Any, object], give_up: Callable[[],
             raise
 
 
-def hub() -> Any:
-    """gevent's hub of this thread, or None; never makes one."""
-    return _hub()
-
-
 def _no_hub() -> Any:
-    """None, until there is gevent; from then on `_hub` is a function of its own."""
     local = sys.modules.get("gevent._hub_local")
     found = getattr(local, "get_hub_if_exists", None)  # there is none while it is being imported
     if found is None:
         return None
-    global _hub
-    _hub = found
+    global hub
+    hub = found
     return found()
 
 
-_hub: Callable[[], Any] = _no_hub
+#: gevent's hub of this thread, or None; never makes one. A function of gevent's, once there is one.
+hub: Callable[[], Any] = _no_hub

@@ -84,7 +84,7 @@ class Commits(Generic[T]):
             events = self._next_events if ticket > self._under_way else self._now_events
             # Greenlets that wait are woken by their loop, not before this one is among them, so
             # that it needs no lock to join them.
-            others = None if here is None else events.get(here)
+            others = events.get(here)
             wait = others[0] if others is not None else self._lead_or_join(here, ticket)
             if wait is not None:
                 wait(_LONG)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from safepatch.decorators.threads import get_ident
 from safepatch.store.errors import ConflictError
+from safepatch.store.threads import current
 from safepatch.store.values import checksum
 
 if TYPE_CHECKING:
@@ -15,28 +14,6 @@ if TYPE_CHECKING:
 
 # The open transactions of a store, by the thread or greenlet that each belongs to.
 Open = dict[Any, "Transaction"]
-
-
-def _who() -> Any:
-    """What runs here: a greenlet where there are any, or else a thread."""
-    greenlet = sys.modules.get("greenlet")
-    if greenlet is None:
-        return get_ident()
-    global _current
-    _current = greenlet.getcurrent
-    return _current()
-
-
-_current: Callable[[], Any] = _who
-
-
-def running(open_: Open) -> tuple[Any, Transaction | None]:
-    """What runs here, and its open transaction."""
-    who = _current()
-    found = open_.get(who)
-    if found is None and open_ and (found := open_.get(get_ident())) is not None:
-        who = get_ident()  # it began before anything had imported greenlet
-    return who, found
 
 
 if TYPE_CHECKING:
@@ -112,17 +89,15 @@ class Collection(Documents):
             self.sums[key] = checksum(document)
 
     def _touch(self, key: Any) -> None:
-        transaction = self.open.get(_current()) or running(self.open)[1]
+        transaction = self.open.get(current())
         if transaction is not None and transaction is not self.held.get(key):
             transaction.touch(self, key)
 
     def _change(self, key: str) -> None:
-        transaction = self.open.get(_current()) or running(self.open)[1]
-        holder = self.held.get(key)
-        if transaction is None:
-            if holder is not None:
+        transaction = self.open.get(current())
+        if transaction is not self.held.get(key):
+            if transaction is None:
                 raise ConflictError(self.name, key)
-        elif transaction is not holder:
             transaction.change(self, key)
 
     def touch_removed(self) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store.documents import running
 from safepatch.store.engines import Engine
 from safepatch.store.errors import StoreError
 from safepatch.store.keeping import Kept, committed, sliced
-from safepatch.store.threads import off_loop, pause
+from safepatch.store.threads import current, off_loop, pause
 from safepatch.store.values import Op, encode
 
 _FEW = 1000  # changes that may be left for the moment of the switch
@@ -153,7 +152,7 @@ def hand_over(
 
     Returns when the new one has all; the old one is closed then, and refuses to be opened.
     """
-    if running(kept.root.open)[1] is not None:
+    if current() in kept.open:
         raise StoreError("cannot hand over within a transaction; do it after that")
     kept.sync()  # which tells of documents that cannot be stored
     old = kept.engine

@@ -12,7 +12,7 @@ from typing import Any
 
 from safepatch.decorators.locks import give_lock
 from safepatch.store.commits import Commits
-from safepatch.store.documents import Collection, Root, running
+from safepatch.store.documents import Collection, Root
 from safepatch.store.engines import Engine
 from safepatch.store.errors import (
     ClosedError,
@@ -21,8 +21,8 @@ from safepatch.store.errors import (
     ReadOnlyError,
     StoreError,
 )
-from safepatch.store.threads import off_loop, pause
-from safepatch.store.transactions import MISSING, Reading, Transaction, is_around
+from safepatch.store.threads import current, off_loop, pause
+from safepatch.store.transactions import MISSING, Reading, Transaction, is_around, too_large
 from safepatch.store.values import Op, checksum, decode, encoded, need_storable
 
 logger = logging.getLogger("safepatch.store")
@@ -59,11 +59,15 @@ class Kept:
         """Begin a transaction of what runs here, which holds the lock until its end."""
         if self.commits.failure is not None:
             self.commits.need_working()
-        who, above = running(self.open)
-        if type(above) is Reading and type(transaction) is not Reading:
-            raise ReadOnlyError("cannot begin a transaction that writes within one that only reads")
-        transaction.who, transaction.above = who, above
-        self.open[who] = transaction
+        who = transaction.who = current()
+        above = self.open.setdefault(who, transaction)
+        if above is not transaction:
+            if type(above) is Reading and type(transaction) is not Reading:
+                raise ReadOnlyError(
+                    "cannot begin a transaction that writes within one that only reads"
+                )
+            transaction.above = above
+            self.open[who] = transaction
 
     def commit(self, transaction: Transaction) -> int:
         """End a transaction; a ticket to wait for, 0 within another one.
@@ -82,12 +86,14 @@ class Kept:
                 "cannot commit: the transaction is over, since the one around it has ended; or it "
                 "is of the process that was forked"
             )
-        ops = [] if transaction.above is not None else transaction.ops()
-        ticket = 0
+        above, ticket = transaction.above, 0
+        ops = transaction.ops(self.most) if above is None else []
         try:
-            if transaction.above is None:
+            if above is None:
                 ticket = self._append(ops) if ops else self.commits.appended
-            transaction.end()
+                transaction.let_go()
+            else:
+                transaction.hand_to(above)
             self._leave(transaction)
         except StoreError:  # it was refused
             raise
@@ -125,17 +131,9 @@ class Kept:
             self.open[transaction.who] = transaction.above
 
     def _append(self, ops: list[Op]) -> int:
-        size = 0
-        for _, _, document in ops:
-            size += len(document or b"")
-        if size > self.most:
-            raise StoreError(
-                f"cannot commit {size} bytes of documents at once; the most is {self.most}"
-            )
         ticket = self.commits.append(ops)
-        root = self.root
         for name, key, document in ops:
-            root[name].note(key, document, ticket)
+            self.root[name].note(key, document, ticket)
         return ticket
 
     # -- what was changed outside of transactions
@@ -175,6 +173,9 @@ class Kept:
                 except NotStorableError as error:
                     refused = error
             if ops:
+                size = sum(len(document or b"") for _, _, document in ops)
+                if size > self.most:
+                    raise too_large(size, self.most)
                 self._append(ops)
                 self.found += len(ops)
         return [(name, key) for name, key, _ in ops], refused

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from safepatch.store.documents import Collection
-from safepatch.store.errors import ConflictError, ReadOnlyError
+from safepatch.store.errors import ConflictError, ReadOnlyError, StoreError
 from safepatch.store.values import (
     Op,
     checksum,
@@ -37,10 +37,11 @@ class Transaction(msgspec.Struct, eq=False):
     def touch(self, collection: Collection, key: str) -> None:
         """Keep what a document is. Raises ConflictError if somebody else holds it."""
         holder = collection.held.get(key)
-        if holder is self:
-            return
-        if holder is not None and not is_around(holder, self):
-            raise ConflictError(collection.name, key)
+        if holder is not None:
+            if holder is self:
+                return
+            if not is_around(holder, self):
+                raise ConflictError(collection.name, key)
         if type(key) is not str and isinstance(key, str):
             key = str.__str__(key)  # for it may be written; a subclass has another text for `str()`
         document = dict.get(collection, key, MISSING)
@@ -56,12 +57,14 @@ class Transaction(msgspec.Struct, eq=False):
 
     change = touch
 
-    def ops(self) -> list[Op]:
+    def ops(self, most: int) -> list[Op]:
         """What is to be written, also if it was changed before the transaction, and outside of one.
 
-        For what it has read must be on disk, too. Raises NotStorableError, with nothing changed.
+        For what it has read must be on disk, too. Raises NotStorableError, and StoreError for more
+        than so many bytes, with nothing changed.
         """
         found: list[Op] = []
+        size = 0
         for collection, key, _, before, _ in self.touched:
             document = dict.get(collection, key, MISSING)
             if document is MISSING:
@@ -75,8 +78,11 @@ class Transaction(msgspec.Struct, eq=False):
             if after != before or checksum(after) != collection.sums.get(key):
                 need_storable(collection.name, key, document)
                 found.append((collection.name, key, after))
+                size += len(after)
             elif not comes_back(document, after):  # such as a tuple in the place of a list
                 need_storable(collection.name, key, document)
+        if size > most:
+            raise too_large(size, most)
         return found
 
     def before(self, collection: Collection, key: str) -> bytes | None:
@@ -88,15 +94,17 @@ class Transaction(msgspec.Struct, eq=False):
         )
         return before if holder is None else holder.before(collection, key)
 
-    def end(self) -> None:
-        """Let go of what was touched, or hand it to the transaction around this one."""
+    def let_go(self) -> None:
+        """Let go of what was touched."""
+        for collection, key, _, _, _ in self.touched:
+            collection.held.pop(key, None)
+
+    def hand_to(self, above: Transaction) -> None:
+        """Let the transaction around this one have what was touched."""
         for collection, key, document, before, holder in self.touched:
-            if self.above is None:
-                collection.held.pop(key, None)
-                continue
-            collection.held[key] = self.above
-            if holder is not self.above:
-                self.above.touched.append((collection, key, document, before, holder))
+            collection.held[key] = above
+            if holder is not above:
+                above.touched.append((collection, key, document, before, holder))
 
     def undo(self) -> None:
         """Bring all back that was touched, and let go of it. If it raises, it may be called again.
@@ -137,6 +145,10 @@ class Reading(Transaction):
             f"cannot change document {key!r} of {collection.name!r} in a transaction that only "
             "reads; use one without reads_only=True"
         )
+
+
+def too_large(size: int, most: int) -> StoreError:
+    return StoreError(f"cannot commit {size} bytes of documents at once; the most is {most}")
 
 
 def is_around(transaction: Transaction, inner: Transaction) -> bool:

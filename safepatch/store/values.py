@@ -19,8 +19,8 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
 checksum = crc32c
 
-_ANY: Set[type] = frozenset({str, bool, type(None)})  # types of which nearly all can be stored
-_SURE = _ANY - {str}  # and those of which every one can
+_SURE: Set[type] = frozenset({bool, type(None)})  # types of which every value can be stored
+_ENCODED = _SURE | {int, str}  # and those of which every one can that `encode` takes
 # Dicts and lists within one another. Reading takes as much of the stack as writing does, and who
 # opens the store may be deeper in it than who wrote; Python allows for 1000 in all.
 _LEVELS = 500
@@ -60,8 +60,8 @@ def comes_back(document: Any, data: bytes) -> bool:
     return same
 
 
-def need_storable(collection: str, key: str, document: Any, sure: Set[type] = _ANY) -> None:
-    """Raise NotStorableError for what would not come back as it is.
+def need_storable(collection: str, key: str, document: Any, sure: Set[type] = _ENCODED) -> None:
+    """Raise NotStorableError for what would not come back as it is, of what `encode` took.
 
     Values of types that are `sure` are not looked at.
     """

@@ -353,6 +353,30 @@ def test_what_imports_greenlet_within_a_transaction_stays_in_it(directory):
     assert printed.splitlines() == ["{'c': {'k': 1}} {}", "1 []"]
 
 
+def test_where_greenlet_is_not_installed_threads_count_exactly(directory):
+    from children import child
+
+    printed = child(
+        f"""
+        import sys, threading
+        sys.modules["greenlet"] = None
+        from safepatch.store import Store, durable
+        with Store({str(directory)!r}, every=0) as store:
+            @durable(store)
+            def increment():
+                store.root["c"]["n"] = store.root["c"].get("n", 0) + 1
+            threads = [threading.Thread(target=increment) for _ in range(20)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            print(store.root, store.root.open)
+        """
+    )
+
+    assert printed == "{'c': {'n': 20}} {}"
+
+
 def test_a_transaction_that_ends_after_the_store_was_closed_is_refused(directory):
     """And writes nothing: another program may have the files by then."""
     begun, closed, told = threading.Event(), threading.Event(), []

@@ -259,6 +259,17 @@ def test_a_transaction_that_is_too_large_is_refused_and_brought_back(store, monk
     assert store.root == {}
 
 
+def test_what_was_changed_outside_and_is_too_large_is_told_and_left(store, monkeypatch):
+    monkeypatch.setattr(store.opened(), "most", 1000)
+    store.root["c"]["k"] = "x" * 1000
+
+    with pytest.raises(StoreError, match="the most is 1000"):
+        store.sync()
+
+    store.root["c"]["k"] = "x"
+    assert store.sync() == [("c", "k")]
+
+
 def test_writing_outside_to_what_a_transaction_holds_conflicts(store):
     """In one thread this takes greenlets; here the open transaction is made another's."""
     store.root["c"]["k"] = 1
