@@ -97,9 +97,8 @@ class Snapshots:
             commits.end()
             self.commits = new = Commits(self._write)
             new.inline, commits = commits.inline, new
-        image = self._image()
-        with commits.lock:
-            ticket = commits.append(image)
+        with commits.lock:  # so that no older image comes after this one
+            ticket = commits.append(self._image())
         commits.wait(ticket)
         if self._error is not None:
             raise StoreError(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 
 import pytest
 from children import child
@@ -133,6 +134,30 @@ def test_the_loop_goes_on_while_an_image_goes_to_the_disk(directory):
     )
 
     assert printed == "True"
+
+
+def test_no_image_that_was_made_earlier_comes_after_a_later_one(store, directory, monkeypatch):
+    made, written = threading.Event(), threading.Event()
+    kept = store.opened()
+    make = kept._image
+
+    def slowly():
+        image = make()
+        if not made.is_set():
+            made.set()
+            written.wait(0.2)
+        return image
+
+    monkeypatch.setattr(kept, "_image", slowly)
+    thread = threading.Thread(target=store.sync)
+    thread.start()
+    made.wait()
+    store.root["n"] = 1
+    store.sync()
+    written.set()
+    thread.join()
+
+    assert image(directory) == {"n": 1}
 
 
 def test_a_write_that_fails_leaves_the_last_image_and_may_be_tried_again(store, directory, patches):
