@@ -155,8 +155,9 @@ def ops(file: BinaryIO, told: Told | None = None) -> Iterator[Op]:
 
 def op(collection: str, key: str, document: Any) -> Op:
     """What is written to have a document. Raises NotStorableError."""
+    data = encoded(collection, key, document)
     need_storable(collection, key, document)
-    return collection, key, encoded(collection, key, document)
+    return collection, key, data
 
 
 def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
