@@ -68,12 +68,17 @@ class Commits(Generic[T]):
             ) from self.failure
 
     def append(self, transaction: T) -> int:
-        """Put a transaction into the next batch; its ticket. One thread at a time may call it."""
+        """Put a transaction into the next batch; its ticket.
+
+        For who holds a lock that keeps others from the same: the store's, or of images this one's.
+        """
         if self.failure is not None:
             self.need_working()
         if self.closed:
             raise ClosedError("cannot commit: the store was closed meanwhile")
-        self.appended += 1  # and no call, after which Ctrl-C may come, before it is in the batch
+        # Neither Ctrl-C nor another thread comes in from the look at `closed` to here, for there is
+        # no call of a function.
+        self.appended += 1
         self._next.append(transaction)
         return self.appended
 

@@ -265,9 +265,6 @@ class Kept:
                 self.sync()
         finally:
             with contextlib.suppress(FailedError):
-                if self.commits.failure is None:
-                    with self.lock:  # nobody is amid a commit
-                        self.commits.closed = True
                 self.commits.close()
             self.engine.close()
 

@@ -160,7 +160,7 @@ class Crowd:
 
     def __init__(self, here: Any) -> None:
         self._hub, self._over = here, False
-        self._waiters: deque[Any] = deque()
+        self._waiters: dict[Any, None] = {}
         self._turn = _turns.setdefault(here, deque())
         # It keeps the loop from ending, too, when there is nothing else to wait for.
         self._watcher = here.loop.async_()
@@ -172,19 +172,16 @@ class Crowd:
             me, here, turn = current(), self._hub, self._turn
             if me is here:
                 here.switch()  # which refuses it
+            self._waiters[me] = None  # no call, after which a signal handler may run
             try:
-                self._waiters.append(me)
                 _switch(turn[0] if turn else here)
             finally:
                 if turn and turn[0] is me:
                     turn.popleft()
-                else:  # such as a timeout's, or Ctrl-C
-                    self._leave(me)
-
-    def _leave(self, me: Any) -> None:
-        waiters = self._turn if self._over else self._waiters
-        if me in waiters:
-            waiters.remove(me)
+                elif not self._over:  # such as a timeout's, or Ctrl-C
+                    self._waiters.pop(me, None)  # here, for Ctrl-C may come as a function begins
+                elif me in turn:
+                    turn.remove(me)
 
     def wake(self) -> None:
         """Let them go on, when it is the hub's turn. To be called once, from any thread."""
@@ -195,20 +192,24 @@ class Crowd:
 
     def _wake(self) -> None:
         turn = self._turn
-        if not self._over:
-            self._over = True
-            turn += self._waiters  # both before any call, and so before Ctrl-C: once only
-        self._watcher.stop()
-        self._watcher.close()
-        while turn:
-            waiter = turn[0]
-            try:
-                waiter.switch()
-            except BaseException:
-                if turn and turn[0] is waiter:
-                    raise  # Ctrl-C, before it went on
-                # Of a bare greenlet, whose parent this one is.
-                self._hub.handle_error(waiter, *sys.exc_info())
+        try:
+            if not self._over:
+                self._over = True
+                turn += self._waiters  # both before any call, and so before Ctrl-C: once only
+            self._watcher.stop()
+            self._watcher.close()
+            while turn:
+                waiter = turn[0]
+                try:
+                    waiter.switch()
+                except BaseException:
+                    if turn and turn[0] is waiter:
+                        raise  # Ctrl-C, before it went on
+                    # Of a bare greenlet, whose parent the hub is: this one, or one after it.
+                    self._hub.handle_error(self, *sys.exc_info())
+        except BaseException:  # Ctrl-C, before all went on, and nobody may call again
+            self._hub.loop.run_callback(self._wake)
+            raise
 
 
 # Of each hub, the greenlets that are to go on, the first of them next.

@@ -155,3 +155,58 @@ def test_one_that_somebody_has_made_go_on_is_not_disturbed_later(when):
     )
 
     assert printed.splitlines() == ["['a', 'b', 'c'] False", "['A', 'B', 'C']"]
+
+
+@pytest.mark.parametrize("call", ["stop", "close"])
+def test_an_interrupt_of_who_wakes_them_leaves_nobody_waiting(call):
+    printed = run(
+        f"""
+        hub.exception_stream = None
+        hub.handle_system_error = lambda *error: told.append("interrupted")
+        class Interrupted:
+            def __init__(self, watcher):
+                self.watcher = watcher
+            def __getattr__(self, name):
+                if name == "{call}" and "interrupted" not in told:
+                    raise KeyboardInterrupt
+                return getattr(self.watcher, name)
+        first._watcher = Interrupted(first._watcher)
+        all = spawned(a=(), b=())
+        first.wake()
+        gevent.sleep(0.01)
+        second.wake()
+        gevent.joinall(all, timeout=5)
+        print(*told)
+        """
+    )
+
+    assert printed == "interrupted a b A B"
+
+
+def test_one_that_is_interrupted_as_its_time_is_up_is_gone():
+    printed = run(
+        """
+        import sys
+        def look(frame, event, called):
+            if frame.f_code.co_name == "wait" and event == "c_return" and called.__name__ == "pop":
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+        def one_that_is_interrupted():
+            sys.setprofile(look)
+            try:
+                with gevent.Timeout(0.01):
+                    first.wait(9)
+            except BaseException as error:
+                told.append(repr(error))
+        ended = gevent.spawn(one_that_is_interrupted)
+        gevent.sleep(0.05)
+        a, = spawned(a=())
+        first.wake()
+        gevent.sleep(0)
+        second.wake()
+        gevent.joinall([a, ended], timeout=5)
+        print(told)
+        """
+    )
+
+    assert printed == "['KeyboardInterrupt()', 'a', 'A']"
