@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from children import child
 
 import safepatch.store
 from safepatch.store import FailedError, NotStorableError, Store, durable
@@ -190,3 +191,41 @@ def in_a_thread(function):
     assert not thread.is_alive(), "it waits for a lock that nobody lets go"
     if raised:
         raise raised[0]
+
+
+def test_who_interrupts_closing_waits_for_no_transaction_of_another_thread(tmp_path):
+    """And the files are let go."""
+    printed = child(
+        f"""
+        import os, signal, threading
+        from safepatch.store import ClosedError, Store
+        store = Store({str(tmp_path / "state")!r}, every=0)
+        begun, go_on, told = threading.Event(), threading.Event(), []
+        def body():
+            try:
+                with store.transaction():
+                    store.root["c"]["k"] = 1
+                    begun.set()
+                    go_on.wait(20)
+            except ClosedError:
+                told.append("refused")
+        thread = threading.Thread(target=body)
+        thread.start()
+        begun.wait()
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            store.close()
+        except KeyboardInterrupt:
+            told.append("interrupted")
+        print(store, thread.is_alive())
+        with Store(store.path, every=0) as again:
+            go_on.set()
+            thread.join()
+            print(told, again.root)
+        """
+    )
+
+    assert printed.splitlines() == [
+        f"<Store '{tmp_path}/state', it was closed> True",
+        "['interrupted', 'refused'] {}",
+    ]
