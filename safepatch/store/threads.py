@@ -168,11 +168,13 @@ class Crowd:
 
     def wait(self, seconds: float) -> None:
         """Wait, however long it takes; or return earlier, for whatever reason."""
+        me, here, turn = current(), self._hub, self._turn
         if not self._over:
-            me, here, turn = current(), self._hub, self._turn
             if me is here:
                 here.switch()  # which refuses it
-            self._waiters[me] = None  # no call, after which a signal handler may run
+            # From the look at `_over` to the switch there is no call, after which the handler of a
+            # signal may run, and have them woken.
+            self._waiters[me] = None
             try:
                 _switch(turn[0] if turn else here)
             finally:

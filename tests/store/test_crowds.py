@@ -28,6 +28,12 @@ def spawned(**meanwhile):
     found = [gevent.spawn(one, name, *more) for name, more in meanwhile.items()]
     gevent.sleep(0)
     return found
+
+def wake(*all):
+    first.wake()
+    gevent.sleep(0.01)
+    second.wake()
+    gevent.joinall(all, timeout=5)
 """
 
 
@@ -62,10 +68,7 @@ def test_one_that_ends_when_it_would_be_its_turn_is_passed_over():
             hub.loop.run_callback(getcurrent().switch)
             b.throw(GreenletExit)  # whose end leads to the hub
         a, c, b = spawned(a=[end], c=(), b=())
-        first.wake()
-        gevent.sleep(0)
-        second.wake()
-        gevent.joinall([a, b, c])
+        wake(a, b, c)
         print(told, b.dead)
         """
     )
@@ -78,10 +81,7 @@ def test_one_that_ends_while_it_waits_is_passed_over():
         """
         a, b = spawned(a=(), b=())
         a.kill()
-        first.wake()
-        gevent.sleep(0)
-        second.wake()
-        gevent.joinall([a, b])
+        wake(a, b)
         print(told)
         """
     )
@@ -111,7 +111,7 @@ def test_one_that_waits_for_something_else_holds_up_nobody():
 def test_what_a_bare_greenlet_raises_is_told_to_the_loop_and_holds_up_nobody():
     printed = run(
         """
-        hub.handle_error = lambda context, kind, error, at: told.append(repr(error))
+        hub.handle_error = lambda whose, kind, error, at: told.append((whose is first, repr(error)))
         def bare():
             first.wait(9)
             raise LookupError(7)
@@ -119,15 +119,12 @@ def test_what_a_bare_greenlet_raises_is_told_to_the_loop_and_holds_up_nobody():
         hub.loop.run_callback(greenlet(bare, parent=hub).switch)
         gevent.sleep(0)
         b, = spawned(b=())
-        first.wake()
-        gevent.sleep(0)
-        second.wake()
-        gevent.joinall([a, b])
+        wake(a, b)
         print(told)
         """
     )
 
-    assert printed == "['a', 'LookupError(7)', 'b', 'A', 'B']"
+    assert printed == "['a', (True, 'LookupError(7)'), 'b', 'A', 'B']"
 
 
 @pytest.mark.parametrize("when", ["before they are woken", "when it would soon be its turn"])
@@ -172,10 +169,7 @@ def test_an_interrupt_of_who_wakes_them_leaves_nobody_waiting(call):
                 return getattr(self.watcher, name)
         first._watcher = Interrupted(first._watcher)
         all = spawned(a=(), b=())
-        first.wake()
-        gevent.sleep(0.01)
-        second.wake()
-        gevent.joinall(all, timeout=5)
+        wake(*all)
         print(*told)
         """
     )
@@ -201,12 +195,30 @@ def test_one_that_is_interrupted_as_its_time_is_up_is_gone():
         ended = gevent.spawn(one_that_is_interrupted)
         gevent.sleep(0.05)
         a, = spawned(a=())
-        first.wake()
-        gevent.sleep(0)
-        second.wake()
-        gevent.joinall([a, ended], timeout=5)
+        wake(a, ended)
         print(told)
         """
     )
 
     assert printed == "['KeyboardInterrupt()', 'a', 'A']"
+
+
+def test_one_that_comes_while_a_signal_has_them_woken_does_not_wait():
+    printed = run(
+        """
+        from safepatch.store import threads
+        def current_with_a_signal():
+            threads.current = getcurrent
+            hub.loop.run_callback(first.wake)
+            gevent.sleep(0)
+            return getcurrent()
+        threads.current = current_with_a_signal
+        a, = spawned(a=())
+        gevent.sleep(0.01)
+        second.wake()
+        a.join(timeout=5)
+        print(told)
+        """
+    )
+
+    assert printed == "['a', 'A']"
