@@ -397,6 +397,27 @@ def test_a_transaction_at_the_end_of_the_program_needs_no_thread(run):
     assert printed == "0 {'c': {'k': 1}}"
 
 
+def test_the_program_does_not_end_amid_what_threads_do_which_would_crash(run):
+    printed = run(
+        """
+        from safepatch.store.threads import Worker
+        gevent.sleep(0)  # gevent hangs if threads are the first to use it, several at once
+
+        def work():
+            for _ in range(5000):
+                gevent.sleep(0)  # in a hub of the thread's own
+            os.write(1, b"done ")
+
+        for _ in range(4):
+            worker = Worker()
+            worker.do(work)
+            worker.end()
+        """
+    )
+
+    assert printed == "done done done done"
+
+
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("engine", ["journal", "sqlite", "snapshot"])
 def test_the_child_of_a_fork_does_not_go_on_with_closing_the_store(engine, turns):
