@@ -143,7 +143,10 @@ class Store:
                 try:
                     kept.tick()
                 except Exception:
-                    logger.exception("%s: what is done every %s seconds failed", self._shown, every)
+                    if not stop.is_set():  # and closing tells by itself of what fails
+                        logger.exception(
+                            "%s: what is done every %s seconds failed", self._shown, every
+                        )
 
         self._stop = stop
         beside(run, "safepatch-store")

@@ -7,7 +7,9 @@ import threading
 import pytest
 from children import child
 
+from safepatch import patch
 from safepatch.store import CorruptError, LockedError, Store, StoreError
+from safepatch.store.snapshots import Snapshots
 
 
 @pytest.fixture
@@ -57,6 +59,29 @@ def test_an_image_is_written_every_so_often_and_at_the_end(directory, patch):
 
     assert printed == "written"
     assert image(directory)["n"] == 2
+
+
+def test_what_is_done_every_so_often_tells_of_failures_but_not_after_closing(directory, caplog):
+    begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def tick(kept):
+        begun.release()
+        assert go_on.acquire(timeout=10)
+        raise OSError("it failed")
+
+    with (
+        patch((Snapshots, "tick"), lambda wrapped: tick),
+        Store(directory, mode="snapshot", every=0.001) as store,
+    ):
+        assert begun.acquire(timeout=10)
+        go_on.release()
+        assert begun.acquire(timeout=10)  # the second time, so that the first was told of
+        store.close()
+        (ticking,) = [t for t in threading.enumerate() if t.name == "safepatch-store"]
+        go_on.release()
+        ticking.join(10)
+
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [OSError]
 
 
 def test_images_are_written_also_if_a_thread_of_a_pool_was_the_first_to_use_it(directory):
