@@ -7,16 +7,22 @@ import time
 from safepatch.store import FailedError, Store, durable
 
 url, *options = sys.argv[1:]
+
+
+def tell(*words):
+    os.write(1, f"{' '.join(map(str, words))}\n".encode())  # a line or nothing, whenever killed
+
+
 store = Store(url, every=0, standby="standby" in options)
 numbers = store.root["numbers"]
-print("open", numbers.get("n", 0), flush=True)
+tell("open", numbers.get("n", 0))
 if "fork" in options:
     child = os.fork()
     if child == 0:
         os.close(1)
         time.sleep(60)
         os._exit(0)
-    print("child", child, flush=True)
+    tell("child", child)
 
 
 @durable(store)
@@ -39,6 +45,6 @@ try:
             look()
             time.sleep(0.01)
         else:
-            print("n", count(), flush=True)
+            tell("n", count())
 except FailedError as error:
-    print("failed", type(error.__cause__).__name__, error, flush=True)
+    tell("failed", type(error.__cause__).__name__, error)
