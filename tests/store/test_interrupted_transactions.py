@@ -199,6 +199,8 @@ def test_who_interrupts_closing_waits_for_no_transaction_of_another_thread(tmp_p
         f"""
         import os, signal, threading
         from safepatch.store import ClosedError, Store
+        # Which a shell has ignored in what it runs in the background.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         store = Store({str(tmp_path / "state")!r}, every=0)
         begun, go_on, told = threading.Event(), threading.Event(), []
         def body():
