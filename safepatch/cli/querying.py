@@ -76,7 +76,7 @@ def condition(text: str) -> Condition:
 def _value(typed: str) -> Any:
     try:
         return json.loads(typed)
-    except ValueError:
+    except (ValueError, RecursionError):  # as for thousands of brackets, which no document has
         return typed
 
 

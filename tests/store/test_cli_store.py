@@ -292,6 +292,14 @@ def test_query_asks_whether_two_signs_were_meant(run, state):
     assert run("query", state, "users", "--where", 'a="=b"', "--count") == (0, "0\n", "")
 
 
+def test_query_takes_brackets_without_end_for_a_text(run, state):
+    assert run("query", state, "users", "--where", f"a={'[' * 100_000}", "--count") == (
+        0,
+        "0\n",
+        "",
+    )
+
+
 def test_damage_that_does_not_keep_the_store_from_opening_is_told_as_that(run, tmp_path):
     histories.make(tmp_path / "old", [[[("a", "b", 1)]], "compact"])
     path = tmp_path / "old" / "journal-0000000000000000.log"
