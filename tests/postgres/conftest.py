@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 from postgres_servers import Proxy, Server, programs
+from writers import Program
 
 from safepatch.store import Store
 from safepatch.store.followers import Follower
@@ -77,3 +78,17 @@ def proxy(server):
 def through(server, schema, proxy):
     """The address of the same tables, through the proxy."""
     return server.url(port=proxy.port, schema=schema)
+
+
+@pytest.fixture
+def start():
+    """Start `writing.py`, with arguments; it ends with the test."""
+    started = []
+
+    def start(*arguments):
+        started.append(Program(*arguments))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.kill()

@@ -21,10 +21,10 @@ PLACES = ["/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/op
 
 
 def programs():
-    """The directory of initdb and postgres, or None."""
+    """The directory of initdb, postgres and the like, or None."""
     found = [path for place in PLACES for path in sorted(glob.glob(f"{place}/initdb"))]
     there = shutil.which("initdb") or (found[-1] if found else None)
-    return there and pathlib.Path(there).parent
+    return there and pathlib.Path(there).resolve().parent  # for others may not be linked
 
 
 def free_port():
@@ -47,11 +47,14 @@ class Server:
             self.run_as = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
             os.chown(self.directory, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
         self.data = f"{self.directory}/data"
+        self._make()
+        self.process = None
+
+    def _make(self):
         self._run(
             "initdb", "-D", self.data, "-U", "safepatch", "--auth=trust", "--no-sync",
             "--encoding=UTF8", "--locale=C",
         )  # fmt: skip
-        self.process = None
 
     def _run(self, program, *arguments):
         subprocess.run(
@@ -99,6 +102,32 @@ class Server:
         with psycopg.connect(self.url(schema=schema), autocommit=True) as connection:
             cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else None
+
+
+class Replica(Server):
+    """One that has all that another one writes, and only reads, until it is promoted."""
+
+    def __init__(self, primary):
+        self.primary = primary
+        super().__init__()
+
+    def _make(self):
+        self._run(
+            "pg_basebackup", "-D", self.data, "-d", self.primary.url(), "--write-recovery-conf",
+            "--checkpoint=fast", "--no-sync",
+        )  # fmt: skip
+
+    def catch_up(self):
+        """Wait until it has what the primary has by now."""
+        [(place,)] = self.primary.execute("SELECT pg_current_wal_flush_lsn()::text")
+        end = time.monotonic() + 30
+        while self.execute(f"SELECT pg_last_wal_replay_lsn() >= '{place}'") != [(True,)]:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    def promote(self):
+        """Make it the primary; the old one must be gone."""
+        self._run("pg_ctl", "promote", "-D", self.data)
 
 
 class Proxy:

@@ -8,32 +8,12 @@ import time
 
 import psycopg
 import pytest
-from writers import Program
+from writers import numbers_at, stand_by
 
 from safepatch.store.engines import postgres_tables as tables
 from safepatch.store.engines.postgres import Postgres
 
 SECONDS = 5.0  # that a takeover may take on a busy machine; it takes less than one
-
-
-@pytest.fixture
-def start():
-    started = []
-
-    def start(*arguments):
-        started.append(Program(*arguments))
-        return started[-1]
-
-    yield start
-    for program in started:
-        program.kill()
-
-
-def needs_consistent(numbers):
-    """What `writing.py` has left must be as one of its transactions left it."""
-    n = numbers["n"]
-    expected = {f"at {number}": [number] for number in range(max(1, n - 99), n + 1)}
-    assert numbers == {"n": n, **expected}
 
 
 def test_a_killed_writer_has_lost_nothing_that_it_acknowledged(start, url, read):
@@ -45,7 +25,7 @@ def test_a_killed_writer_has_lost_nothing_that_it_acknowledged(start, url, read)
         numbers = within(SECONDS, lambda: read())["numbers"]
 
         assert numbers["n"] in (acknowledged, acknowledged + 1)
-        needs_consistent(numbers)
+        assert numbers == numbers_at(numbers["n"])
 
 
 def within(seconds, function):
@@ -58,25 +38,6 @@ def within(seconds, function):
             if time.monotonic() > end:
                 raise
             time.sleep(0.05)
-
-
-def stand_by(start, url, server, number=1):
-    """Start a standby; it waits when this returns, and so do others."""
-    # Those who asked later than this, for others may have ended after they asked; and this one is
-    # to be among them, for a busy server may hear of an end late.
-    [(since,)] = server.execute("SELECT clock_timestamp()::text")
-    standby = start(url, "standby")
-    statement = (
-        f"SELECT count(*) >= {number} AND bool_or(backend_start > '{since}')"
-        " FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%'"
-        # Not this question, nor the one before, whose connection may still be ending.
-        f" AND query NOT LIKE '%pg_stat_activity%' AND query_start > '{since}'"
-    )
-    end = time.monotonic() + 30
-    while server.execute(statement) != [(True,)]:
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return standby
 
 
 def test_a_standby_takes_over_within_seconds_and_has_all_that_was_acknowledged(
@@ -99,7 +60,7 @@ def test_a_standby_takes_over_within_seconds_and_has_all_that_was_acknowledged(
     acknowledged = writer.kill()
     numbers = within(SECONDS, lambda: read())["numbers"]
     assert numbers["n"] in (acknowledged, acknowledged + 1)
-    needs_consistent(numbers)
+    assert numbers == numbers_at(numbers["n"])
 
 
 def test_a_standby_waits_for_as_long_as_there_is_a_writer(start, url, server):
@@ -196,7 +157,7 @@ def test_a_server_that_goes_down_stops_the_writer_and_loses_nothing(start, url, 
     numbers = read()["numbers"]
 
     assert numbers["n"] in (writer.last, writer.last + 1)
-    needs_consistent(numbers)
+    assert numbers == numbers_at(numbers["n"])
 
 
 def test_a_standby_outlives_a_restart_of_the_server(start, url, server):

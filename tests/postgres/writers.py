@@ -65,3 +65,27 @@ class Program:
             pass
         self.lines.put(["end"])
         return self.last
+
+
+def stand_by(start, url, server, number=1):
+    """Start a standby; it waits when this returns, and so do others."""
+    # Those who asked later than this, for others may have ended after they asked; and this one is
+    # to be among them, for a busy server may hear of an end late.
+    [(since,)] = server.execute("SELECT clock_timestamp()::text")
+    standby = start(url, "standby")
+    statement = (
+        f"SELECT count(*) >= {number} AND bool_or(backend_start > '{since}')"
+        " FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%'"
+        # Not this question, nor the one before, whose connection may still be ending.
+        f" AND query NOT LIKE '%pg_stat_activity%' AND query_start > '{since}'"
+    )
+    end = time.monotonic() + 30
+    while server.execute(statement) != [(True,)]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return standby
+
+
+def numbers_at(n):
+    """What `writing.py` has in its collection when it has counted to there."""
+    return {"n": n, **{f"at {number}": [number] for number in range(max(1, n - 99), n + 1)}}
