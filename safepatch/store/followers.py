@@ -12,7 +12,7 @@ from typing import Any
 
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.waiting import hub
-from safepatch.store.documents import Collection, Root
+from safepatch.store.documents import NOTES, Collection, Root
 from safepatch.store.engines import postgres_reading as reading
 from safepatch.store.engines.addresses import shown
 from safepatch.store.engines.postgres_connections import (
@@ -206,12 +206,13 @@ class Follower:
         """Come to a batch, at once."""
         with self.lock:
             for name, key in found.removed:
-                dict.pop(root[name], key, None)
+                dict.pop(root[name or NOTES], key, None)
             for name, documents in found.documents.items():
-                dict.update(root[name], documents)
+                dict.update(root[name or NOTES], documents)
             if found.whole:
-                for name, collection in [*dict.items(root)]:
-                    for key in dict.keys(collection) - found.documents.get(name, {}).keys():
+                for collection in [*dict.values(root)]:
+                    there = found.documents.get(collection.name, {})
+                    for key in dict.keys(collection) - there.keys():
                         dict.pop(collection, key)
             self.sequence, self._writer = found.sequence, found.writer
             self._seen = self._asked

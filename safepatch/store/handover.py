@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
+from safepatch.store.documents import NOTES
 from safepatch.store.engines import Engine
 from safepatch.store.errors import StoreError
 from safepatch.store.keeping import Kept, committed, sliced
@@ -116,7 +117,7 @@ class HandOver:
             self.new.close()
             again = self.make_new()
             try:
-                if COMING not in again.open()[""]:
+                if COMING not in again.open()[NOTES]:
                     again.write([[("", COMING, encode(self.old_path))]])
             finally:
                 again.close()
@@ -158,7 +159,7 @@ def hand_over(
     old = kept.engine
     root = new.open()
     try:
-        if root or root[""]:
+        if root or root[NOTES]:
             raise StoreError(f"cannot hand over to {path!r}: there is something; name a new place")
         new.write([[("", COMING, encode(old_path))]])
         HandOver(kept, new, make_new, path, old_path).run()

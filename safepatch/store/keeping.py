@@ -12,7 +12,7 @@ from typing import Any
 
 from safepatch.decorators.locks import give_lock
 from safepatch.store.commits import Commits
-from safepatch.store.documents import Collection, Root
+from safepatch.store.documents import NOTES, Collection, Root
 from safepatch.store.engines import Engine
 from safepatch.store.errors import (
     ClosedError,
@@ -26,6 +26,7 @@ from safepatch.store.transactions import MISSING, Reading, Transaction, is_aroun
 from safepatch.store.values import Op, checksum, decode, encoded, need_storable
 
 logger = logging.getLogger("safepatch.store")
+MIGRATIONS = "migrations"  # of what the store notes for itself: how many it went through
 _SLICE = 200  # documents that are looked at in one go
 _MANY = 50_000  # documents
 _MOST = 1 << 30  # bytes of a transaction
@@ -133,7 +134,7 @@ class Kept:
     def _append(self, ops: list[Op]) -> int:
         ticket = self.commits.append(ops)
         for name, key, document in ops:
-            self.root[name].note(key, document, ticket)
+            self.root[name or NOTES].note(key, document, ticket)
         return ticket
 
     # -- what was changed outside of transactions
@@ -206,8 +207,8 @@ class Kept:
 
     def migrate(self, steps: Sequence[Callable[[Root], object]]) -> None:
         """Call what was not called yet with the root, each in a transaction of its own."""
-        meta = self.root[""]
-        done = meta.get("migrations", 0)
+        meta = self.root[NOTES]
+        done = meta.get(MIGRATIONS, 0)
         if type(done) is not int or done < 0:
             raise StoreError(f"the store has {done!r} for the number of its migrations")
         if done > len(steps):
@@ -220,7 +221,7 @@ class Kept:
         for number, step in enumerate(steps[done:], done + 1):
             with Block(lambda: self, False):
                 step(self.root)
-                meta["migrations"] = number
+                meta[MIGRATIONS] = number
         self.commits.inline = False
 
     def forget(self) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from safepatch.decorators.locks import give_lock
+from safepatch.decorators.wrapping import kind_of, name_of
+from safepatch.store.documents import NOTES
 from safepatch.store.engines import engine_for
 from safepatch.store.engines.addresses import absolute, is_directory, is_postgres, shown
-from safepatch.store.errors import ClosedError
+from safepatch.store.errors import ClosedError, StoreError
 from safepatch.store.handover import hand_over, need_whole
 from safepatch.store.keeping import Block, Kept, logger
 from safepatch.store.snapshots import Snapshots
@@ -77,6 +79,12 @@ class Store:
                 raise ValueError(f"got {option}={value!r}; give a number that is not negative")
         if not (isinstance(migrations, Sequence) and all(map(callable, migrations))):
             raise TypeError(f"got migrations={migrations!r}; give a list of functions")
+        for step in migrations:
+            if (kind := kind_of(step)) != "plain":
+                raise TypeError(
+                    f"got the migration {name_of(step)!r}, a {kind} function, whose work is done "
+                    "after the call; give a plain function"
+                )
         if migrations and mode == "snapshot":
             raise ValueError("there are no migrations of snapshots; change the root after opening")
         self.path, self.mode, self.every = os.fspath(path), mode, every
@@ -113,6 +121,11 @@ class Store:
         with self.lock:
             self._need_usable()
             if self._kept is None:
+                if self in _open:
+                    raise StoreError(
+                        "cannot use the store while it is being opened; a migration is in a "
+                        "transaction already, and is given the root"
+                    )
                 need_libev()
                 _open.add(self)  # from now on a child of a fork cannot use it
                 try:
@@ -184,9 +197,16 @@ class Store:
         """Write all that there is now to a new place, which can be opened as a store.
 
         It is one moment, with what was changed outside of transactions. Raises FileExistsError if
-        there is something already, and OSError. The store goes on meanwhile.
+        there is something already, ValueError for an address, and OSError. The store goes on
+        meanwhile.
         """
-        self.opened().backup(os.fspath(path))
+        path = os.fspath(path)
+        if isinstance(path, str) and not is_directory(path):
+            raise ValueError(
+                f"cannot back up to {shown(path)!r}; give a path, and have `safepatch store copy` "
+                "write what is there then to another engine"
+            )
+        self.opened().backup(path)
 
     def hand_over(self, path: str | os.PathLike[str]) -> None:
         """Have another engine keep all that there is, while transactions go on.
@@ -284,7 +304,7 @@ class Store:
 def _kept(path: str, **options: Any) -> Kept:
     kept = Kept(engine_for(path, **options))
     try:
-        need_whole(kept.root[""], shown(path))
+        need_whole(kept.root[NOTES], shown(path))
     except BaseException:
         kept.engine.close()
         raise

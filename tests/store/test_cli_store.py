@@ -465,6 +465,11 @@ def test_load_overwrites_if_it_is_told_to(run, state, tmp_path):
         ('{"collection": "a", "key": "b", "document": 1e999}', "cannot load line 2: "),
         ('{"collection": "a", "key": "b", "document": [99999999999999999999999]}', "cannot load "),
         ('{"collection": "a", "key": 1, "document": 1}', "cannot load line 2: Expected `str`"),
+        (
+            '{"collection": "", "key": "a", "document": 1}',
+            "cannot load line 2: the document 'a' is",
+        ),
+        ('{"collection": "", "key": "migrations", "document": ""}', "cannot load line 2: the docu"),
     ],
 )
 def test_of_lines_that_cannot_be_loaded_none_is(run, tmp_path, text, said):

@@ -407,6 +407,22 @@ def test_what_are_no_migrations_are_refused_when_it_is_made(directory, migration
         Store(directory, migrations=migrations)
 
 
+async def coroutine(root):
+    pass
+
+
+def generator(root):
+    yield
+
+
+@pytest.mark.parametrize("step", [coroutine, generator])
+def test_a_migration_whose_work_is_done_after_the_call_is_refused(directory, step):
+    with pytest.raises(
+        TypeError, match=rf"got the migration .*{step.__name__}', a {step.__name__}"
+    ):
+        Store(directory, migrations=[print, step])
+
+
 def test_a_path_of_bytes_is_refused(directory):
     with pytest.raises(TypeError, match="give it as a text"):
         Store(os.fsencode(directory))
@@ -512,6 +528,26 @@ class TestMigrations:
 
         with pytest.raises(StoreError, match="1 migrations, but 0 are given"):
             Store(directory).root
+
+    def test_the_store_itself_cannot_be_used_within_one(self, directory):
+        def migrate(root):
+            with store.transaction():
+                root["c"]["k"] = 1
+
+        store = Store(directory, migrations=[migrate])
+        with pytest.raises(StoreError, match="a migration is in a transaction already"):
+            store.root
+
+
+@pytest.mark.parametrize("address", ["sqlite:///copy.db", "postgresql:///app", "sqlite:copy.db"])
+def test_a_backup_goes_to_no_address(directory, tmp_path, monkeypatch, address):
+    monkeypatch.chdir(tmp_path)
+    with Store(directory) as store:
+        store.root["c"]["k"] = 1
+        with pytest.raises(ValueError, match="give a"):
+            store.backup(address)
+
+    assert not list(tmp_path.glob("*:*"))
 
 
 def test_nothing_is_left_open(directory):

@@ -10,11 +10,13 @@ from typing import Any, BinaryIO
 import msgspec
 
 from safepatch.store import snapshots
+from safepatch.store.documents import NOTES
 from safepatch.store.engines.addresses import is_directory, is_postgres, shown, sqlite_file
 from safepatch.store.engines.journal.files import Told
 from safepatch.store.engines.journal.images import grouped
 from safepatch.store.errors import StoreError
 from safepatch.store.handover import GONE, need_whole
+from safepatch.store.keeping import MIGRATIONS
 from safepatch.store.store import Store
 from safepatch.store.tools.reading import (
     has_snapshots,
@@ -81,7 +83,7 @@ def contents(path: str, told: Told | None = None) -> Iterator[Contents]:
     need_there(path)
     if not is_directory(path):
         with opened(path) as kept:
-            yield {"": kept.root[""], **kept.root}
+            yield {"": kept.root[NOTES], **kept.root}
     elif has_snapshots(path):
         yield _snapshot(path)
     else:
@@ -154,7 +156,13 @@ def ops(file: BinaryIO, told: Told | None = None) -> Iterator[Op]:
 
 
 def op(collection: str, key: str, document: Any) -> Op:
-    """What is written to have a document. Raises NotStorableError."""
+    """What is written to have a document. Raises NotStorableError, and StoreError for what is to be
+    among what the store notes for itself, and is none of that."""
+    if not collection and (key, type(document)) != (MIGRATIONS, int):
+        raise StoreError(
+            f"the document {key!r} is in a collection whose name is empty, which the store keeps "
+            "for itself; name it"
+        )
     data = encoded(collection, key, document)
     need_storable(collection, key, document)
     return collection, key, data
@@ -177,7 +185,7 @@ def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
     count = 0
     with opened(path, segment=_ONE_FILE) as kept:
         root = kept.root
-        if not overwrite and (len(root) or root[""]):
+        if not overwrite and (len(root) or root[NOTES]):
             raise StoreError(
                 f"cannot write into {shown(path)!r}: it has documents already "
                 f"({', '.join(root)}); name a new store, or allow it with --overwrite"
