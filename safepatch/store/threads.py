@@ -23,6 +23,7 @@ except ImportError:
     greenlet: Any = None  # type: ignore[no-redef]
 
 R = TypeVar("R")
+_PATIENCE = 10.0  # seconds that the end of the program waits for threads
 
 #: What runs here: a greenlet, of which each thread has one at least, or a thread.
 current: Callable[[], Any] = get_ident if greenlet is None else greenlet.getcurrent
@@ -230,8 +231,7 @@ class Worker:
     def __init__(self) -> None:
         self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self.do = self._work.put
-        self._over = native("_thread", "allocate_lock")()
-        self._over.acquire()
+        self._wait, self._over = latch()
         native("_thread", "start_new_thread")(self._run, ())
         _running.add(self)
 
@@ -247,16 +247,15 @@ class Worker:
                     made.destroy(destroy_loop=True)
             finally:
                 _running.discard(self)
-                self._over.release()
+                self._over()
 
     def end(self) -> None:
         """When all that it was given is done."""
         self._work.put(None)
 
-    def join(self) -> None:
-        """Wait until it has ended, without letting other greenlets run."""
-        with self._over:
-            pass
+    def join(self, seconds: float) -> None:
+        """Wait until it has ended, some seconds at most, without letting other greenlets run."""
+        self._wait(seconds)
 
 
 _running: set[Worker] = set()
@@ -264,10 +263,12 @@ _running: set[Worker] = set()
 
 def _end_all() -> None:
     # A thread that is amid a switch of greenlets when Python takes itself apart crashes: it is
-    # ended right there, and what greenlet has on its stack with it, which is no longer valid.
+    # ended right there, and what greenlet has on its stack with it, which is no longer valid. One
+    # that hangs is amid something else.
+    until = time.monotonic() + _PATIENCE
     for worker in [*_running]:
         worker.end()
-        worker.join()
+        worker.join(max(0.0, until - time.monotonic()))
 
 
 atexit.register(_end_all)

@@ -8,6 +8,7 @@ import time
 
 import psycopg
 import pytest
+from children import child
 from writers import numbers_at, stand_by
 
 from safepatch.store.engines import postgres_tables as tables
@@ -73,6 +74,45 @@ def test_a_standby_waits_for_as_long_as_there_is_a_writer(start, url, server):
     assert standby.lines.empty()
     writer.kill()
     standby.hear("open", SECONDS)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "",
+        "import gevent; gevent.sleep(0)",
+        "from gevent import monkey; monkey.patch_all(); import time; time.sleep(0)",
+    ],
+    ids=["plain", "gevent", "patched"],
+)
+def test_a_signal_ends_a_program_that_stands_by(url, store, first):
+    assert store.root == {}
+    began = time.monotonic()
+    child(
+        f"""
+        {first}
+        import signal, sys
+        from safepatch.store import Store
+        signal.signal(signal.SIGALRM, lambda *_: sys.exit())
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        Store({url!r}, every=0, standby=True).root
+        """
+    )
+
+    assert time.monotonic() - began < SECONDS
+
+
+def test_a_standby_in_a_thread_does_not_keep_the_program_from_ending(url, store):
+    assert store.root == {}
+    child(
+        f"""
+        import threading, time
+        from safepatch.store import Store
+        store = Store({url!r}, every=0, standby=True)
+        threading.Thread(target=lambda: store.root, daemon=True).start()
+        time.sleep(1)
+        """
+    )
 
 
 def test_of_several_standbys_one_takes_over(start, url, server):

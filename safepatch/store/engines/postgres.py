@@ -82,7 +82,11 @@ class Postgres:
 
         Blocks the whole thread, under gevent too.
         """
-        return blocking(self._open)
+        try:
+            return blocking(self._open)
+        except BaseException:  # such as Ctrl-C, while it is being done in a thread
+            self._closed.set()
+            raise
 
     def _open(self) -> Root:
         root = Root()
@@ -92,9 +96,11 @@ class Postgres:
             self._number = tables.lock_of(self._connection, self.shard)
             until = time.monotonic() + _GRACE
             while not self._lock(self._connected(), until):
-                native("time", "sleep")(_EVERY)
+                self._pause()
+            self._need_wanted()
             self._take_over(self._connected())
             tables.fill(root, tables.read(self._connected(), self.shard))
+            self._need_wanted()
         except (Error, TimeoutError) as error:
             self._leave()
             raise StoreError(f"cannot open {shown(self.url)!r}: {error}") from error
@@ -131,7 +137,15 @@ class Postgres:
                 self._connection = connect(self.url)
                 self._number = tables.lock_of(self._connection, self.shard)
                 return
-            native("time", "sleep")(_EVERY)
+            self._pause()
+
+    def _pause(self) -> None:
+        self._need_wanted()
+        native("time", "sleep")(_EVERY)
+
+    def _need_wanted(self) -> None:
+        if self._closed.is_set():
+            raise StoreError(f"nobody waits for {shown(self.url)!r} to be opened any more")
 
     def _who(self, connection: Connection) -> str:
         found = connection.execute(_HOLDER, [self._number]).fetchone()
