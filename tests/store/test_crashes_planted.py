@@ -109,9 +109,10 @@ def test_that_readers_do_not_wait_is_found():
         return commit
 
     with pytest.raises(NotCrashSafe):
-        check_crashes(
-            with_mistake(read_and_write, (keeping.Kept, "commit", hasty)), check_what_was_read
-        )
+        for _ in range(10):  # a busy machine may leave the reader no time
+            check_crashes(
+                with_mistake(read_and_write, (keeping.Kept, "commit", hasty)), check_what_was_read
+            )
 
 
 def goes_on(directory, note):
