@@ -18,8 +18,17 @@ from safepatch.decorators import waiting
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.threads import get_ident
 from safepatch.store import syncing
-from safepatch.store.errors import ClosedError, FailedError
-from safepatch.store.threads import Crowd, Worker, latch, native, pause, raise_later, when_idle
+from safepatch.store.errors import ClosedError, FailedError, StoreError
+from safepatch.store.threads import (
+    Crowd,
+    Worker,
+    current,
+    latch,
+    native,
+    pause,
+    raise_later,
+    when_idle,
+)
 
 T = TypeVar("T")
 # How to wait and to wake, for each hub of gevent, and for threads without one.
@@ -52,6 +61,7 @@ class Commits(Generic[T]):
         self._next: list[T] = []
         self._under_way = 0  # the last ticket of the batch that is being written
         self._busy = False
+        self._leader: Any = None  # the thread or greenlet that is just about to see to that
         self._now_events: Events = {}
         self._next_events: Events = {}
         self._worker: Worker | None = None  # who writes under gevent
@@ -66,6 +76,14 @@ class Commits(Generic[T]):
                 f"the store stopped, because a write failed with {self.failure!r}; see to the "
                 "cause, and start again from what is on disk"
             ) from self.failure
+
+    def need_not_amid_write(self) -> None:
+        """Raise StoreError in what has come amid the write here, such as a signal's handler."""
+        if self._busy and self._leader == current():
+            raise StoreError(
+                "cannot wait for the disk amid the write that would be waited for, as in the "
+                "handler of a signal; raise an exception there, and go on where it is caught"
+            )
 
     def append(self, transaction: T) -> int:
         """Put a transaction into the next batch; its ticket.
@@ -120,17 +138,21 @@ class Commits(Generic[T]):
                     self._busy, self._idle = False, None
                 if self._sync is not None and (self._sync[0] is not here or inline):
                     return functools.partial(self._help, inline)
+                self.need_not_amid_write()
                 lead, self._busy = not self._busy, True
-                if lead and not inline:
-                    self._idle = here
+                if lead:
+                    self._leader = current()
+                    self._idle = None if inline else here
                 wait = None if lead and inline else self._join(here, ticket)
             if wait is None:
                 self._write_next()
             elif lead:
                 when_idle(here, functools.partial(self._write_beside, here))
+                self._leader = None
         except BaseException as error:
             # Such as Ctrl-C, just before it wrote: all others would wait for it for ever.
             if lead:
+                self._leader = None
                 self.stop(error)
             raise
         return wait
@@ -247,7 +269,7 @@ class Commits(Generic[T]):
                 self.batches += 1
             else:
                 self.failure = failure
-            self._busy, self._sync = False, None
+            self._busy, self._sync, self._leader = False, None, None
 
     def _go_on(self, woken: list[Event], failure: BaseException | None) -> None:
         _wake(woken)

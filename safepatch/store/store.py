@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import math
 import os
@@ -259,12 +260,15 @@ class Store:
         """Have all changes on disk, as `sync` does, and let others open the store. Idempotent.
 
         `with store:` opens it again; without that, using it raises ClosedError. It is called when
-        the program ends, too. Raises what `sync` raises, and the store is closed then as well.
+        the program ends, too. Raises what `sync` raises, and the store is closed then as well; but
+        StoreError, and nothing is done, in a signal's handler that has come amid a write.
         """
         self._close(last=False)
 
     def _close(self, *, last: bool) -> None:
         with self.lock:
+            if self._kept is not None:
+                self._kept.commits.need_not_amid_write()
             self._over = self._over or "it was closed"
             kept, self._kept = self._kept, None
             self._stop.set()
@@ -319,8 +323,11 @@ _open: set[Store] = set()
 
 
 def _close_all() -> None:
-    for store in [*_open]:
-        store._close(last=True)
+    with contextlib.ExitStack() as all_of_them:  # also if one of them fails
+        for store in [*_open]:
+            # What is being opened by another thread, as a standby that waits, has nothing to keep.
+            if store._kept is not None or store._closing is not None:
+                all_of_them.callback(store._close, last=True)
 
 
 def _forget_all() -> None:

@@ -3,10 +3,12 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
-from children import child
+from children import ROOT, child
 
 from safepatch.store import (
     ClosedError,
@@ -548,6 +550,62 @@ def test_a_backup_goes_to_no_address(directory, tmp_path, monkeypatch, address):
             store.backup(address)
 
     assert not list(tmp_path.glob("*:*"))
+
+
+def test_the_program_ends_with_all_stores_closed_though_one_cannot_keep_all_it_has(tmp_path):
+    source = f"""
+from safepatch.store import Store
+stores = [Store({str(tmp_path)!r} + "/" + str(number)) for number in range(8)]
+for number, store in enumerate(stores):
+    store.root["c"]["k"] = object() if number in (2, 5) else number
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", source],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert "NotStorableError" in ran.stderr
+    for number in range(8):
+        with Store(tmp_path / str(number)) as store:
+            assert store.root == ({} if number in (2, 5) else {"c": {"k": number}})
+
+
+def test_a_signals_handler_is_refused_to_close_amid_the_write_that_it_interrupts(directory):
+    printed = child(
+        f"""
+        import signal
+        import safepatch
+        from safepatch.store import Store, StoreError
+        store = Store({str(directory)!r}, every=0)
+        store.root["c"]["k"] = 0
+        store.sync()
+
+        def handler(*_):
+            try:
+                store.close()
+            except StoreError as error:
+                print(str(error)[:37])
+
+        def interrupted(wrapped):
+            def fdatasync(file):
+                signal.raise_signal(signal.SIGTERM)
+                return wrapped(file)
+            return fdatasync
+
+        signal.signal(signal.SIGTERM, handler)
+        with safepatch.patch("os:fdatasync", interrupted), store.transaction():
+            store.root["c"]["k"] = 1
+        store.root["c"]["k"] = 2
+        store.close()
+        """
+    )
+
+    assert {*printed.splitlines()} == {"cannot wait for the disk amid the write"[:37]}
+    with Store(directory) as store:
+        assert store.root == {"c": {"k": 2}}
 
 
 def test_nothing_is_left_open(directory):
