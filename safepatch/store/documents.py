@@ -12,10 +12,6 @@ from safepatch.store.values import checksum
 if TYPE_CHECKING:
     from safepatch.store.transactions import Transaction
 
-#: Where a root has what the store notes for itself, such as its migrations: a collection named "",
-#: to be found as `root[name or NOTES]`. That is no text, so that no program comes there by mistake.
-NOTES: Any = ()
-
 # The open transactions of a store, by the thread or greenlet that each belongs to.
 Open = dict[Any, "Transaction"]
 
@@ -169,7 +165,8 @@ class Root(Documents):
     def __init__(self) -> None:
         self.kept: Any = None  # what does the work of the open store; set by that
         self.open: Open = {}
-        dict.__setitem__(self, NOTES, self._make(""))  # which no iteration shows
+        # What the store notes for itself, which no iteration shows.
+        dict.__setitem__(self, "", self._make(""))
 
     # Not of MutableMapping: so reading a collection takes no longer than of a dict.
     __getitem__ = dict.__getitem__
@@ -220,7 +217,7 @@ class Root(Documents):
                 f"got {documents!r} for the collection {name!r}; give a mapping of documents, "
                 f"and a single value a key of its own: root[{name!r}]['value'] = ..."
             )
-        collection = self[name]
+        collection = self[name] if name else self.__missing__(name)  # which refuses it
         if documents is not collection:  # which `root[name] |= ...` assigns
             collection.touch_removed()
             for key in [key for key in collection if key not in documents]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.waiting import hub
-from safepatch.store.documents import NOTES, Collection, Root
+from safepatch.store.documents import Collection, Root
 from safepatch.store.engines import postgres_reading as reading
 from safepatch.store.engines.addresses import shown
 from safepatch.store.engines.postgres_connections import (
@@ -206,9 +206,9 @@ class Follower:
         """Come to a batch, at once."""
         with self.lock:
             for name, key in found.removed:
-                dict.pop(root[name or NOTES], key, None)
+                dict.pop(root[name], key, None)
             for name, documents in found.documents.items():
-                dict.update(root[name or NOTES], documents)
+                dict.update(root[name], documents)
             if found.whole:
                 for collection in [*dict.values(root)]:
                     there = found.documents.get(collection.name, {})

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from safepatch.decorators.locks import give_lock
-from safepatch.store.documents import NOTES
 from safepatch.store.engines import Engine
 from safepatch.store.errors import StoreError
 from safepatch.store.keeping import Kept, committed, sliced
@@ -117,7 +116,7 @@ class HandOver:
             self.new.close()
             again = self.make_new()
             try:
-                if COMING not in again.open()[NOTES]:
+                if COMING not in again.open()[""]:
                     again.write([[("", COMING, encode(self.old_path))]])
             finally:
                 again.close()
@@ -159,7 +158,7 @@ def hand_over(
     old = kept.engine
     root = new.open()
     try:
-        if root or root[NOTES]:
+        if root or root[""]:
             raise StoreError(f"cannot hand over to {path!r}: there is something; name a new place")
         new.write([[("", COMING, encode(old_path))]])
         HandOver(kept, new, make_new, path, old_path).run()

@@ -12,7 +12,7 @@ from typing import Any
 
 from safepatch.decorators.locks import give_lock
 from safepatch.store.commits import Commits
-from safepatch.store.documents import NOTES, Collection, Root
+from safepatch.store.documents import Collection, Root
 from safepatch.store.engines import Engine
 from safepatch.store.errors import (
     ClosedError,
@@ -134,7 +134,7 @@ class Kept:
     def _append(self, ops: list[Op]) -> int:
         ticket = self.commits.append(ops)
         for name, key, document in ops:
-            self.root[name or NOTES].note(key, document, ticket)
+            self.root[name].note(key, document, ticket)
         return ticket
 
     # -- what was changed outside of transactions
@@ -207,7 +207,7 @@ class Kept:
 
     def migrate(self, steps: Sequence[Callable[[Root], object]]) -> None:
         """Call what was not called yet with the root, each in a transaction of its own."""
-        meta = self.root[NOTES]
+        meta = self.root[""]
         done = meta.get(MIGRATIONS, 0)
         if type(done) is not int or done < 0:
             raise StoreError(f"the store has {done!r} for the number of its migrations")

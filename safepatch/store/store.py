@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from safepatch.decorators.locks import give_lock
 from safepatch.decorators.wrapping import kind_of, name_of
-from safepatch.store.documents import NOTES
 from safepatch.store.engines import engine_for
 from safepatch.store.engines.addresses import absolute, is_directory, is_postgres, shown
 from safepatch.store.errors import ClosedError, StoreError
@@ -308,7 +307,7 @@ class Store:
 def _kept(path: str, **options: Any) -> Kept:
     kept = Kept(engine_for(path, **options))
     try:
-        need_whole(kept.root[NOTES], shown(path))
+        need_whole(kept.root[""], shown(path))
     except BaseException:
         kept.engine.close()
         raise

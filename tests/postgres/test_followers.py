@@ -9,7 +9,6 @@ import psycopg
 import pytest
 
 from safepatch.store import ClosedError, ReadOnlyError, Store, StoreError
-from safepatch.store.documents import NOTES
 from safepatch.store.engines import postgres
 from safepatch.store.engines import postgres_reading as reading
 from safepatch.store.followers import Follower
@@ -314,7 +313,7 @@ def test_who_waits_for_a_batch_is_told_that_it_has_ended(store, follower, tmp_pa
 def part(store):
     """A part of a store that is being handed over, as it is kept here."""
     with store.transaction():
-        store.root[NOTES][COMING] = "old"
+        store.root[""][COMING] = "old"
         store.root["c"]["first"] = 1
 
 
@@ -330,7 +329,7 @@ def test_one_that_was_refused_shows_all_when_it_is_tried_again(store, url, part)
     with pytest.raises(StoreError, match="it has a part of 'old', which is being handed over"):
         follower.root
     with store.transaction():
-        del store.root[NOTES][COMING]
+        del store.root[""][COMING]
         store.root["c"]["last"] = 1
 
     with follower:

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safepatch.store import NotStorableError, Store, StoreError
-from safepatch.store.documents import NOTES
 from safepatch.store.handover import COMING
 from safepatch.store.tools import transferring
 from safepatch.store.tools.restoring import restore
@@ -119,7 +118,7 @@ def test_a_part_of_a_store_is_not_copied_over_a_whole_one(tmp_path):
     for place, note in ((part, {COMING: "elsewhere"}), (live, {})):
         with Store(place) as store, store.transaction():
             store.root["c"]["place"] = place
-            store.root[NOTES].update(note)
+            store.root[""].update(note)
 
     with pytest.raises(StoreError, match="it has a part of 'elsewhere' only"):
         transferring.copy(part, live, overwrite=True)

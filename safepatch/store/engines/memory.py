@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from safepatch.store.documents import NOTES, Root
+from safepatch.store.documents import Root
 from safepatch.store.engines.on_demand import OnDemand
 from safepatch.store.engines.rows import Rows
 from safepatch.store.keeping import tell
@@ -32,7 +32,7 @@ class OnDemandRoot(Root):
         self.queue: deque[tuple[OnDemand, str]] = deque()
         super().__init__()
         for name, count in rows.counts():
-            dict.__getitem__(self, name or NOTES).count = count
+            dict.__getitem__(self, name).count = count
 
     def _make(self, name: str) -> OnDemand:
         return OnDemand(name, self.open, self)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from safepatch.store.documents import NOTES, Root
+from safepatch.store.documents import Root
 from safepatch.store.engines.postgres_connections import Connection
 from safepatch.store.errors import CorruptError, StoreError
 from safepatch.store.values import Op, checksum, decode, encode
@@ -201,7 +201,7 @@ def decoded(rows: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, An
 def fill(root: Root, rows: Iterable[tuple[str, str, str]]) -> None:
     """Put documents into a root, as they were written."""
     for collection, key, document, data in decoded(rows):
-        documents = root[collection or NOTES]
+        documents = root[collection]
         dict.__setitem__(documents, key, document)
         documents.sums[key] = checksum(data)
 

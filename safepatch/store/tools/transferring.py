@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 import msgspec
 
 from safepatch.store import snapshots
-from safepatch.store.documents import NOTES
 from safepatch.store.engines.addresses import is_directory, is_postgres, shown, sqlite_file
 from safepatch.store.engines.journal.files import Told
 from safepatch.store.engines.journal.images import grouped
@@ -83,7 +82,7 @@ def contents(path: str, told: Told | None = None) -> Iterator[Contents]:
     need_there(path)
     if not is_directory(path):
         with opened(path) as kept:
-            yield {"": kept.root[NOTES], **kept.root}
+            yield {"": kept.root[""], **kept.root}
     elif has_snapshots(path):
         yield _snapshot(path)
     else:
@@ -185,7 +184,7 @@ def fill(path: str, documents: Iterable[Op], *, overwrite: bool = False) -> int:
     count = 0
     with opened(path, segment=_ONE_FILE) as kept:
         root = kept.root
-        if not overwrite and (len(root) or root[NOTES]):
+        if not overwrite and (len(root) or root[""]):
             raise StoreError(
                 f"cannot write into {shown(path)!r}: it has documents already "
                 f"({', '.join(root)}); name a new store, or allow it with --overwrite"

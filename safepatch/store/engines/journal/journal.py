@@ -12,7 +12,7 @@ from typing import Any
 
 from safepatch.decorators.locks import give_lock
 from safepatch.store import directories, syncing
-from safepatch.store.documents import NOTES, Root
+from safepatch.store.documents import Root
 from safepatch.store.engines.journal import files, merging
 from safepatch.store.engines.journal.files import Batch
 from safepatch.store.engines.journal.frames import HEADER, Frames, frame
@@ -350,7 +350,7 @@ def _apply(root: Root, batch: Batch) -> None:
     put, pop = dict.__setitem__, dict.pop  # of dict, since nobody has to be told
     for transaction in batch[1]:
         for name, key, document in transaction:
-            documents = root[name or NOTES]
+            documents = root[name]
             if document is None:
                 pop(documents, key, None)
                 documents.sums.pop(key, None)
