@@ -210,9 +210,8 @@ class Follower:
             for name, documents in found.documents.items():
                 dict.update(root[name], documents)
             if found.whole:
-                for collection in [*dict.values(root)]:
-                    there = found.documents.get(collection.name, {})
-                    for key in dict.keys(collection) - there.keys():
+                for name, collection in [*dict.items(root)]:
+                    for key in dict.keys(collection) - found.documents.get(name, {}).keys():
                         dict.pop(collection, key)
             self.sequence, self._writer = found.sequence, found.writer
             self._seen = self._asked

@@ -470,6 +470,7 @@ def test_load_overwrites_if_it_is_told_to(run, state, tmp_path):
             "cannot load line 2: the document 'a' is",
         ),
         ('{"collection": "", "key": "migrations", "document": ""}', "cannot load line 2: the docu"),
+        ('{"collection": "", "key": "migrations", "document": -1}', "cannot load line 2: the docu"),
     ],
 )
 def test_of_lines_that_cannot_be_loaded_none_is(run, tmp_path, text, said):

@@ -157,7 +157,8 @@ def ops(file: BinaryIO, told: Told | None = None) -> Iterator[Op]:
 def op(collection: str, key: str, document: Any) -> Op:
     """What is written to have a document. Raises NotStorableError, and StoreError for what is to be
     among what the store notes for itself, and is none of that."""
-    if not collection and (key, type(document)) != (MIGRATIONS, int):
+    is_note = key == MIGRATIONS and type(document) is int and document >= 0
+    if not collection and not is_note:
         raise StoreError(
             f"the document {key!r} is in a collection whose name is empty, which the store keeps "
             "for itself; name it"
